@@ -1,0 +1,141 @@
+package domain
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MaxEventBytes bounds one event as stored, attributes and all.
+const MaxEventBytes = 48 << 10
+
+// Event is a fact in the past tense. Its type is an explicit name that never
+// changes meaning; a new meaning is a new type ("connection.activated.v2").
+type Event interface{ EventType() string }
+
+// Fact is an event that was decided and is not stored yet.
+type Fact struct {
+	Subject string // what it is about, such as connection/gitlab-ci
+	Event   Event
+	// Actor is whom the event names instead of the caller; empty is the caller.
+	Actor string
+}
+
+// Position is where an event stands in the log: the sequence of its commit in
+// the stream and its index in the commit. The zero value stands before every event.
+type Position struct {
+	Sequence uint64
+	Index    int
+}
+
+// String is the form of positions on the wire: "sequence.index".
+func (p Position) String() string {
+	return strconv.FormatUint(p.Sequence, 10) + "." + strconv.Itoa(p.Index)
+}
+
+// Less tells whether p stands before q.
+func (p Position) Less(q Position) bool {
+	return p.Sequence < q.Sequence || p.Sequence == q.Sequence && p.Index < q.Index
+}
+
+// ParsePosition reads [Position.String] back, in its canonical form only.
+func ParsePosition(s string) (Position, error) {
+	seq, idx, ok := strings.Cut(s, ".")
+	n, err1 := strconv.ParseUint(seq, 10, 64)
+	i, err2 := strconv.Atoi(idx)
+	p := Position{n, i}
+	if !ok || err1 != nil || err2 != nil || i < 0 || p.String() != s {
+		return Position{}, Invalid("position.invalid", "a position is sequence.index, such as 12.0")
+	}
+	return p, nil
+}
+
+// Envelope is a stored event: its CloudEvents attributes, its data as stored
+// and decoded, and its position, which is not in the bytes.
+type Envelope struct {
+	ID          string // ULID
+	Type        string
+	Source      string // the organisation's issuer
+	Subject     string
+	Time        time.Time
+	Actor       string
+	RequestID   string
+	CommitID    string
+	Idempotency *Idempotency
+	Data        json.RawMessage
+	Event       Event
+	Position    Position
+}
+
+// cloudEvent is the CloudEvents 1.0 JSON form of an Envelope.
+type cloudEvent struct {
+	SpecVersion     string          `json:"specversion"`
+	ID              string          `json:"id"`
+	Type            string          `json:"type"`
+	Source          string          `json:"source"`
+	Subject         string          `json:"subject"`
+	Time            time.Time       `json:"time"`
+	DataContentType string          `json:"datacontenttype"`
+	Actor           string          `json:"actor"`
+	RequestID       string          `json:"requestid,omitempty"`
+	CommitID        string          `json:"commitid"`
+	IdempotencyKey  string          `json:"idempotencykey,omitempty"`
+	RequestHash     string          `json:"requesthash,omitempty"`
+	Data            json.RawMessage `json:"data"`
+}
+
+// MarshalJSON writes the CloudEvents 1.0 JSON form, without the position.
+func (e Envelope) MarshalJSON() ([]byte, error) {
+	c := cloudEvent{
+		SpecVersion: "1.0", ID: e.ID, Type: e.Type, Source: e.Source, Subject: e.Subject, Time: e.Time.UTC(),
+		DataContentType: "application/json", Actor: e.Actor, RequestID: e.RequestID, CommitID: e.CommitID, Data: e.Data,
+	}
+	if e.Idempotency != nil {
+		c.IdempotencyKey, c.RequestHash = e.Idempotency.Key, e.Idempotency.Request
+	}
+	return json.Marshal(c)
+}
+
+// UnmarshalJSON reads the CloudEvents form back; Event stays nil, since only a
+// catalogue of types can decode Data.
+func (e *Envelope) UnmarshalJSON(b []byte) error {
+	var c cloudEvent
+	if err := json.Unmarshal(b, &c); err != nil {
+		return fmt.Errorf("reading a CloudEvent: %w", err)
+	}
+	switch {
+	case c.SpecVersion != "1.0":
+		return fmt.Errorf("reading a CloudEvent: specversion %q is not 1.0", c.SpecVersion)
+	case c.ID == "" || c.Type == "" || c.Source == "" || c.Actor == "" || c.CommitID == "" || c.Time.IsZero() || c.Data == nil:
+		return errors.New("reading a CloudEvent: id, type, source, actor, commitid, time and data are required")
+	}
+	*e = Envelope{
+		ID: c.ID, Type: c.Type, Source: c.Source, Subject: c.Subject, Time: c.Time, Actor: c.Actor,
+		RequestID: c.RequestID, CommitID: c.CommitID, Data: c.Data,
+	}
+	if c.IdempotencyKey != "" {
+		e.Idempotency = &Idempotency{Key: c.IdempotencyKey, Request: c.RequestHash}
+	}
+	return nil
+}
+
+// Commit is one message of the log: one or more events that were stored
+// together, all or none.
+type Commit struct {
+	ID       string // ULID, also the Nats-Msg-Id
+	Sequence uint64 // in the stream; contiguous
+	Control  bool   // on the control subject; otherwise on activity
+	Events   []Envelope
+}
+
+// Position is the position of the commit's last event.
+func (c Commit) Position() Position { return Position{c.Sequence, len(c.Events) - 1} }
+
+// Head is how far a state was folded.
+type Head struct {
+	Control uint64 // sequence of the last control commit folded
+	Stream  uint64 // sequence of the last commit of either subject folded
+}
