@@ -1,0 +1,55 @@
+package limit_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"sallyport.dev/handlers/limit"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func TestAKeyIsAllowedItsBurstAndThenItsRate(t *testing.T) {
+	l := limit.New(1, 3, 10)
+	for i := range 3 {
+		if !l.Allow("a", noon) {
+			t.Fatalf("use %d of a burst of 3 was refused", i+1)
+		}
+	}
+	if l.Allow("a", noon) {
+		t.Fatal("a fourth use at once was allowed")
+	}
+	if !l.Allow("b", noon) {
+		t.Fatal("one key used up another's allowance")
+	}
+	if !l.Allow("a", noon.Add(time.Second)) {
+		t.Fatal("a second later the key was still refused")
+	}
+}
+
+func TestAKeyInUseOutlivesAFloodOfOthers(t *testing.T) {
+	l := limit.New(0, 1, 100)
+	l.Allow("victim", noon)
+	for i := range 10_000 {
+		l.Allow(fmt.Sprint("flood", i), noon)
+		if i%50 == 0 && l.Allow("victim", noon) {
+			t.Fatalf("after %d other keys the spent bucket was forgotten", i)
+		}
+	}
+}
+
+func TestSourceIsAnIPv4AddressOrAnIPv6Network(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.7":                 "192.0.2.7",
+		"::ffff:192.0.2.7":          "192.0.2.7",
+		"2001:db8:1:2:3:4:5:6":      "2001:db8:1:2::/64",
+		"2001:db8:1:2:ffff::1":      "2001:db8:1:2::/64",
+		"fe80::1%eth0":              "fe80::/64",
+		"not an address, but bytes": "unknown",
+	} {
+		if got := limit.Source(addr); got != want {
+			t.Errorf("Source(%q) = %q, want %q", addr, got, want)
+		}
+	}
+}
