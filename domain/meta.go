@@ -2,6 +2,7 @@ package domain
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -51,6 +52,10 @@ func (a Actor) Has(r Role) bool { return slices.Contains(a.Roles, r) }
 
 // System is Sallyport itself, doing one kind of work: "keys", "host", "demo".
 func System(work string) Actor { return Actor{ID: "system:" + work} }
+
+// IsSystem tells whether the actor is Sallyport itself: no person or workload
+// can bear such a name.
+func (a Actor) IsSystem() bool { return strings.HasPrefix(a.ID, "system:") }
 
 // Meta is who asked, when, and in which request: everything about a command
 // that is not the command.
