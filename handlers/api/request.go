@@ -1,0 +1,122 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/oklog/ulid/v2"
+)
+
+// HeaderRequestID carries the id of the request, in answers alone: what a
+// client sends under that name is ignored.
+const HeaderRequestID = "X-Request-Id"
+
+// RequestID is the id of the request: a ULID of ours, also in the answer's
+// header and in every event that the request caused.
+func RequestID(c echo.Context) string {
+	return c.Response().Header().Get(HeaderRequestID)
+}
+
+// Source is the client's network, for limits and for the log: its IPv4 address,
+// or the /64 of its IPv6 address. It is "unknown" where there is no address.
+func Source(c echo.Context) string {
+	a, err := netip.ParseAddr(c.RealIP())
+	if err != nil {
+		return "unknown"
+	}
+	a = a.Unmap().WithZone("")
+	if a.Is4() {
+		return a.String()
+	}
+	p, _ := a.Prefix(64)
+	return p.String()
+}
+
+// identify gives the request its id and the answer the headers that every
+// answer has; a handler may relax them.
+func identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set(HeaderRequestID, ulid.Make().String())
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		return next(c)
+	}
+}
+
+// observe logs each request at level debug: its route and never its path,
+// query or headers, which may hold what a client should not have sent.
+func observe(log *slog.Logger) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			begun := time.Now()
+			if err := next(c); err != nil {
+				c.Error(err) // here, so that the status is known below
+			}
+			log.Debug("answered", "method", c.Request().Method, "route", c.Path(), "status", c.Response().Status,
+				"took", time.Since(begun), "source", Source(c), "request_id", RequestID(c))
+			return nil
+		}
+	}
+}
+
+// recoverPanics turns a panic into an error of ours, logged once with its stack.
+func recoverPanics(log *slog.Logger) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) (err error) {
+			defer func() {
+				switch p := recover(); p {
+				case nil:
+				case http.ErrAbortHandler:
+					panic(p) // how a handler asks net/http to cut the connection
+				default:
+					log.Error("a handler panicked", "panic", p, "route", c.Path(), "request_id", RequestID(c), "stack", string(debug.Stack()))
+					err = errLogged
+				}
+			}()
+			return next(c)
+		}
+	}
+}
+
+// strictPaths lets only paths through that can be read in one way. No route of
+// ours needs a percent sign, a semicolon, a backslash, or an empty or dot
+// segment, so a path that has one asks for something by a trick.
+func strictPaths(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		u := c.Request().URL
+		path := u.EscapedPath()
+		if strings.ContainsAny(path, "%;\\") || u.RawPath != "" || !strings.HasPrefix(path, "/") {
+			return echo.ErrNotFound
+		}
+		segments := strings.Split(path[1:], "/")
+		dots := func(s string) bool { return s == "." || s == ".." }
+		// An empty segment at the end is a trailing slash, which a route may have.
+		if slices.ContainsFunc(segments, dots) || slices.Contains(segments[:len(segments)-1], "") {
+			return echo.ErrNotFound
+		}
+		return next(c)
+	}
+}
+
+// headAsGet answers HEAD like GET; net/http keeps the request as it came and
+// drops the body.
+func headAsGet(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if r := c.Request(); r.Method == http.MethodHead {
+			get := *r
+			get.Method = http.MethodGet
+			c.SetRequest(&get)
+		}
+		return next(c)
+	}
+}
