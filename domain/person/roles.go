@@ -1,0 +1,154 @@
+package person
+
+import (
+	"fmt"
+	"slices"
+
+	"sallyport.dev/domain"
+)
+
+// Add makes a person known, with their first roles.
+type Add struct {
+	Name  domain.Name
+	Roles []domain.Role // at least one
+}
+
+func (c Add) decide(s State, m domain.Meta) ([]Event, error) {
+	roles, err := canonical(c.Roles)
+	old, known := s.people[c.Name]
+	switch {
+	case !mayManage(m.Actor):
+		return nil, ErrRole
+	case reserved(c.Name):
+		return nil, ErrReserved
+	case err != nil:
+		return nil, err
+	case len(roles) == 0:
+		return nil, ErrNoRole
+	case known && slices.Equal(old.Roles, roles):
+		return nil, nil // already so
+	case known:
+		return nil, ErrTaken
+	}
+	return []Event{WasAdded{Name: c.Name, Roles: roles}}, nil
+}
+
+// WasAdded records that a person became known.
+type WasAdded struct {
+	Name  domain.Name   `json:"name"`
+	Roles []domain.Role `json:"roles"`
+}
+
+// EventType is person.added.
+func (WasAdded) EventType() string { return "person.added" }
+
+func (e WasAdded) subject() string { return "person/" + e.Name.String() }
+
+func (e WasAdded) evolve(s State, env domain.Envelope) (State, error) {
+	if _, known := s.people[e.Name]; known {
+		return s, fmt.Errorf("person %q was added twice", e.Name)
+	}
+	s.people[e.Name] = Person{Name: e.Name, Roles: e.Roles, AddedAt: env.Time, AddedBy: env.Actor}
+	return s, nil
+}
+
+// GrantRole gives a person a role.
+type GrantRole struct {
+	Name domain.Name
+	Role domain.Role
+}
+
+func (c GrantRole) decide(s State, m domain.Meta) ([]Event, error) {
+	p, known := s.people[c.Name]
+	switch {
+	case !mayManage(m.Actor):
+		return nil, ErrRole
+	case !known:
+		return nil, ErrNotFound
+	case !slices.Contains(domain.Roles(), c.Role):
+		return nil, ErrUnknownRole.With("There is no role %q.", c.Role)
+	case slices.Contains(p.Roles, c.Role):
+		return nil, nil // already so
+	}
+	return []Event{RoleWasGranted{Name: c.Name, Role: c.Role}}, nil
+}
+
+// RoleWasGranted records that a person was given a role.
+type RoleWasGranted struct {
+	Name domain.Name `json:"name"`
+	Role domain.Role `json:"role"`
+}
+
+// EventType is person.role_granted.
+func (RoleWasGranted) EventType() string { return "person.role_granted" }
+
+func (e RoleWasGranted) subject() string { return "person/" + e.Name.String() }
+
+func (e RoleWasGranted) evolve(s State, _ domain.Envelope) (State, error) {
+	p, known := s.people[e.Name]
+	if !known || slices.Contains(p.Roles, e.Role) {
+		return s, fmt.Errorf("role %q was granted to %q, who is unknown or had it", e.Role, e.Name)
+	}
+	roles, err := canonical(append(slices.Clone(p.Roles), e.Role))
+	if err != nil {
+		return s, err
+	}
+	p.Roles = roles
+	s.people[e.Name] = p
+	return s, nil
+}
+
+// RevokeRole takes a role from a person, and from their API tokens with it.
+type RevokeRole struct {
+	Name domain.Name
+	Role domain.Role
+}
+
+func (c RevokeRole) decide(s State, m domain.Meta) ([]Event, error) {
+	p, known := s.people[c.Name]
+	switch {
+	case !mayManage(m.Actor):
+		return nil, ErrRole
+	case !known:
+		return nil, ErrNotFound
+	case !slices.Contains(p.Roles, c.Role):
+		return nil, nil // already so
+	case c.Role == domain.Owner && s.owners() == 1:
+		return nil, ErrLastOwner
+	case len(p.Roles) == 1:
+		return nil, ErrNoRole
+	}
+	return []Event{RoleWasRevoked{Name: c.Name, Role: c.Role}}, nil
+}
+
+// owners counts the people who can give roles back.
+func (s State) owners() (n int) {
+	for _, p := range s.people {
+		if slices.Contains(p.Roles, domain.Owner) {
+			n++
+		}
+	}
+	return n
+}
+
+// RoleWasRevoked records that a role was taken from a person.
+type RoleWasRevoked struct {
+	Name domain.Name `json:"name"`
+	Role domain.Role `json:"role"`
+}
+
+// EventType is person.role_revoked.
+func (RoleWasRevoked) EventType() string { return "person.role_revoked" }
+
+func (e RoleWasRevoked) subject() string { return "person/" + e.Name.String() }
+
+func (e RoleWasRevoked) evolve(s State, _ domain.Envelope) (State, error) {
+	p, known := s.people[e.Name]
+	i := slices.Index(p.Roles, e.Role)
+	if !known || i < 0 {
+		return s, fmt.Errorf("role %q was revoked from %q, who is unknown or had it not", e.Role, e.Name)
+	}
+	p.Roles = slices.Delete(slices.Clone(p.Roles), i, i+1)
+	s.people[e.Name] = p
+	return s, nil
+}

@@ -1,0 +1,202 @@
+package person
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"sallyport.dev/domain"
+)
+
+const (
+	// MinTokenTTL is the shortest an API token may live.
+	MinTokenTTL = time.Minute
+	// MaxTokenTTL is the longest an API token may live.
+	MaxTokenTTL = 90 * 24 * time.Hour
+)
+
+// Token is a person's API token: everything about it but itself.
+type Token struct {
+	ID        string // ULID
+	Person    domain.Name
+	Roles     []domain.Role // what it may use of the person's roles; never modified
+	Hash      string        // SHA-256 of the token, lower-case hex
+	CreatedAt time.Time
+	CreatedBy string
+	ExpiresAt time.Time
+	RevokedAt time.Time // zero unless revoked
+	RevokedBy string
+}
+
+// Errors of API tokens.
+var (
+	ErrTokenUnknown  = &domain.Error{Kind: domain.KindUnknownUser, Code: "api_token.unknown", Message: "There is no such API token."}
+	ErrTokenExpired  = &domain.Error{Kind: domain.KindUnknownUser, Code: "api_token.expired", Message: "The API token has expired."}
+	ErrTokenRevoked  = &domain.Error{Kind: domain.KindUnknownUser, Code: "api_token.revoked", Message: "The API token was revoked."}
+	ErrTokenNotFound = &domain.Error{Kind: domain.KindNotFound, Code: "api_token.not_found", Message: "There is no API token of that id."}
+	ErrTokenTaken    = &domain.Error{Kind: domain.KindConflict, Code: "api_token.taken", Message: "There is another API token of that id or hash."}
+	ErrTokenRoles    = &domain.Error{Kind: domain.KindInvalid, Code: "api_token.roles", Message: "An API token bears at least one role, and none that the person lacks."}
+	ErrTokenTTL      = &domain.Error{Kind: domain.KindInvalid, Code: "api_token.ttl", Message: "An API token lives from 1 minute to 90 days."}
+	ErrTokenForm     = &domain.Error{Kind: domain.KindInvalid, Code: "api_token.malformed", Message: "An API token's id is a ULID, its hash a SHA-256 in lower-case hex."}
+)
+
+// Authenticate tells whom the API token of that hash (SHA-256, lower-case hex)
+// speaks for at now. Its roles are those of the token that the person still
+// bears, so a revoked role bites at once. Looking a hash up needs no constant
+// time: who could choose the hash's bits would know the token.
+func (s State) Authenticate(hash string, now time.Time) (domain.Actor, error) {
+	id, known := s.hashes[hash]
+	t := s.tokens[id]
+	switch {
+	case !known:
+		return domain.Actor{}, ErrTokenUnknown
+	case !t.RevokedAt.IsZero():
+		return domain.Actor{}, ErrTokenRevoked
+	case !now.Before(t.ExpiresAt):
+		return domain.Actor{}, ErrTokenExpired
+	}
+	a := domain.Actor{ID: t.Person.String()}
+	for _, r := range t.Roles {
+		if slices.Contains(s.people[t.Person].Roles, r) {
+			a.Roles = append(a.Roles, r)
+		}
+	}
+	return a, nil
+}
+
+// Token is the API token of that id.
+func (s State) Token(id string) (Token, bool) {
+	t, ok := s.tokens[id]
+	return t, ok
+}
+
+// Tokens is every API token there ever was, by id and so by age.
+func (s State) Tokens() []Token {
+	var out []Token
+	for _, id := range slices.Sorted(maps.Keys(s.tokens)) {
+		out = append(out, s.tokens[id])
+	}
+	return out
+}
+
+// CreateToken records an API token that was made on the host. No person may:
+// an owner who could make a token for somebody else would be two people.
+type CreateToken struct {
+	ID        string // ULID
+	Person    domain.Name
+	Roles     []domain.Role // at least one, all borne by the person
+	Hash      string        // SHA-256 of the token, lower-case hex
+	ExpiresAt time.Time     // 1 minute to 90 days from now
+}
+
+var hashForm = regexp.MustCompile(`\A[0-9a-f]{64}\z`)
+
+func (c CreateToken) decide(s State, m domain.Meta) ([]Event, error) {
+	roles, err := canonical(c.Roles)
+	p, known := s.people[c.Person]
+	id, idErr := ulid.ParseStrict(c.ID)
+	ttl := c.ExpiresAt.Sub(m.Now)
+	switch {
+	case !m.Actor.IsSystem():
+		return nil, ErrRole.With("API tokens are created on the host, with sallyportd token create.")
+	case !known:
+		return nil, ErrNotFound.With("There is no person %q.", c.Person)
+	case idErr != nil || id.String() != c.ID || !hashForm.MatchString(c.Hash):
+		return nil, ErrTokenForm
+	case err != nil:
+		return nil, err
+	case len(roles) == 0 || lacks(p, roles):
+		return nil, ErrTokenRoles.With("%s bears %v: a token takes at least one role, and only of these.", c.Person, p.Roles)
+	}
+	e := TokenWasCreated{ID: c.ID, Person: c.Person, Roles: roles, Hash: c.Hash, ExpiresAt: c.ExpiresAt.UTC()}
+	if t, ok := s.tokens[c.ID]; ok && t.same(e) {
+		return nil, nil // already so
+	}
+	if _, ok := s.tokens[c.ID]; ok || s.hashes[c.Hash] != "" {
+		return nil, ErrTokenTaken
+	}
+	if ttl < MinTokenTTL || ttl > MaxTokenTTL {
+		return nil, ErrTokenTTL
+	}
+	return []Event{e}, nil
+}
+
+func lacks(p Person, roles []domain.Role) bool {
+	return slices.ContainsFunc(roles, func(r domain.Role) bool { return !slices.Contains(p.Roles, r) })
+}
+
+func (t Token) same(e TokenWasCreated) bool {
+	return t.Person == e.Person && t.Hash == e.Hash && slices.Equal(t.Roles, e.Roles) && t.ExpiresAt.Equal(e.ExpiresAt)
+}
+
+// TokenWasCreated records that an API token was made.
+type TokenWasCreated struct {
+	ID        string        `json:"id"`
+	Person    domain.Name   `json:"person"`
+	Roles     []domain.Role `json:"roles"`
+	Hash      string        `json:"hash"`
+	ExpiresAt time.Time     `json:"expires_at"`
+}
+
+// EventType is api_token.created.
+func (TokenWasCreated) EventType() string { return "api_token.created" }
+
+func (e TokenWasCreated) subject() string { return "api_token/" + e.ID }
+
+func (e TokenWasCreated) evolve(s State, env domain.Envelope) (State, error) {
+	if _, known := s.tokens[e.ID]; known || s.hashes[e.Hash] != "" {
+		return s, fmt.Errorf("api token %q was created twice", e.ID)
+	}
+	if _, known := s.people[e.Person]; !known {
+		return s, fmt.Errorf("api token %q was created for %q, who is unknown", e.ID, e.Person)
+	}
+	s.tokens[e.ID] = Token{
+		ID: e.ID, Person: e.Person, Roles: e.Roles, Hash: e.Hash,
+		CreatedAt: env.Time, CreatedBy: env.Actor, ExpiresAt: e.ExpiresAt,
+	}
+	s.hashes[e.Hash] = e.ID
+	return s, nil
+}
+
+// RevokeToken ends an API token: an owner, the host, or whose it is.
+type RevokeToken struct{ ID string }
+
+func (c RevokeToken) decide(s State, m domain.Meta) ([]Event, error) {
+	t, known := s.tokens[c.ID]
+	switch {
+	case known && m.Actor.ID == t.Person.String(): // may, with whatever roles
+	case !mayManage(m.Actor):
+		return nil, ErrRole.With("Only an owner revokes somebody else's API token.")
+	case !known:
+		return nil, ErrTokenNotFound
+	}
+	if !t.RevokedAt.IsZero() {
+		return nil, nil // already so
+	}
+	return []Event{TokenWasRevoked{ID: c.ID, Person: t.Person}}, nil
+}
+
+// TokenWasRevoked records that an API token ended before its time.
+type TokenWasRevoked struct {
+	ID     string      `json:"id"`
+	Person domain.Name `json:"person"`
+}
+
+// EventType is api_token.revoked.
+func (TokenWasRevoked) EventType() string { return "api_token.revoked" }
+
+func (e TokenWasRevoked) subject() string { return "api_token/" + e.ID }
+
+func (e TokenWasRevoked) evolve(s State, env domain.Envelope) (State, error) {
+	t, known := s.tokens[e.ID]
+	if !known || !t.RevokedAt.IsZero() {
+		return s, fmt.Errorf("api token %q was revoked and is unknown or was revoked before", e.ID)
+	}
+	t.RevokedAt, t.RevokedBy = env.Time, env.Actor
+	s.tokens[e.ID] = t
+	return s, nil
+}
