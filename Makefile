@@ -1,0 +1,108 @@
+# Everything that is done with this project, by hand and in CI. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Tools are installed here, each at the version that is written here.
+BIN := $(CURDIR)/bin
+STATICCHECK_VERSION := v0.8.2
+GOVULNCHECK_VERSION := v1.8.0
+STATICCHECK := $(BIN)/staticcheck-$(STATICCHECK_VERSION)
+GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+
+# How long each fuzz target runs, and each benchmark.
+FUZZTIME ?= 30s
+BENCHTIME ?= 2s
+BENCH ?= .
+
+# As built by people; a release is built from a clean tag and takes its version from it.
+GOFLAGS_BUILD := -trimpath
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Start here
+
+.PHONY: demo
+demo: build ## See the main job on screen, then keep the server running
+	@mkdir -p .sallyport
+	@data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
+	  bin/sallyportd dev --demo --data "$$data" --credentials .sallyport/dev.json
+
+.PHONY: test
+test: setup ## Every test: race detector, real programs, real clients
+	go test -race -p 2 -timeout 15m ./...
+
+##@ While working
+
+.PHONY: build
+build: ## Build both programs into bin/
+	@mkdir -p bin
+	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ ./cmd/...
+
+.PHONY: check
+check: format vet lint layout short vulnerabilities ## Format, vet, lint, layout, short tests; about a minute
+	@echo "check: all is well"
+
+.PHONY: bench
+bench: ## Benchmarks; BENCH=name and BENCHTIME=5s narrow and lengthen
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -p 1 ./...
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZTIME=30s
+	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: setup
+setup: ## Install what tests need beyond Go, or say what is missing
+	@scripts/setup
+
+.PHONY: install-tools
+install-tools: $(STATICCHECK) $(GOVULNCHECK) ## Install the linters into bin/, at fixed versions
+
+.PHONY: clean
+clean: ## Remove what was built, installed and left by the demo
+	rm -rf bin .sallyport e2e/interop/node_modules
+
+##@ The parts of check
+
+.PHONY: format
+format: ## gofmt has nothing to say
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' | while read -r f; do [ ! -e "$$f" ] || echo "$$f"; done)); \
+	  [ -z "$$unformatted" ] || { printf 'not formatted, run gofmt -w:\n%s\n' "$$unformatted"; exit 1; }
+
+.PHONY: vet
+vet: ## go vet has nothing to say
+	go vet ./...
+
+.PHONY: lint
+lint: $(STATICCHECK) ## staticcheck has nothing to say
+	$(STATICCHECK) ./...
+
+.PHONY: layout
+layout: ## Imports go the way ARCHITECTURE.md says
+	go test ./e2e -run '^TestLayout'
+
+.PHONY: short
+short: ## Tests that need no second program
+	go test -short -p 2 -timeout 5m ./...
+
+.PHONY: vulnerabilities
+vulnerabilities: ## Known vulnerabilities, when SALLYPORT_VULNDB names a database folder
+ifdef SALLYPORT_VULNDB
+	@$(MAKE) --no-print-directory $(GOVULNCHECK)
+	$(GOVULNCHECK) -db "file://$(SALLYPORT_VULNDB)" ./...
+else
+	@echo "vulnerabilities: not looked for, SALLYPORT_VULNDB is not set"
+endif
+
+$(STATICCHECK):
+	@mkdir -p $(BIN)
+	GOBIN=$(BIN) go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	@mv $(BIN)/staticcheck $@
+
+$(GOVULNCHECK):
+	@mkdir -p $(BIN)
+	GOBIN=$(BIN) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	@mv $(BIN)/govulncheck $@
