@@ -1,0 +1,138 @@
+package token
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/proof"
+)
+
+// Proof is what the log keeps of a proof: enough to find it at its provider,
+// never its text. Its strings are cut at 256 bytes; Digest always names it whole.
+type Proof struct {
+	Digest      string    `json:"digest,omitempty"` // base64url SHA-256 of the signing input
+	ID          string    `json:"id,omitempty"`     // jti
+	Issuer      string    `json:"issuer,omitempty"`
+	KeyID       string    `json:"key_id,omitempty"`
+	Algorithm   string    `json:"algorithm,omitempty"`
+	ExpiresAt   time.Time `json:"expires_at,omitzero"`
+	SkewSeconds int       `json:"skew_seconds"` // clocks may differ by this much
+	KeysStale   bool      `json:"keys_stale,omitempty"`
+}
+
+// WasIssued records that a workload got a token. It is written before the
+// token leaves, fenced on the trust it was decided on.
+type WasIssued struct {
+	Connection domain.Name `json:"connection"`
+	Version    uint64      `json:"version"` // of the connection, that admitted the proof
+	Generation uint64      `json:"generation"`
+	Identity   string      `json:"identity"`
+	Grant      string      `json:"grant,omitempty"`
+	ID         string      `json:"jti"` // of our token
+	Audience   string      `json:"audience"`
+	Algorithm  string      `json:"algorithm"`
+	IssuedAt   time.Time   `json:"issued_at"` // whole seconds, as in the token
+	ExpiresAt  time.Time   `json:"expires_at"`
+	RoleHint   string      `json:"role_hint,omitempty"`
+	Source     string      `json:"source,omitempty"`
+	Proof      Proof       `json:"proof"`
+	Spent      string      `json:"spent,omitempty"` // spend key of a single-use proof
+	SpentUntil time.Time   `json:"spent_until,omitzero"`
+}
+
+// EventType is token.issued.
+func (WasIssued) EventType() string { return "token.issued" }
+
+// WasDenied records that a workload got no token, and everything that was looked at.
+type WasDenied struct {
+	Connection domain.Name   `json:"connection"`
+	Version    uint64        `json:"version"`
+	Code       string        `json:"code"`               // as the caller was told
+	Identity   string        `json:"identity,omitempty"` // only of a verified proof
+	Grant      string        `json:"grant,omitempty"`
+	Audience   string        `json:"audience,omitempty"`
+	Checks     []proof.Check `json:"checks,omitempty"` // none: nothing was verified
+	Source     string        `json:"source,omitempty"`
+	Proof      Proof         `json:"proof"`
+}
+
+// EventType is token.denied.
+func (WasDenied) EventType() string { return "token.denied" }
+
+// DenialsWereSuppressed counts denials that came faster than they are worth recording.
+type DenialsWereSuppressed struct {
+	Connection domain.Name       `json:"connection"`
+	Source     string            `json:"source,omitempty"` // empty: many
+	Count      uint64            `json:"count"`
+	From       time.Time         `json:"from"`
+	Until      time.Time         `json:"until"`
+	Codes      map[string]uint64 `json:"codes,omitempty"` // error_code to how often
+}
+
+// EventType is token.denials_suppressed.
+func (DenialsWereSuppressed) EventType() string { return "token.denials_suppressed" }
+
+// record is what the log keeps of a proof.
+func record(p proof.Proof) Proof {
+	return Proof{
+		Digest: text(p.Digest, maxText), ID: text(p.ID, maxText), Issuer: text(p.Issuer, maxText),
+		KeyID: text(p.KeyID, maxText), Algorithm: text(p.Algorithm, maxText),
+		ExpiresAt: whole(p.ExpiresAt), SkewSeconds: SkewSeconds, KeysStale: p.KeysStale,
+	}
+}
+
+// whole is t in whole seconds UTC, so that its JSON is the same wherever it was read.
+func whole(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Second)
+}
+
+const (
+	maxText = 256 // bytes of a stranger's text in an event
+	// maxDenied is what a denial may take of an event, leaving room for the
+	// attributes and for JSON escapes of the store.
+	maxDenied = domain.MaxEventBytes - 8<<10
+)
+
+// bounded is the denial with its texts cut until it fits an event: escaped as
+// JSON a byte may take six, and a stranger chooses the bytes.
+func (e WasDenied) bounded() *WasDenied {
+	checks := e.Checks
+	for limit := maxText; ; limit /= 2 {
+		e.Checks = make([]proof.Check, len(checks))
+		for i, c := range checks {
+			c.Claim, c.Expected, c.Actual = text(c.Claim, limit), text(c.Expected, limit), text(c.Actual, limit)
+			c.Message = text(c.Message, 2*limit)
+			e.Checks[i] = c
+		}
+		e.Identity, e.Audience = text(e.Identity, 4*limit), text(e.Audience, limit)
+		if b, err := json.Marshal(e); err == nil && len(b) <= maxDenied || limit == 1 {
+			return &e
+		}
+	}
+}
+
+// text is s cut at limit bytes, control characters and what is not UTF-8
+// escaped: what a stranger wrote must not move a reader's cursor.
+func text(s string, limit int) string {
+	var out []byte
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		piece := s[i : i+n]
+		if r == utf8.RuneError && n == 1 || !strconv.IsPrint(r) {
+			q := strconv.QuoteToASCII(piece)
+			piece = q[1 : len(q)-1]
+		}
+		if len(out)+len(piece) > limit {
+			return string(out) + "…"
+		}
+		out = append(out, piece...)
+		i += n
+	}
+	return string(out)
+}
