@@ -1,0 +1,103 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/connection"
+	"sallyport.dev/domain/key"
+	"sallyport.dev/domain/organisation"
+	"sallyport.dev/domain/person"
+	"sallyport.dev/domain/token"
+)
+
+// fold folds a commit. After an error the state is somewhere inside the commit
+// and good for nothing more: the log's fences refuse what is decided on it.
+func (s *State) fold(c domain.Commit) error {
+	if len(c.Events) == 0 {
+		return fmt.Errorf("it has no events")
+	}
+	fold := s.foldActivity
+	if c.Control {
+		fold = s.foldControl
+	}
+	for _, e := range c.Events {
+		if err := fold(e); err != nil {
+			return fmt.Errorf("event %s (%s, %s): %w", e.ID, e.Type, e.Subject, err)
+		}
+		if e.Time.After(s.clock) {
+			s.clock = e.Time
+		}
+	}
+	if c.Control {
+		s.remember(c)
+	}
+	s.spent.forget(s.clock)
+	return nil
+}
+
+// foldControl folds an event of the control subject. Every type has its noun
+// here; one that has none stops the projection.
+func (s *State) foldControl(e domain.Envelope) (err error) {
+	switch ev := e.Event.(type) {
+	case connection.WasTested:
+		return fmt.Errorf("activity on the control subject")
+	case connection.Event:
+		return s.foldConnection(ev, e)
+	case key.Event:
+		s.keys, err = key.Evolve(s.keys, e)
+	case person.Event:
+		s.people, err = person.Evolve(s.people, e)
+	case organisation.Event:
+		s.organisation, err = organisation.Evolve(s.organisation, e)
+	default:
+		return fmt.Errorf("unknown to the control state as %T", e.Event)
+	}
+	return err
+}
+
+// foldActivity folds an event of the activity subject: only spent proofs are
+// anything to the control state, but it must know what it passes over.
+func (s *State) foldActivity(e domain.Envelope) error {
+	switch ev := e.Event.(type) {
+	case token.WasIssued:
+		if ev.Spent != "" {
+			return s.spent.add(ev.Spent, ev.SpentUntil)
+		}
+	case token.WasDenied, token.DenialsWereSuppressed, connection.WasTested:
+	default:
+		return fmt.Errorf("unknown to the control state as %T on the activity subject", e.Event)
+	}
+	return nil
+}
+
+// follows lists after which statuses an event of a connection can stand.
+func follows(ev connection.Event) []connection.Status {
+	switch ev.(type) {
+	case connection.WasDrafted:
+		return []connection.Status{connection.None}
+	case connection.WasDeactivated:
+		return []connection.Status{connection.Active, connection.Inactive}
+	case connection.WasDeleted:
+		return []connection.Status{connection.Drafted, connection.Inactive}
+	}
+	return []connection.Status{connection.Drafted, connection.Active, connection.Inactive}
+}
+
+func (s *State) foldConnection(ev connection.Event, e domain.Envelope) error {
+	text, ok := strings.CutPrefix(e.Subject, "connection/")
+	name, err := domain.ParseName(text)
+	if !ok || err != nil {
+		return fmt.Errorf("the subject names no connection")
+	}
+	was := s.connections[name]
+	if !slices.Contains(follows(ev), was.Status) {
+		return fmt.Errorf("it cannot happen to a connection with status %q", was.Status)
+	}
+	now := connection.Evolve(was, e)
+	now.Name = name
+	s.put(now)
+	return nil
+}

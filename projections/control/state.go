@@ -1,0 +1,173 @@
+// Package control folds what is true in one organisation: its connections,
+// keys, people, settings, and what may happen only once. All of it is in
+// memory, at one place in the log, so that every command and every exchange is
+// decided on one consistent thing.
+//
+// It never skips: an event it does not know, one that cannot follow from what
+// is, or a gap stops it for good, and [Projection.Err] says why.
+package control
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/claim"
+	"sallyport.dev/domain/connection"
+	"sallyport.dev/domain/key"
+	"sallyport.dev/domain/organisation"
+	"sallyport.dev/domain/person"
+)
+
+// State is what is true at one place in the log. It may be used only inside
+// [Projection.Read]; what its methods return may be kept, and is not to be modified.
+type State struct {
+	connections  map[domain.Name]connection.State
+	byIssuer     map[string][]domain.Name // active connections that pin iss, sorted
+	organisation organisation.State
+	keys         key.State
+	people       person.State
+	once         map[string]Remembered // by idempotency key
+	onceOrder    []string              // keys of once, oldest first
+	spent        spends
+	clock        time.Time // the latest time of any event folded
+}
+
+func newState() *State {
+	return &State{
+		connections: map[domain.Name]connection.State{},
+		byIssuer:    map[string][]domain.Name{},
+		once:        map[string]Remembered{},
+		spent:       newSpends(),
+	}
+}
+
+// Connection is the connection of that name; its Status is None if there never
+// was one, and Deleted if there was.
+func (s *State) Connection(n domain.Name) connection.State { return s.connections[n] }
+
+// Connections is every connection that is not deleted, by name.
+func (s *State) Connections() []connection.State {
+	out := make([]connection.State, 0, len(s.connections))
+	for _, c := range s.connections {
+		if c.Status != connection.Deleted {
+			out = append(out, c)
+		}
+	}
+	slices.SortFunc(out, func(a, b connection.State) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// ConnectionsByIssuer is the active connections whose activated version pins
+// exactly that iss, by name: whom a proof may be for that names no connection.
+func (s *State) ConnectionsByIssuer(iss string) []connection.State {
+	var out []connection.State
+	for _, n := range s.byIssuer[iss] {
+		out = append(out, s.connections[n])
+	}
+	return out
+}
+
+// Organisation is the organisation and its settings.
+func (s *State) Organisation() organisation.State { return s.organisation }
+
+// Keys is the signing keys.
+func (s *State) Keys() key.State { return s.keys }
+
+// People is the people and their API tokens: a copy, made for the commands
+// about them. To authenticate, use [State.Authenticate].
+func (s *State) People() person.State { return s.people.Clone() }
+
+// Person is the person of that name.
+func (s *State) Person(n domain.Name) (person.Person, bool) { return s.people.Person(n) }
+
+// Authenticate tells whom the API token of that hash speaks for at now.
+func (s *State) Authenticate(hash string, now time.Time) (domain.Actor, error) {
+	return s.people.Authenticate(hash, now)
+}
+
+// Spent tells whether a single-use proof with that spend key has become a
+// token. It is remembered for at least as long as any clock of ours takes the proof.
+func (s *State) Spent(key string) bool { return s.spent.has(key) }
+
+// Remembered is a write that was made under an idempotency key.
+type Remembered struct {
+	Request  string          // hash of the request that made it
+	Position domain.Position // of the last event of its commit
+	Subject  string          // of its first event
+	At       time.Time
+}
+
+// RememberedFor is how long an idempotency key is remembered, by the time of events.
+const RememberedFor = 24 * time.Hour
+
+// Idempotent is the write that was made under that key (the hash of caller and
+// key), if there was one in the last 24 hours.
+func (s *State) Idempotent(key string) (Remembered, bool) {
+	r, ok := s.once[key]
+	return r, ok
+}
+
+// remember keeps the idempotency key of a commit, and forgets those that are too old.
+func (s *State) remember(c domain.Commit) {
+	for _, e := range c.Events {
+		if e.Idempotency == nil {
+			continue
+		}
+		if _, known := s.once[e.Idempotency.Key]; !known {
+			s.onceOrder = append(s.onceOrder, e.Idempotency.Key)
+			s.once[e.Idempotency.Key] = Remembered{
+				Request: e.Idempotency.Request, Position: c.Position(), Subject: e.Subject, At: e.Time,
+			}
+		}
+	}
+	old := 0
+	for old < len(s.onceOrder) && s.once[s.onceOrder[old]].At.Add(RememberedFor).Before(s.clock) {
+		delete(s.once, s.onceOrder[old])
+		old++
+	}
+	s.onceOrder = s.onceOrder[old:]
+}
+
+// put replaces a connection and keeps the index of issuers true.
+func (s *State) put(c connection.State) {
+	s.unlist(s.connections[c.Name])
+	s.connections[c.Name] = c
+	if iss, ok := pinned(c); ok {
+		names := s.byIssuer[iss]
+		i, _ := slices.BinarySearch(names, c.Name)
+		s.byIssuer[iss] = slices.Insert(names, i, c.Name)
+	}
+}
+
+func (s *State) unlist(c connection.State) {
+	iss, ok := pinned(c)
+	if !ok {
+		return
+	}
+	names := s.byIssuer[iss]
+	if i, found := slices.BinarySearch(names, c.Name); found {
+		s.byIssuer[iss] = slices.Delete(names, i, i+1)
+	}
+	if len(s.byIssuer[iss]) == 0 {
+		delete(s.byIssuer, iss)
+	}
+}
+
+// pinned is the iss that an active connection's activated version requires by
+// equality. One that only requires a prefix, or one of several, is no candidate
+// for a proof that names no connection.
+func pinned(c connection.State) (string, bool) {
+	if c.Status != connection.Active {
+		return "", false
+	}
+	for _, cond := range c.Current.Conditions {
+		if strings.TrimPrefix(string(cond.Claim), "/") == "iss" && cond.Operator == claim.Equals {
+			return cond.Value, true
+		}
+	}
+	return "", false
+}
+
