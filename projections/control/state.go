@@ -104,10 +104,10 @@ type Remembered struct {
 const RememberedFor = 24 * time.Hour
 
 // Idempotent is the write that was made under that key (the hash of caller and
-// key), if there was one in the last 24 hours.
-func (s *State) Idempotent(key string) (Remembered, bool) {
+// key), if there was one in the 24 hours before now.
+func (s *State) Idempotent(key string, now time.Time) (Remembered, bool) {
 	r, ok := s.once[key]
-	return r, ok
+	return r, ok && now.Before(r.At.Add(RememberedFor))
 }
 
 // remember keeps the idempotency key of a commit, and forgets those that are too old.
@@ -168,6 +168,6 @@ func pinned(c connection.State) (string, bool) {
 			return cond.Value, true
 		}
 	}
-	return "", false
+	return c.Current.IssuerURL, c.Current.IssuerURL != "" // which Admit requires of iss
 }
 
