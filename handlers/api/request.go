@@ -3,7 +3,6 @@ package api
 import (
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -11,6 +10,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/oklog/ulid/v2"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/handlers/limit"
 )
 
 // HeaderRequestID carries the id of the request, in answers alone: what a
@@ -21,21 +23,6 @@ const HeaderRequestID = "X-Request-Id"
 // header and in every event that the request caused.
 func RequestID(c echo.Context) string {
 	return c.Response().Header().Get(HeaderRequestID)
-}
-
-// Source is the client's network, for limits and for the log: its IPv4 address,
-// or the /64 of its IPv6 address. It is "unknown" where there is no address.
-func Source(c echo.Context) string {
-	a, err := netip.ParseAddr(c.RealIP())
-	if err != nil {
-		return "unknown"
-	}
-	a = a.Unmap().WithZone("")
-	if a.Is4() {
-		return a.String()
-	}
-	p, _ := a.Prefix(64)
-	return p.String()
 }
 
 // identify gives the request its id and the answer the headers that every
@@ -63,7 +50,7 @@ func observe(log *slog.Logger) echo.MiddlewareFunc {
 				c.Error(err) // here, so that the status is known below
 			}
 			log.Debug("answered", "method", c.Request().Method, "route", c.Path(), "status", c.Response().Status,
-				"took", time.Since(begun), "source", Source(c), "request_id", RequestID(c))
+				"took", time.Since(begun), "source", limit.Source(c.RealIP()), "request_id", RequestID(c))
 			return nil
 		}
 	}
@@ -118,5 +105,30 @@ func headAsGet(next echo.HandlerFunc) echo.HandlerFunc {
 			c.SetRequest(&get)
 		}
 		return next(c)
+	}
+}
+
+// How much one client's network may ask by default, and how many are
+// remembered; for [limit.New].
+const (
+	DefaultRate  = 100 // requests a second
+	DefaultBurst = 200
+	DefaultKeys  = 100_000
+)
+
+// ErrRate is answered to those who ask too often.
+var ErrRate = &domain.Error{Kind: domain.KindTooMany, Code: "rate.limited",
+	Message: "Too many requests: wait a second and try again."}
+
+// LimitBySource refuses, with 429 and Retry-After, what comes too often from
+// one client's network.
+func LimitBySource(l *limit.Limiter, now func() time.Time) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if !l.Allow(limit.Source(c.RealIP()), now()) {
+				return ErrRate
+			}
+			return next(c)
+		}
 	}
 }

@@ -1,0 +1,114 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/person"
+	"sallyport.dev/projections/control"
+)
+
+// Tenant is what the edge needs of an organisation to know who asks.
+type Tenant interface {
+	// Fresh returns nil if the state is at most a second behind the log.
+	Fresh(context.Context) error
+	Read(func(*control.State, domain.Head))
+	WaitFor(context.Context, domain.Position) error
+	Now() time.Time
+}
+
+// bearerForm is b64token of RFC 6750 section 2.1, bounded.
+var bearerForm = regexp.MustCompile(`\A[A-Za-z0-9._~+/-]{1,8192}=*\z`)
+
+// Bearer is the bearer token of the Authorization header, and whether there is
+// exactly one that has the form of one. Tokens anywhere else, such as in the
+// query, where logs would keep them, are not looked for.
+func Bearer(r *http.Request) (string, bool) {
+	all := r.Header.Values("Authorization")
+	if len(all) != 1 {
+		return "", false
+	}
+	scheme, token, _ := strings.Cut(all[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") || !bearerForm.MatchString(token) {
+		return "", false
+	}
+	return token, true
+}
+
+// Person tells whom an API token speaks for now. It answers from the state as
+// folded here, so the caller asks Fresh first.
+func Person(t interface {
+	Read(func(*control.State, domain.Head))
+	Now() time.Time
+}, bearer string) (domain.Actor, bool) {
+	var a domain.Actor
+	var err error
+	t.Read(func(s *control.State, _ domain.Head) { a, err = s.Authenticate(person.HashToken(bearer), t.Now()) })
+	return a, err == nil
+}
+
+// authenticate finds out who asks, or refuses with 401. A state that may be
+// stale authenticates nobody: a token revoked elsewhere must not open anything.
+func authenticate(t Tenant, ec echo.Context) (*Call, error) {
+	bearer, ok := Bearer(ec.Request())
+	if !ok {
+		return nil, errUnauthenticated
+	}
+	if err := t.Fresh(ec.Request().Context()); err != nil {
+		return nil, err
+	}
+	c := &Call{Echo: ec, tenant: t, hash: person.HashToken(bearer)}
+	c.Meta = domain.Meta{Now: t.Now(), RequestID: RequestID(ec)}
+	var err error
+	t.Read(func(s *control.State, _ domain.Head) { c.Meta.Actor, err = s.Authenticate(c.hash, c.Meta.Now) })
+	return c, err
+}
+
+// TokenHash is what the log knows of the caller's API token.
+func (c *Call) TokenHash() string { return c.hash }
+
+// StillHolds tells whether the caller's token would still be let in to a route
+// for these roles. Answers that last ask it now and then.
+func (c *Call) StillHolds(roles []domain.Role) bool {
+	if c.tenant.Fresh(c.Context()) != nil {
+		return false
+	}
+	var a domain.Actor
+	var err error
+	c.tenant.Read(func(s *control.State, _ domain.Head) { a, err = s.Authenticate(c.hash, c.tenant.Now()) })
+	return err == nil && mayPass(a, roles) == nil
+}
+
+// mayPass refuses who has none of the roles, and says which would do.
+func mayPass(a domain.Actor, roles []domain.Role) error {
+	if slices.ContainsFunc(roles, a.Has) {
+		return nil
+	}
+	return &domain.Error{Kind: domain.KindForbidden, Code: "role.missing",
+		Message: "This needs the role " + list(roles) + "; your token has " + orNone(list(a.Roles)) + "."}
+}
+
+func list(roles []domain.Role) string {
+	var names []string
+	for _, r := range roles {
+		names = append(names, string(r))
+	}
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " or " + names[n-1]
+	}
+	return strings.Join(names, "")
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
