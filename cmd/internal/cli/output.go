@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+)
+
+// Format is how data is printed.
+type Format string
+
+// The formats of -o.
+const (
+	Table Format = "table" // for people; may change
+	JSON  Format = "json"  // the API's own document
+	YAML  Format = "yaml"  // the same, as YAML
+)
+
+// FormatFlag adds -o to the command and all below it.
+func FormatFlag(c *cobra.Command, f *Format) {
+	*f = Table
+	c.PersistentFlags().VarP(f, "output", "o", "print data as table, json or yaml")
+	// An error here means the flag above does not exist.
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// Set, String and Type make Format a flag.
+func (f *Format) Set(s string) error {
+	switch Format(s) {
+	case Table, JSON, YAML:
+		*f = Format(s)
+		return nil
+	}
+	return fmt.Errorf("%q is no output format: table, json or yaml", s)
+}
+
+func (f *Format) String() string { return string(*f) }
+
+// Type names the flag's value in help.
+func (f *Format) Type() string { return "format" }
+
+// Print writes doc in the format asked for; table draws it for people.
+func Print(w io.Writer, f Format, doc any, table func(io.Writer) error) error {
+	switch f {
+	case JSON:
+		return printJSON(w, doc)
+	case YAML:
+		return printYAML(w, doc)
+	}
+	return table(w)
+}
+
+func printJSON(w io.Writer, doc any) error {
+	raw, err := rawJSON(doc)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, raw, "", "  "); err != nil {
+		return fmt.Errorf("indenting the answer: %w", err)
+	}
+	b.WriteByte('\n')
+	_, err = w.Write(b.Bytes())
+	return err
+}
+
+func rawJSON(doc any) ([]byte, error) {
+	if raw, ok := doc.(json.RawMessage); ok {
+		return bytes.TrimSpace(raw), nil
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(doc); err != nil {
+		return nil, fmt.Errorf("encoding the answer: %w", err)
+	}
+	return bytes.TrimSpace(b.Bytes()), nil
+}
+
+// printYAML goes by way of JSON, so that the names are the API's and numbers
+// keep every digit.
+func printYAML(w io.Writer, doc any) error {
+	raw, err := rawJSON(doc)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	node, err := yamlNode(d)
+	if err != nil {
+		return fmt.Errorf("turning the answer into YAML: %w", err)
+	}
+	e := yaml.NewEncoder(w)
+	e.SetIndent(2)
+	if err := e.Encode(node); err != nil {
+		return fmt.Errorf("writing YAML: %w", err)
+	}
+	return e.Close()
+}
+
+// yamlNode reads one JSON value, keeping the order of members.
+func yamlNode(d *json.Decoder) (*yaml.Node, error) {
+	t, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch v := t.(type) {
+	case json.Delim:
+		n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		if v == '[' {
+			n = &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		}
+		for d.More() {
+			c, err := yamlNode(d)
+			if err != nil {
+				return nil, err
+			}
+			n.Content = append(n.Content, c)
+		}
+		if len(n.Content) == 0 {
+			n.Style = yaml.FlowStyle
+		}
+		_, err := d.Token() // the closing bracket
+		return n, err
+	case string:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}, nil
+	case json.Number:
+		tag := "!!int"
+		if strings.ContainsAny(v.String(), ".eE") {
+			tag = "!!float"
+		}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: v.String()}, nil
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(v)}, nil
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}, nil
+}
+
+// Rows are a table: the first row is the heading.
+type Rows [][]string
+
+// Write aligns the columns by characters. Paint, when not nil, colours a cell
+// after it was measured.
+func (r Rows) Write(w io.Writer, paint func(row, col int, cell string) string) error {
+	var width []int
+	clean := make(Rows, len(r))
+	for i, row := range r {
+		clean[i] = make([]string, len(row))
+		for j, cell := range row {
+			clean[i][j] = Clean(cell)
+			if j == len(width) {
+				width = append(width, 0)
+			}
+			width[j] = max(width[j], utf8.RuneCountInString(clean[i][j]))
+		}
+	}
+	var b strings.Builder
+	for i, row := range clean {
+		for j, cell := range row {
+			pad := strings.Repeat(" ", width[j]-utf8.RuneCountInString(cell))
+			if j == len(row)-1 {
+				pad = ""
+			} else {
+				pad += "  "
+			}
+			if paint != nil {
+				cell = paint(i, j, cell)
+			}
+			b.WriteString(cell + pad)
+		}
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Clean shows control characters instead of sending them to the terminal:
+// claims and names come from strangers, and an escape sequence is text too.
+// A line break is shown as well, or a value could pretend to be our next line.
+func Clean(s string) string {
+	odd := func(r rune) bool { return unicode.IsControl(r) || bidi(r) || r == utf8.RuneError }
+	if !strings.ContainsFunc(s, odd) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if odd(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// bidi tells the characters that reorder what is read around them.
+func bidi(r rune) bool {
+	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x200e || r == 0x200f
+}
+
+// Colour tells whether w is a terminal that wants colour (https://no-color.org).
+func Colour(w io.Writer, getenv func(string) string) bool {
+	f, ok := w.(*os.File)
+	if !ok || getenv("NO_COLOR") != "" || getenv("TERM") == "dumb" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// WriteSecret writes a file that only its owner may read, whole or not at all:
+// a reader never sees half of it.
+func WriteSecret(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // nothing to remove once it was renamed
+	if _, err := f.Write(b); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Sync(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

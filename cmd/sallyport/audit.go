@@ -1,0 +1,334 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport.dev/cmd/internal/cli"
+)
+
+func (a *app) audit() *cobra.Command {
+	c := &cobra.Command{
+		Use: "audit", Short: "Read the audit trail: every decision, in order",
+		Example: `  sallyport audit list --connection gitlab-ci --outcome denied --since 24h
+  sallyport audit tail`,
+	}
+	c.AddCommand(a.auditList(), a.auditTail())
+	return c
+}
+
+// filterFlags are the filters of the trail; all that are given must hold.
+type filterFlags struct{ typ, actor, connection, workload, outcome, requestID, since, until, q string }
+
+func (f *filterFlags) add(c *cobra.Command) {
+	s := c.Flags()
+	s.StringVar(&f.typ, "type", "", "type of event, such as token.denied")
+	s.StringVar(&f.actor, "actor", "", "who did it: a person's name or a workload:// name")
+	s.StringVar(&f.connection, "connection", "", "name of the connection")
+	s.StringVar(&f.workload, "workload", "", "identity of the workload")
+	s.StringVar(&f.outcome, "outcome", "", "success, denied or failed")
+	s.StringVar(&f.requestID, "request-id", "", "the request id of an answer")
+	s.StringVar(&f.since, "since", "", "not before this time (RFC 3339), or this long ago (24h)")
+	s.StringVar(&f.until, "until", "", "before this time (RFC 3339), or this long ago")
+	s.StringVar(&f.q, "q", "", "words to look for")
+	// An error here means the flag above does not exist.
+	_ = c.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions([]string{"success", "denied", "failed"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (f *filterFlags) query(c *cobra.Command) (url.Values, error) {
+	q := url.Values{}
+	for name, v := range map[string]string{
+		"type": f.typ, "actor": f.actor, "connection": f.connection, "workload": f.workload,
+		"outcome": f.outcome, "request_id": f.requestID, "q": f.q,
+	} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	for name, v := range map[string]string{"since": f.since, "until": f.until} {
+		if v == "" {
+			continue
+		}
+		t, err := moment(v, time.Now())
+		if err != nil {
+			return nil, cli.Usage(c, "--%s %q is neither a time such as 2026-11-22T13:00:00Z nor a duration such as 24h", name, v)
+		}
+		q.Set(name, t.UTC().Format(time.RFC3339Nano))
+	}
+	return q, nil
+}
+
+// moment reads a time, or a duration as that long before now.
+func moment(s string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(-d), nil
+	}
+	return time.Parse(time.RFC3339, s)
+}
+
+// event is what the client shows of a CloudEvent.
+type event struct{ Time, Type, Actor, Subject, Position, Summary, RequestID string }
+
+func (e event) clock() string {
+	t, err := time.Parse(time.RFC3339, e.Time)
+	if err != nil {
+		return e.Time
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+func (a *app) auditList() *cobra.Command {
+	var f filterFlags
+	var after, order string
+	var limit int
+	var all bool
+	c := &cobra.Command{
+		Use: "list", Short: "List events of the trail, a page at a time or all",
+		Long: `Lists the events that all given filters admit. A page ends with the --after of the
+next one, on stderr; --all streams every event (with -o json one a line).`,
+		Example: `  sallyport audit list --connection gitlab-ci --order desc --limit 10
+  sallyport audit list --request-id 01JD8Z3Y6T9V4K2M7Q5R1S0X8W
+  sallyport audit list --type token.denied --since 24h --all -o json`,
+		Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.openAsPerson()
+			if err != nil {
+				return err
+			}
+			q, err := f.query(c)
+			if err != nil {
+				return err
+			}
+			for name, v := range map[string]string{"after": after, "order": order} {
+				if v != "" {
+					q.Set(name, v)
+				}
+			}
+			if all {
+				return a.everything(c.Context(), client, q)
+			}
+			if limit != 0 {
+				q.Set("limit", strconv.Itoa(limit))
+			}
+			return a.page(c.Context(), client, q)
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&after, "after", "", "the next of an earlier page, with the same filters")
+	c.Flags().StringVar(&order, "order", "", "asc or desc (asc)")
+	c.Flags().IntVar(&limit, "limit", 0, "events of a page, 1 to 200 (50)")
+	c.Flags().BoolVar(&all, "all", false, "all events instead of a page")
+	return c
+}
+
+func (a *app) page(ctx context.Context, client *client, q url.Values) error {
+	got, err := client.call(ctx, http.MethodGet, "/v1/audit?"+q.Encode(), nil, nil)
+	if err != nil {
+		return err
+	}
+	var page struct {
+		Events  []event
+		Next    string
+		HasMore bool `json:"has_more"`
+	}
+	if err := json.Unmarshal(got.body, &page); err != nil {
+		return fmt.Errorf("reading the page: %w", err)
+	}
+	err = cli.Print(a.Out, a.format, got.body, func(w io.Writer) error {
+		rows := cli.Rows{{"TIME", "TYPE", "ACTOR", "SUMMARY"}}
+		for _, e := range page.Events {
+			rows = append(rows, []string{e.clock(), e.Type, e.Actor, e.Summary})
+		}
+		return rows.Write(w, nil)
+	})
+	if err == nil && page.HasMore {
+		a.Note("There is more: repeat with --after %s", page.Next)
+	}
+	return err
+}
+
+// everything streams the events, one JSON document a line.
+func (a *app) everything(ctx context.Context, client *client, q url.Values) error {
+	stream, err := client.stream(ctx, "/v1/audit?"+q.Encode(), http.Header{"Accept": {"application/x-ndjson"}})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	lines := lineScanner(stream)
+	for lines.Scan() {
+		if err := a.printEvent(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return client.unreachable(ctx, err)
+	}
+	return nil
+}
+
+func (a *app) auditTail() *cobra.Command {
+	var f filterFlags
+	var after string
+	var count int
+	c := &cobra.Command{
+		Use: "tail", Short: "Follow the trail as it grows",
+		Long: `Prints events as they are recorded, until interrupted. When the connection breaks
+it goes on at the event after the last one seen: none is lost, none comes twice.`,
+		Example: `  sallyport audit tail --connection gitlab-ci
+  sallyport audit tail --after 12.0 --count 1 -o json`,
+		Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.openAsPerson()
+			if err != nil {
+				return err
+			}
+			q, err := f.query(c)
+			if err != nil {
+				return err
+			}
+			return a.tail(c.Context(), client, q, after, count)
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&after, "after", "", "begin after this position, such as 12.0, instead of now")
+	c.Flags().IntVar(&count, "count", 0, "stop after so many events; 0 never stops")
+	return c
+}
+
+// tail follows the stream and takes it up again where it broke. The first
+// attempt must succeed: a wrong address is an error, not a wait.
+func (a *app) tail(ctx context.Context, client *client, q url.Values, last string, count int) error {
+	path := "/v1/audit/stream"
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	for seen, connected := 0, false; ; connected = true {
+		h := http.Header{"Accept": {"text/event-stream"}}
+		if last != "" {
+			h.Set("Last-Event-ID", last)
+		}
+		stream, err := client.stream(ctx, path, h)
+		if err == nil {
+			connected = true
+			err = follow(stream, func(id string, data []byte) error {
+				last = id
+				if err := a.printEvent(data); err != nil {
+					return err
+				}
+				if seen++; count > 0 && seen >= count {
+					return errEnough
+				}
+				return nil
+			})
+			stream.Close()
+		}
+		var refused *cli.Error
+		switch {
+		case errors.Is(err, errEnough), ctx.Err() != nil:
+			return nil
+		case !connected, errors.As(err, &refused) && refused.Exit != cli.ExitUnreachable:
+			return err
+		}
+		a.Note("The stream broke; going on after %s.", first(last, "now"))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second): // a server that restarts needs about that
+		}
+	}
+}
+
+var errEnough = errors.New("as many events as asked for")
+
+// follow reads server-sent events until the stream ends.
+func follow(r io.Reader, each func(id string, data []byte) error) error {
+	var id string
+	var data []byte
+	lines := lineScanner(r)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case lines.Text() == "":
+			if len(data) > 0 {
+				if err := each(id, data); err != nil {
+					return err
+				}
+			}
+			data = nil
+		case name == "id":
+			id = value
+		case name == "data" && data == nil:
+			data = []byte(value)
+		case name == "data":
+			data = append(append(data, '\n'), value...)
+		}
+	}
+	return lines.Err()
+}
+
+func lineScanner(r io.Reader) *bufio.Scanner {
+	s := bufio.NewScanner(r)
+	s.Buffer(make([]byte, 64<<10), 1<<20) // an event is at most 48 KiB
+	return s
+}
+
+// stream starts a request whose answer has no end in sight, so only its
+// beginning is bounded in time.
+func (c *client) stream(ctx context.Context, path string, header http.Header) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.org+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("making the request: %w", err)
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	endless := *c
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = c.http.Timeout
+	endless.http = &http.Client{Transport: transport, CheckRedirect: c.http.CheckRedirect}
+	res, err := endless.start(req, true)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		defer res.Body.Close()
+		b, err := io.ReadAll(io.LimitReader(res.Body, maxFile))
+		if err != nil {
+			return nil, c.unreachable(ctx, err)
+		}
+		return nil, failure(res, b)
+	}
+	return res.Body, nil
+}
+
+// printEvent prints one event on one line, or as one YAML document.
+func (a *app) printEvent(raw []byte) error {
+	var e event
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return fmt.Errorf("reading an event: %w", err)
+	}
+	switch a.format {
+	case cli.JSON:
+		_, err := fmt.Fprintf(a.Out, "%s\n", raw)
+		return err
+	case cli.YAML:
+		if _, err := io.WriteString(a.Out, "---\n"); err != nil {
+			return err
+		}
+		return cli.Print(a.Out, cli.YAML, json.RawMessage(raw), nil)
+	}
+	_, err := fmt.Fprintf(a.Out, "%s  %-22s %-12s %s\n", e.clock(), cli.Clean(e.Type), cli.Clean(e.Actor), cli.Clean(e.Summary))
+	return err
+}

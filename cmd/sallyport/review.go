@@ -1,0 +1,215 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"sallyport.dev/cmd/internal/cli"
+)
+
+// connection is what the client understands of a connection; all is kept as
+// it came, so that what a newer server adds survives an edit.
+type connection struct {
+	Name, Description, Provider, Status string
+	Version                             uint64
+	ActiveVersion                       uint64 `json:"active_version"`
+	UpdatedAt                           string `json:"updated_at"`
+	UpdatedBy                           string `json:"updated_by"`
+	Pending                             map[string]json.RawMessage
+	Warnings                            []struct {
+		Code, Message string
+		Blocks        bool
+	}
+	all map[string]json.RawMessage
+}
+
+func (c *connection) UnmarshalJSON(b []byte) error {
+	type known connection
+	if err := json.Unmarshal(b, (*known)(c)); err != nil {
+		return err
+	}
+	return json.Unmarshal(b, &c.all)
+}
+
+// answered lists the members that only the server writes.
+var answered = []string{
+	"status", "version", "active_version", "generation", "pending", "created_at", "created_by", "updated_at", "updated_by",
+	"activated_at", "activated_by", "warnings", "difference", "keys",
+}
+
+// newest is the document that an edit starts from: the pending version, or
+// the connection as it stands.
+func (c connection) newest() map[string]json.RawMessage {
+	doc := maps.Clone(c.all)
+	if c.Pending != nil {
+		doc = maps.Clone(c.Pending)
+	}
+	for _, k := range answered {
+		delete(doc, k)
+	}
+	return doc
+}
+
+func (c connection) statusLine() string {
+	if c.Pending != nil {
+		return c.Status + ", change pending"
+	}
+	return c.Status
+}
+
+func (c connection) codes() []string {
+	var codes []string
+	for _, w := range c.Warnings {
+		codes = append(codes, w.Code)
+	}
+	return codes
+}
+
+// review shows a person what the connection trusts, what would change, and
+// what is dangerous about it: what to read before activating it.
+func (c connection) review(w io.Writer) error {
+	rows := cli.Rows{
+		{c.Name, fmt.Sprintf("%s, version %d", c.Status, c.Version)},
+	}
+	for _, k := range fieldOrder(c.all) {
+		if k != "conditions" {
+			rows = append(rows, []string{"  " + k, short(c.all[k])})
+		}
+	}
+	if err := rows.Write(w, nil); err != nil {
+		return err
+	}
+	if err := writeConditions(w, "  conditions, all of which must hold", c.all["conditions"]); err != nil {
+		return err
+	}
+	if err := c.writePending(w); err != nil {
+		return err
+	}
+	for _, x := range c.Warnings {
+		mark := "warning"
+		if x.Blocks {
+			mark = "warning, blocks activation until acknowledged"
+		}
+		if _, err := fmt.Fprintf(w, "  %s: %s: %s\n", mark, cli.Clean(x.Code), cli.Clean(x.Message)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fieldOrder lists the members that are worth a line, the important first.
+func fieldOrder(doc map[string]json.RawMessage) []string {
+	var names []string
+	for _, k := range []string{"description", "provider", "settings", "jwks_url", "issuer_url", "jwks", "identity_claim", "identity_path",
+		"audiences", "audience_claims", "token_ttl", "algorithms", "single_use", "proof_max_age", "ttl_within_proof", "ca_certificate",
+		"active_version", "created_by", "created_at", "updated_by", "updated_at", "activated_by", "activated_at"} {
+		if v, ok := doc[k]; ok && !empty(v) {
+			names = append(names, k)
+		}
+	}
+	return names
+}
+
+func empty(v json.RawMessage) bool {
+	switch string(v) {
+	case "null", `""`, "[]", "{}", "false", "0":
+		return true
+	}
+	return false
+}
+
+func writeConditions(w io.Writer, heading string, raw json.RawMessage) error {
+	rows := cli.Rows{}
+	for _, line := range conditionLines(raw) {
+		rows = append(rows, append([]string{"   "}, line...))
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintln(w, heading); err != nil {
+		return err
+	}
+	return rows.Write(w, nil)
+}
+
+func conditionLines(raw json.RawMessage) [][]string {
+	var conditions []struct {
+		Claim, Operator, Value string
+		Values                 []string
+	}
+	if json.Unmarshal(raw, &conditions) != nil {
+		return nil
+	}
+	var lines [][]string
+	for _, c := range conditions {
+		value := c.Value
+		if len(c.Values) > 0 {
+			value = strings.Join(c.Values, ", ")
+		}
+		lines = append(lines, []string{c.Claim, c.Operator, value})
+	}
+	return lines
+}
+
+// writePending shows what the pending version changes, member by member and
+// condition by condition.
+func (c connection) writePending(w io.Writer) error {
+	if c.Pending == nil {
+		return nil
+	}
+	var b strings.Builder
+	b.WriteString("  pending change (- as activated, + as it would be)\n")
+	names := map[string]bool{}
+	for _, doc := range []map[string]json.RawMessage{c.all, c.Pending} {
+		for k := range doc {
+			names[k] = true
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(names)) {
+		from, to := c.all[k], c.Pending[k]
+		if slices.Contains(answered, k) || k == "name" || short(from) == short(to) || vacant(from) && vacant(to) {
+			continue
+		}
+		if k == "conditions" {
+			writeDifference(&b, k, texts(from), texts(to))
+			continue
+		}
+		writeDifference(&b, k, one(from), one(to))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func vacant(v json.RawMessage) bool { return v == nil || empty(v) }
+
+func one(v json.RawMessage) []string {
+	if vacant(v) {
+		return nil
+	}
+	return []string{short(v)}
+}
+
+func texts(v json.RawMessage) []string {
+	var s []string
+	for _, line := range conditionLines(v) {
+		s = append(s, strings.TrimSpace(strings.Join(line, " ")))
+	}
+	return s
+}
+
+func writeDifference(b *strings.Builder, name string, from, to []string) {
+	for _, v := range from {
+		if !slices.Contains(to, v) {
+			fmt.Fprintf(b, "    - %s: %s\n", name, cli.Clean(v))
+		}
+	}
+	for _, v := range to {
+		if !slices.Contains(from, v) {
+			fmt.Fprintf(b, "    + %s: %s\n", name, cli.Clean(v))
+		}
+	}
+}
