@@ -170,4 +170,3 @@ func pinned(c connection.State) (string, bool) {
 	}
 	return c.Current.IssuerURL, c.Current.IssuerURL != "" // which Admit requires of iss
 }
-
