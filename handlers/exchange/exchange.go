@@ -1,0 +1,265 @@
+// Package exchange is the token endpoint: a workload's JWT in, our token out
+// (RFC 8693 token exchange, and the RFC 7523 JWT bearer grant as another way to
+// ask the same question).
+//
+// Both grants end in one decision, [token.Decide], made on the control state
+// and recorded, fenced on that state, before the token leaves the process. What
+// could not be recorded is not issued. A denial for a connection that exists is
+// an event too, up to a rate; noise about connections that do not exist is not.
+//
+//	form -> request -> connection -> verify (jose) -> decide (domain) -> sign -> record -> answer
+package exchange
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/connection"
+	"sallyport.dev/domain/proof"
+	"sallyport.dev/domain/token"
+	"sallyport.dev/handlers/jose"
+	"sallyport.dev/handlers/limit"
+	"sallyport.dev/handlers/oauth"
+	"sallyport.dev/handlers/organisation"
+	"sallyport.dev/projections/control"
+)
+
+const (
+	// maxCandidates bounds the connections that are tried for a request that names none.
+	maxCandidates = 8
+	// maxRounds bounds how often a request is decided anew because its connection changed meanwhile.
+	maxRounds = 5
+)
+
+// Exchange answers the token requests of one organisation. It is safe for concurrent use.
+type Exchange struct {
+	org     *organisation.Organisation
+	sources *limit.Limiter
+	denials *denials
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// New starts the exchange of an organisation; the caller must Close it. sources
+// limits how often one network may ask; nil does not.
+func New(o *organisation.Organisation, sources *limit.Limiter) *Exchange {
+	ctx, stop := context.WithCancel(context.Background())
+	x := &Exchange{org: o, sources: sources, denials: newDenials(), stop: stop, stopped: make(chan struct{})}
+	go x.writeCounts(ctx)
+	return x
+}
+
+// Close writes the denials that were only counted, and stops.
+func (x *Exchange) Close() {
+	x.stop()
+	<-x.stopped
+}
+
+// answer is a token that is in the log.
+type answer struct {
+	token     string
+	expiresIn int64 // seconds
+}
+
+// errMoved is a decision that its connection outran: decide again from the start.
+var errMoved = errors.New("the connection changed since the decision")
+
+// exchange answers a request that was understood.
+func (x *Exchange) exchange(ctx context.Context, m domain.Meta, r request) (answer, *oauth.Error) {
+	for range maxRounds {
+		conn, refusal := x.choose(ctx, r, m.Now)
+		if refusal != nil {
+			return answer{}, refusal
+		}
+		a, code, err := x.attempt(ctx, m, r, conn)
+		switch {
+		case errors.Is(err, errMoved):
+			continue
+		case err != nil:
+			return answer{}, r.tellError(err)
+		case code != "":
+			return answer{}, r.tell(code)
+		}
+		return a, nil
+	}
+	return answer{}, r.tell("log.unavailable")
+}
+
+// candidate is a connection and what the proof is under its keys.
+type candidate struct {
+	conn   connection.State
+	proof  proof.Proof
+	checks []proof.Check
+}
+
+// choose finds the connection that decides and verifies the proof with its keys.
+func (x *Exchange) choose(ctx context.Context, r request, now time.Time) (candidate, *oauth.Error) {
+	if r.connection != "" {
+		conn := x.connection(r.connection)
+		if conn.Status == "" || conn.Status == connection.Deleted {
+			return candidate{}, r.tell("connection.unknown")
+		}
+		return x.verify(ctx, conn, r.proof, now), nil
+	}
+	return x.byIssuer(ctx, r, now)
+}
+
+// byIssuer tries the active connections that pin exactly the proof's issuer.
+// The issuer is unverified here, so it only selects among trusts that exist:
+// it never forms a URL. Exactly one must fit.
+func (x *Exchange) byIssuer(ctx context.Context, r request, now time.Time) (candidate, *oauth.Error) {
+	compact, err := jose.ParseCompact(r.proof)
+	if err != nil {
+		return candidate{}, r.tell("proof.malformed")
+	}
+	issuer, _ := compact.Claims["iss"].(string)
+	var conns []connection.State
+	x.org.Read(func(s *control.State, _ domain.Head) { conns = s.ConnectionsByIssuer(issuer) })
+	switch {
+	case len(conns) == 0:
+		return candidate{}, r.tell("connection.unknown")
+	case len(conns) > maxCandidates:
+		return candidate{}, r.tell("connection.ambiguous")
+	}
+	var best candidate
+	fit, furthest := 0, -1
+	for _, conn := range conns {
+		c := x.verify(ctx, conn, r.proof, now)
+		_, conditions := conn.Current.Admit(c.proof)
+		checks := append(append([]proof.Check(nil), c.checks...), conditions...)
+		if proof.Passed(checks) {
+			fit++
+		}
+		if n := passed(checks); n > furthest {
+			best, furthest = c, n
+		}
+	}
+	if fit > 1 {
+		return candidate{}, r.tell("connection.ambiguous")
+	}
+	return best, nil
+}
+
+func passed(checks []proof.Check) (n int) {
+	for _, c := range checks {
+		if c.Result == proof.Pass {
+			n++
+		}
+	}
+	return n
+}
+
+func (x *Exchange) connection(name domain.Name) (c connection.State) {
+	x.org.Read(func(s *control.State, _ domain.Head) { c = s.Connection(name) })
+	return c
+}
+
+// verify checks the proof with the connection's keys. An inactive connection
+// issues nothing whatever the proof says, so nobody's keys are fetched for it.
+func (x *Exchange) verify(ctx context.Context, conn connection.State, jwt string, now time.Time) candidate {
+	if conn.Status == connection.Inactive {
+		return candidate{conn: conn}
+	}
+	p, checks := x.org.Verify(ctx, conn, conn.Current, conn.CurrentVersion(), jwt, now)
+	return candidate{conn, p, checks}
+}
+
+// attempt decides once, signs what is to be issued, records the decision and
+// hands out the token. code is the refusal. errMoved means that what was decided
+// is void, since the connection is no longer what it was decided on.
+func (x *Exchange) attempt(ctx context.Context, m domain.Meta, r request, c candidate) (a answer, code string, err error) {
+	d, err := x.decide(m, r, c)
+	if err != nil {
+		return answer{}, "", err
+	}
+	if !d.Allowed {
+		return answer{}, d.Code, x.deny(ctx, m, c, d)
+	}
+	// Signed first, so that a token that cannot be signed is never recorded as
+	// issued; it stays here until the log has it.
+	compact, err := x.org.Sign(ctx, d.Algorithm, "at+jwt", d.Claims)
+	if err != nil {
+		return answer{}, "", err
+	}
+	fact, _ := d.Fact()
+	_, err = x.org.Record(ctx, m, func(s *control.State) ([]domain.Fact, string, error) {
+		if moved(s.Connection(c.conn.Name), c.conn) || d.SpendKey != "" && s.Spent(d.SpendKey) {
+			return nil, "", errMoved // decided again, and explained, from the start
+		}
+		return []domain.Fact{fact}, d.SpendKey, nil
+	})
+	if err != nil {
+		return answer{}, "", err
+	}
+	return answer{compact, int64(d.Issued.ExpiresAt.Sub(d.Issued.IssuedAt) / time.Second)}, "", nil
+}
+
+// decide asks the one decision function, on the state as it is here now.
+func (x *Exchange) decide(m domain.Meta, r request, c candidate) (token.Decision, error) {
+	jti := make([]byte, 16)
+	if _, err := rand.Read(jti); err != nil {
+		return token.Decision{}, err
+	}
+	var d token.Decision
+	x.org.Read(func(s *control.State, _ domain.Head) {
+		d = token.Decide(x.org.Name(), x.org.Issuer(), c.conn, c.proof, c.checks, r.ask, s.Spent,
+			base64.RawURLEncoding.EncodeToString(jti), m)
+	})
+	return d, nil
+}
+
+// deny records a denial, or counts it where there are too many of them.
+func (x *Exchange) deny(ctx context.Context, m domain.Meta, c candidate, d token.Decision) error {
+	fact, ok := d.Fact()
+	if !ok || !x.denials.admit(c.conn.Name, d.Denied.Source, d.Code, m.Now) {
+		return nil
+	}
+	_, err := x.org.Record(ctx, m, func(s *control.State) ([]domain.Fact, string, error) {
+		if moved(s.Connection(c.conn.Name), c.conn) {
+			return nil, "", errMoved
+		}
+		return []domain.Fact{fact}, "", nil
+	})
+	return err
+}
+
+// moved tells whether a connection decides differently from when it was looked at.
+func moved(now, then connection.State) bool {
+	return now.Status != then.Status || now.CurrentVersion() != then.CurrentVersion() || now.Generation != then.Generation
+}
+
+// writeCounts writes what was only counted, every countFor and at the end.
+func (x *Exchange) writeCounts(ctx context.Context) {
+	defer close(x.stopped)
+	tick := time.NewTicker(countFor)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			x.flush()
+			return
+		}
+		x.flush()
+	}
+}
+
+func (x *Exchange) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, c := range x.denials.take() {
+		m := domain.Meta{Actor: domain.System("exchange"), Now: x.org.Now()}
+		fact := domain.Fact{Subject: "connection/" + c.Connection.String(), Event: c}
+		_, err := x.org.Record(ctx, m, func(*control.State) ([]domain.Fact, string, error) {
+			return []domain.Fact{fact}, "", nil
+		})
+		if err != nil {
+			x.denials.giveBack(c)
+			x.org.Log().Warn("denials are counted and not written yet", "connection", c.Connection, "count", c.Count, "error", err)
+		}
+	}
+}

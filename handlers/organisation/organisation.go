@@ -1,0 +1,210 @@
+// Package organisation is one tenant, opened: its log, the read models folded
+// from it, its signing keys and the keys of the providers it trusts.
+//
+// It offers what every handler needs and nothing else: decide and record on the
+// control state ([Organisation.Execute]), record what was done
+// ([Organisation.Record]), read, verify a proof, sign and read a token. It
+// decides nothing itself: rules are in domain.
+package organisation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/events"
+	"sallyport.dev/domain/organisation"
+	"sallyport.dev/handlers/jose"
+	"sallyport.dev/handlers/limit"
+	"sallyport.dev/projections/control"
+	"sallyport.dev/projections/trail"
+	"sallyport.dev/streams"
+)
+
+// Options say which organisation to open, on what.
+type Options struct {
+	Name      domain.Name
+	BaseURL   string // where we are reached from outside, without a slash at the end
+	Conn      *streams.Conn
+	Replicas  int  // copies of the log, as in streams.Options
+	FewCopies bool // allow fewer than three copies on a cluster
+	TrailPath string
+	Sealer    *jose.Sealer
+	Gate      jose.Gate
+	Resolver  jose.Resolver    // nil: the system's
+	Log       *slog.Logger     // nil: slog.Default
+	Now       func() time.Time // nil: time.Now
+}
+
+// Organisation is one open tenant. It is safe for concurrent use; the caller must Close it.
+type Organisation struct {
+	name      domain.Name
+	issuer    string
+	log       *slog.Logger
+	now       func() time.Time
+	catalogue *events.Catalogue
+	gate      jose.Gate
+
+	journal   *streams.Journal
+	control   *control.Projection
+	trail     *trail.Trail
+	follower  *streams.Follower
+	committer *streams.Committer[*control.State]
+	bucket    *streams.Bucket // sealed signing keys
+	keyring   *jose.Keyring
+	sources   *jose.Sources
+	tests     *limit.Limiter
+	fresh     freshness
+}
+
+// Open opens an organisation, and makes it where there is none: it returns
+// once everything that was recorded is folded and there are keys to sign with.
+func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
+	o := &Organisation{
+		name: opt.Name, issuer: opt.BaseURL + "/orgs/" + opt.Name.String(), log: opt.Log, now: opt.Now,
+		catalogue: events.New(), gate: opt.Gate, control: control.New(), tests: limit.New(testsPerSecond, testsBurst, 10_000),
+	}
+	if o.log == nil {
+		o.log = slog.Default()
+	}
+	o.log = o.log.With("org", o.name)
+	if o.now == nil {
+		o.now = time.Now
+	}
+	o.fresh.start = time.Now()
+	defer func() {
+		if err != nil {
+			o.Close()
+			err = fmt.Errorf("opening organisation %s: %w", opt.Name, err)
+		}
+	}()
+	if err := o.openLog(ctx, opt); err != nil {
+		return nil, err
+	}
+	if o.bucket, err = opt.Conn.Bucket(ctx, "KEYS_"+o.name.String()); err != nil {
+		return nil, err
+	}
+	o.keyring = jose.NewKeyring(o.bucket, opt.Sealer, o.name)
+	o.sources = jose.NewSources(opt.Gate, jose.SourcesOptions{Observe: o.observe, Log: o.log, Now: o.now, Resolver: opt.Resolver})
+	if err := o.create(ctx); err != nil {
+		return nil, err
+	}
+	return o, o.ensureKeys(ctx)
+}
+
+// openLog opens the log and folds it: first what is true, from the control
+// subject alone, then what else the readers still miss.
+func (o *Organisation) openLog(ctx context.Context, opt Options) (err error) {
+	if o.journal, err = streams.Open(ctx, opt.Conn, streams.Options{
+		Org: o.name, Source: o.issuer, Codec: o.catalogue, Replicas: opt.Replicas, AllowFewReplicas: opt.FewCopies, Log: o.log,
+	}); err != nil {
+		return err
+	}
+	if o.trail, err = trail.Open(ctx, opt.TrailPath, o.catalogue, o.log); err != nil {
+		return err
+	}
+	head, err := o.journal.ReplayControl(ctx, o.control.Seed)
+	if err != nil {
+		return err
+	}
+	// Proofs that may be used once are remembered for as long as they could be shown again.
+	from, err := o.journal.SequenceAt(ctx, o.now().Add(-jose.MaxLifetime-2*jose.Skew))
+	if err != nil {
+		return err
+	}
+	if err := o.control.StartAfter(from); err != nil {
+		return err
+	}
+	if o.follower, err = o.journal.Follow(ctx, o.control, o.trail); err != nil {
+		return err
+	}
+	o.committer = streams.NewCommitter(o.journal, o.control, streams.CommitterOptions{})
+	return o.control.Wait(ctx, head.Stream)
+}
+
+// create records that the organisation exists; on an organisation that does, it does nothing.
+func (o *Organisation) create(ctx context.Context) error {
+	m := domain.Meta{Actor: domain.System("host"), Now: o.Now()}
+	_, err := o.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
+		return organisation.Decide(s.Organisation(), organisation.Create{Name: o.name, Issuer: o.issuer}, m)
+	})
+	return err
+}
+
+// Close stops everything that Open started; what was acknowledged is on disk already.
+func (o *Organisation) Close() {
+	if o.sources != nil {
+		o.sources.Close()
+	}
+	if o.committer != nil {
+		o.committer.Close()
+	}
+	if o.follower != nil {
+		o.follower.Close()
+	}
+	if o.trail != nil {
+		if err := o.trail.Close(); err != nil {
+			o.log.Warn("closing the trail", "error", err)
+		}
+	}
+}
+
+// Name is the organisation's name.
+func (o *Organisation) Name() domain.Name { return o.name }
+
+// Issuer is the iss of its tokens and the root of its URLs: {base_url}/orgs/{org}.
+func (o *Organisation) Issuer() string { return o.issuer }
+
+// Catalogue is every type of event there is.
+func (o *Organisation) Catalogue() *events.Catalogue { return o.catalogue }
+
+// Trail is the audit trail.
+func (o *Organisation) Trail() *trail.Trail { return o.trail }
+
+// Gate decides where keys may be fetched from.
+func (o *Organisation) Gate() jose.Gate { return o.gate }
+
+// Log is where the organisation's messages to its operator go.
+func (o *Organisation) Log() *slog.Logger { return o.log }
+
+// Now is the time by which everything is decided, in UTC, to the millisecond:
+// what is decided on is what is recorded.
+func (o *Organisation) Now() time.Time { return o.now().UTC().Truncate(time.Millisecond) }
+
+// Read calls f with the control state as this process has folded it. f must not keep s.
+func (o *Organisation) Read(f func(s *control.State, at domain.Head)) { o.control.Read(f) }
+
+// Record has a decision about activity recorded, fenced on the control state it
+// is made on; it returns once that is durable. What it was to record must not
+// leave the process if it fails. d may be called several times.
+func (o *Organisation) Record(ctx context.Context, m domain.Meta, d streams.Decision[*control.State]) (domain.Position, error) {
+	return o.committer.Record(ctx, m, d)
+}
+
+// Ready tells, check by check, whether the organisation can do its work; nil is
+// ready. It does not depend on anybody else's service.
+func (o *Organisation) Ready(ctx context.Context) map[string]error {
+	return map[string]error{
+		"log":  o.Fresh(ctx),
+		"fold": errors.Join(o.follower.Err(), o.control.Err()),
+		"keys": o.keysReady(),
+	}
+}
+
+// Follow folds the whole log into a reader, up to its end as of the call: a
+// read model can so be built apart from those that are served from.
+func (o *Organisation) Follow(ctx context.Context, r streams.Reader) error {
+	last, err := o.journal.Last(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	f, err := o.journal.Follow(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Wait(ctx, last)
+}

@@ -1,0 +1,219 @@
+// Package orgtest gives a test an organisation of its own: a real embedded log
+// in a folder of the test's, people with API tokens, and a provider whose keys
+// are fetched over real HTTP. Nothing of ours is faked.
+package orgtest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/claim"
+	"sallyport.dev/domain/connection"
+	"sallyport.dev/domain/provider"
+	"sallyport.dev/handlers/jose"
+	"sallyport.dev/handlers/organisation"
+	"sallyport.dev/projections/control"
+	"sallyport.dev/streams"
+)
+
+// BaseURL is where the organisation believes it is reached.
+const BaseURL = "https://sallyport.example"
+
+// World is one organisation and everything around it.
+type World struct {
+	*organisation.Organisation
+	Server *streams.Server
+	Conn   *streams.Conn
+	t      testing.TB
+	ahead  atomic.Int64 // nanoseconds by which the clock is ahead
+	people map[domain.Role]domain.Actor
+}
+
+// New opens a world; it is closed, and its log audited, when the test ends.
+func New(t testing.TB) *World {
+	t.Helper()
+	server, err := streams.StartServer(context.Background(), streams.ServerOptions{Dir: t.TempDir(), Log: Quiet()})
+	if err != nil {
+		t.Fatalf("starting the log: %v", err)
+	}
+	t.Cleanup(server.Close)
+	conn, err := server.Connect()
+	if err != nil {
+		t.Fatalf("connecting to the log: %v", err)
+	}
+	t.Cleanup(conn.Close)
+	w := &World{Server: server, Conn: conn, t: t}
+	w.Organisation = Open(t, conn, w.clock)
+	t.Cleanup(w.audit)
+	return w
+}
+
+// Open opens organisation "default" on a log, as one of perhaps several replicas.
+func Open(t testing.TB, conn *streams.Conn, now func() time.Time) *organisation.Organisation {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	o, err := organisation.Open(ctx, organisation.Options{
+		Name: "default", BaseURL: BaseURL, Conn: conn, TrailPath: filepath.Join(t.TempDir(), "trail.db"),
+		Sealer: sealer(t), Gate: jose.Gate{LoopbackHTTP: true}, Log: Quiet(), Now: now,
+	})
+	if err != nil {
+		t.Fatalf("opening the organisation: %v", err)
+	}
+	t.Cleanup(o.Close)
+	return o
+}
+
+// kek is one key-encryption key for all worlds of a test binary, so that
+// replicas of one organisation can open each other's keys.
+var kek, kekErr = jose.NewKEK()
+
+func sealer(t testing.TB) *jose.Sealer {
+	t.Helper()
+	if kekErr != nil {
+		t.Fatal(kekErr)
+	}
+	s, err := jose.ParseKEK(kek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Quiet is a log that nobody reads.
+func Quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func (w *World) clock() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+
+// Advance moves the organisation's clock.
+func (w *World) Advance(d time.Duration) { w.ahead.Add(int64(d)) }
+
+// Meta is a command of a person who bears the roles, now.
+func (w *World) Meta(id string, roles ...domain.Role) domain.Meta {
+	return domain.Meta{Actor: domain.Actor{ID: id, Roles: roles}, Now: w.Now(), RequestID: "test"}
+}
+
+// Token makes an API token for a person.
+func (w *World) Token(who domain.Name, role domain.Role) string {
+	w.t.Helper()
+	m := domain.Meta{Actor: domain.System("host"), Now: w.Now()}
+	tok, err := w.CreateToken(w.t.Context(), m, who, role, time.Hour)
+	if err != nil {
+		w.t.Fatalf("making a token for %s: %v", who, err)
+	}
+	return tok.Secret
+}
+
+// Do runs a command on a connection and fails the test if it is refused.
+func (w *World) Do(m domain.Meta, name domain.Name, c connection.Command) domain.Position {
+	w.t.Helper()
+	p, err := Try(w.t.Context(), w.Organisation, m, name, c)
+	if err != nil {
+		w.t.Fatalf("%T on %s: %v", c, name, err)
+	}
+	return p
+}
+
+// Try runs a command on a connection.
+func Try(ctx context.Context, o *organisation.Organisation, m domain.Meta, name domain.Name, c connection.Command) (domain.Position, error) {
+	return o.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
+		return connection.Decide(s.Connection(name), c, m)
+	})
+}
+
+// Activated drafts spec as "devops" and activates it as "security".
+func (w *World) Activated(name domain.Name, spec connection.Spec) {
+	w.t.Helper()
+	full, err := connection.Complete(spec, w.Issuer())
+	if err != nil {
+		w.t.Fatalf("completing %s: %v", name, err)
+	}
+	w.Do(w.Meta("devops", domain.DevOpsAdmin), name, connection.Draft{Name: name, Spec: full})
+	w.Activate(name)
+}
+
+// Activate activates the newest version as "security", whatever it is warned of.
+func (w *World) Activate(name domain.Name) {
+	w.t.Helper()
+	var c connection.State
+	w.Read(func(s *control.State, _ domain.Head) { c = s.Connection(name) })
+	var codes []string
+	for _, warning := range connection.Warnings(c.Newest(), w.Issuer()) {
+		if warning.Blocks {
+			codes = append(codes, warning.Code)
+		}
+	}
+	w.Do(w.Meta("security", domain.SecurityAdmin), name,
+		connection.Activate{Version: c.Version, Acknowledge: codes, DualControl: "strict", Issuer: w.Issuer()})
+}
+
+// Provider is somebody else's identity provider: its keys are served over HTTP
+// on the loopback, and it signs what it is asked to.
+type Provider struct {
+	URL     string // also its issuer
+	Key     *jose.HostKey
+	Fetched atomic.Int64 // how often the keys were asked for
+	Down    atomic.Bool  // answers 503 while set
+	t       testing.TB
+}
+
+// NewProvider starts a provider whose key is for alg.
+func NewProvider(t testing.TB, alg string) *Provider {
+	t.Helper()
+	key, err := jose.NewHostKey(alg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Provider{Key: key, t: t}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.Fetched.Add(1)
+		if p.Down.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/jwk-set+json")
+		_, _ = w.Write(key.PublicJWKS())
+	}))
+	t.Cleanup(s.Close)
+	p.URL = s.URL
+	return p
+}
+
+// Spec trusts the provider: its issuer, the organisation as audience, and one subject.
+func (p *Provider) Spec(audience, subject string) connection.Spec {
+	return connection.Spec{
+		Provider: provider.GenericJWT, JWKSURL: p.URL + "/jwks",
+		Conditions: []claim.Condition{
+			{Claim: "iss", Operator: claim.Equals, Value: p.URL},
+			{Claim: "aud", Operator: claim.Equals, Value: audience},
+			{Claim: "sub", Operator: claim.Equals, Value: subject},
+		},
+	}
+}
+
+// Claims are a proof's claims at now, five minutes long, with changes; a nil value removes.
+func (p *Provider) Claims(now time.Time, audience, subject string, changes map[string]any) map[string]any {
+	c := map[string]any{"iss": p.URL, "aud": audience, "sub": subject, "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix()}
+	maps.Copy(c, changes)
+	maps.DeleteFunc(c, func(_ string, v any) bool { return v == nil })
+	return c
+}
+
+// Mint signs claims.
+func (p *Provider) Mint(claims map[string]any) string {
+	p.t.Helper()
+	token, err := p.Key.Sign(claims)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return token
+}

@@ -1,0 +1,80 @@
+package organisation
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/person"
+	"sallyport.dev/projections/control"
+)
+
+// APIToken is a person's API token, at the only moment when it is known: the
+// log keeps its hash. It never shows in a log line.
+type APIToken struct {
+	ID        string
+	Person    domain.Name
+	Role      domain.Role
+	ExpiresAt time.Time
+	Secret    string
+}
+
+// LogValue leaves the secret out.
+func (t APIToken) LogValue() slog.Value { return slog.StringValue("api token " + t.ID) }
+
+// tokenPrefix lets people, and scanners of leaked secrets, see what the text is.
+const tokenPrefix = "sallyport_"
+
+// CreateToken makes an API token that bears one role for ttl (1 minute to 90
+// days). The person is added, or given the role, where that is missing, in the
+// same commit: the command is for whoever holds the host. The token is handed
+// out once its event is durable.
+func (o *Organisation) CreateToken(ctx context.Context, m domain.Meta, who domain.Name, role domain.Role, ttl time.Duration) (APIToken, error) {
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		return APIToken{}, err
+	}
+	t := APIToken{
+		ID: ulid.Make().String(), Person: who, Role: role, ExpiresAt: m.Now.Add(ttl),
+		Secret: tokenPrefix + base64.RawURLEncoding.EncodeToString(secret),
+	}
+	_, err := o.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
+		people, facts, err := withRole(s.People(), who, role, m)
+		if err != nil {
+			return nil, err
+		}
+		created, err := person.Decide(people, person.CreateToken{
+			ID: t.ID, Person: who, Roles: []domain.Role{role}, Hash: person.HashToken(t.Secret), ExpiresAt: t.ExpiresAt,
+		}, m)
+		return append(facts, created...), err
+	})
+	if err != nil {
+		return APIToken{}, err
+	}
+	return t, nil
+}
+
+// withRole is people as they are once who bears role, and the facts that make it so.
+func withRole(people person.State, who domain.Name, role domain.Role, m domain.Meta) (person.State, []domain.Fact, error) {
+	var c person.Command = person.Add{Name: who, Roles: []domain.Role{role}}
+	if p, known := people.Person(who); known {
+		if slices.Contains(p.Roles, role) {
+			return people, nil, nil
+		}
+		c = person.GrantRole{Name: who, Role: role}
+	}
+	facts, err := person.Decide(people, c, m)
+	people = people.Clone()
+	for _, f := range facts {
+		if err == nil {
+			people, err = person.Evolve(people, domain.Envelope{Type: f.Event.EventType(), Event: f.Event, Actor: m.Actor.ID, Time: m.Now})
+		}
+	}
+	return people, facts, err
+}

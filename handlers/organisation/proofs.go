@@ -1,0 +1,39 @@
+package organisation
+
+import (
+	"context"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/connection"
+	"sallyport.dev/domain/proof"
+	"sallyport.dev/handlers/jose"
+	"sallyport.dev/projections/control"
+)
+
+// Verify checks a proof with the keys of one version of a connection, fetched
+// if need be. Conditions and identity are not its business: they are
+// [connection.Spec.Admit]'s.
+func (o *Organisation) Verify(ctx context.Context, c connection.State, spec connection.Spec, version uint64, jwt string, now time.Time) (proof.Proof, []proof.Check) {
+	source := o.sources.Source(
+		jose.SourceID{Org: o.name, Connection: c.Name, Version: version},
+		jose.KeySpec{JWKSURL: spec.JWKSURL, IssuerURL: spec.IssuerURL, Static: spec.JWKS, CA: spec.CACertificate},
+		c.Keys)
+	rules := jose.Rules{Algorithms: spec.Algorithms}
+	if spec.ProofMaxAge != nil {
+		rules.MaxAge = spec.ProofMaxAge.Value()
+	}
+	return jose.Verify(ctx, jwt, rules, source, now)
+}
+
+// observe records a provider's key set when it changes, and at most hourly while
+// it is in use, so that a cold start in an outage knows the keys and their age.
+func (o *Organisation) observe(ctx context.Context, seen jose.Observation) error {
+	m := domain.Meta{Actor: domain.System("keys"), Now: seen.At.UTC().Truncate(time.Millisecond)}
+	_, err := o.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
+		return connection.Decide(s.Connection(seen.ID.Connection), connection.ObserveKeys{
+			Version: seen.ID.Version, Keys: seen.Keys, KeyIDs: seen.KeyIDs, SourceURL: seen.SourceURL,
+		}, m)
+	})
+	return err
+}
