@@ -115,6 +115,9 @@ func parse(s string) (c Compact, f flaws) {
 	if r == nil {
 		c.Header, r = readHeader(h)
 	}
+	if _, known := algorithms[c.Header.Algorithm]; r == nil && known && len(p.signature) == 0 {
+		r = errEmpty // of an unknown algorithm, "none" first, it is the algorithm that is wrong
+	}
 	if r != nil {
 		f.fatal = r
 	}
@@ -143,8 +146,8 @@ func split(s string) (parts, *Refusal) {
 		return parts{}, refuse("not_compact_jws", "it is not a JWT: a JWT has three parts with dots between them")
 	case len(s) > MaxTokenBytes:
 		return parts{}, refuse("token_too_large", "it is larger than 16 KiB")
-	case header == "" || claims == "" || signature == "":
-		return parts{}, refuse("empty_segment", "one of its three parts is empty")
+	case header == "" || claims == "":
+		return parts{}, errEmpty
 	}
 	sig, r := decodePart(signature)
 	if r != nil {
@@ -152,6 +155,8 @@ func split(s string) (parts, *Refusal) {
 	}
 	return parts{header, claims, s[:len(header)+1+len(claims)], sig}, nil
 }
+
+var errEmpty = refuse("empty_segment", "one of its three parts is empty")
 
 // strictBase64 refuses padding, the other alphabet and stray last bits, so
 // that no two texts mean the same bytes (RFC 7515 appendix C).

@@ -38,6 +38,16 @@ func (g Gate) CheckURL(raw string) error {
 	return err
 }
 
+// CheckIssuerURL is [Gate.CheckURL] for an issuer, which has no query (OpenID
+// Connect Discovery 1.0 section 3): a path is appended to it.
+func (g Gate) CheckIssuerURL(raw string) error {
+	u, err := g.parseURL(raw)
+	if err == nil && (u.RawQuery != "" || u.ForceQuery) {
+		return refuse("query", "an issuer has no query")
+	}
+	return err
+}
+
 func (g Gate) parseURL(raw string) (*url.URL, error) {
 	if r := checkText(raw); r != nil {
 		return nil, r

@@ -3,6 +3,7 @@ package jose
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ type KeySet struct {
 // Its error is a *[Refusal].
 func ParseKeySet(doc []byte) (*KeySet, error) {
 	top, err := DecodeObject(doc, keySetLimits)
-	if r, ok := err.(*Refusal); ok { //nolint:errorlint // DecodeObject returns nothing else
+	if r, ok := errors.AsType[*Refusal](err); ok {
 		return nil, r.of("jwks_", "the key set")
 	}
 	list, ok := top["keys"].([]any)
@@ -191,4 +192,9 @@ func rawBytes(raw []json.RawMessage) [][]byte {
 func stringMember(m claim.Set, name string) string {
 	s, _ := m[name].(string)
 	return s
+}
+
+// knows tells whether the set says anything about the kid.
+func (s *KeySet) knows(kid string) bool {
+	return s.keys[kid].Public != nil || s.unfit[kid] != ""
 }

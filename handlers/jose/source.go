@@ -4,16 +4,34 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
-	"net/netip"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/connection"
 )
 
-// SourceID names one key source. Nothing is shared between two of them: not
-// the cache, not the transport.
+// How long fetched keys live, and how often they are fetched.
+const (
+	defaultLife = 5 * time.Minute // where Cache-Control says nothing
+	minLife     = time.Minute
+	maxLife     = time.Hour
+	staleMax    = time.Hour // after the end of their life, in an outage
+
+	missCooldown = 30 * time.Second // between two fetches because of an unknown kid
+	firstBackoff = time.Second      // after a failure, doubling
+	maxBackoff   = time.Minute
+	recordEvery  = time.Hour
+)
+
+// SourceID names one key source. Between two of them nothing is shared: not
+// the cache, not the roots, not a connection. A kid alone names nothing.
 type SourceID struct {
 	Org, Connection domain.Name
 	Version         uint64 // of the connection's specification
@@ -23,55 +41,244 @@ type SourceID struct {
 type KeySpec struct {
 	JWKSURL, IssuerURL string
 	Static             json.RawMessage // an uploaded key set
-	CA                 string          // PEM; "" means the system's roots
+	CA                 string          // PEM of the roots to trust; "" is the system's
 }
 
-// Observation is a key set as fetched: told when it differs from the last
-// recorded one, and at most hourly while it is in use.
-type Observation struct {
-	ID             SourceID
-	Keys           json.RawMessage // public members only
-	KeyIDs         []string
-	Added, Removed []string // RFC 7638 thumbprints
-	At             time.Time
-	SourceURL      string
+// Source is the keys of one version of a connection: a [KeyFinder] that
+// fetches when it must, one fetch at a time. Safe for concurrent use.
+type Source struct {
+	id      SourceID
+	spec    KeySpec
+	of      *Sources
+	uploads *KeySet // of a static source; nil otherwise
+	fetch   *fetcher
+	broken  error // why it can never answer; nil otherwise
+
+	used atomic.Int64 // when somebody asked last, Unix nanoseconds
+
+	mu       sync.Mutex // guards what follows; taken before Sources.mu, never after
+	keys     *fetched   // nil: none yet
+	flight   *flight    // nil: no fetch runs
+	tried    time.Time  // when the last fetch began
+	failures int        // in a row
+	retry    time.Time  // no fetch before, after a failure
+	err      error      // of the last fetch
+	recorded record
+	telling  bool // an observation waits to be recorded
 }
 
-// Resolver answers with every address of a host; [net.Resolver] is one.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+// fetched is a key set and its times. It never changes.
+type fetched struct {
+	set     *KeySet
+	url     string
+	at      time.Time // when its fetch began
+	refresh time.Time // from then on it is fetched again, and nobody waits for that
+	expires time.Time // from then on it serves an outage alone
 }
 
-// SourcesOptions are the surroundings of Sources.
-type SourcesOptions struct {
-	Observe  func(context.Context, Observation) error // nil: nobody is told
-	Log      *slog.Logger                             // nil: nothing is said
-	Now      func() time.Time                         // nil: time.Now
-	Resolver Resolver                                 // nil: the system's
+// flight is a running fetch; done is closed when its outcome is in the source.
+type flight struct{ done chan struct{} }
+
+// newSource prepares a source; nothing is fetched yet.
+func newSource(of *Sources, id SourceID, spec KeySpec, lastGood *connection.KeySet) *Source {
+	s := &Source{id: id, spec: spec, of: of}
+	given := 0
+	for _, there := range []bool{spec.JWKSURL != "", spec.IssuerURL != "", len(spec.Static) > 0} {
+		if there {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		s.broken = errors.New("the connection has not exactly one source of keys")
+	case len(spec.Static) > 0:
+		s.uploads, s.broken = parseUploaded(spec.Static)
+	default:
+		s.fetch, s.broken = newFetcher(of.gate, of.resolver, spec.CA)
+		s.restore(lastGood)
+	}
+	return s
 }
 
-// Sources are the key sources of every connection of a process. Safe for concurrent use.
-type Sources struct{ gate Gate }
-
-// NewSources makes an empty set of sources behind a gate.
-func NewSources(g Gate, o SourcesOptions) *Sources { return &Sources{gate: g} }
-
-// Source is the source of that name; it is made at its first use. lastGood is
-// the key set that the log remembers, nil if none.
-func (s *Sources) Source(id SourceID, spec KeySpec, lastGood *connection.KeySet) *Source {
-	return &Source{}
+func parseUploaded(doc json.RawMessage) (*KeySet, error) {
+	set, err := ParseKeySet(doc)
+	if err != nil {
+		return nil, fmt.Errorf("reading the uploaded keys: %w", err)
+	}
+	return set, nil
 }
 
-// Forget drops every source of a connection.
-func (s *Sources) Forget(org, connection domain.Name) {}
+// restore starts from the key set that the log remembers, so that a start in
+// an outage works. Its age counts: it is refreshed at its first use, and
+// serves no longer than if it had been here all the time.
+func (s *Source) restore(k *connection.KeySet) {
+	if k == nil || k.Version != s.id.Version {
+		return // keys of another version were trusted for another URL
+	}
+	set, err := ParseKeySet(k.Keys)
+	if err != nil {
+		return // it will be fetched
+	}
+	at := k.At
+	if now := s.of.now(); at.After(now) {
+		at = now
+	}
+	s.keys = &fetched{set: set, url: k.SourceURL, at: at, refresh: at, expires: at.Add(defaultLife)}
+	s.recorded = record{set: set, at: at}
+}
 
-// Close ends what runs in the background.
-func (s *Sources) Close() {}
-
-// Source is the keys of one connection's version. It is a [KeyFinder].
-type Source struct{}
-
-// Find is the key of that kid, fetched if need be.
+// Find is the key of that kid. Keys past 80 % of their life are refreshed
+// in the background, past all of it the caller waits; an unknown kid makes
+// everybody wait for one fetch, at most once in 30 seconds. In an outage
+// the last good keys serve until an hour after their life. The error says
+// why there are no keys now.
 func (s *Source) Find(ctx context.Context, kid string) (Found, error) {
-	return Found{}, errors.New("fetching keys: refused")
+	switch {
+	case s.broken != nil:
+		return Found{}, s.broken
+	case s.uploads != nil:
+		return s.uploads.found(kid, time.Time{}, false), nil
+	}
+	if f := s.plan(kid); f != nil {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return Found{}, fmt.Errorf("waiting for the keys: %w", ctx.Err())
+		}
+	}
+	return s.answer(kid)
+}
+
+// plan starts a fetch if one is due, and hands it out if the caller has to wait for it.
+func (s *Source) plan(kid string) *flight {
+	now := s.of.now()
+	s.used.Store(now.UnixNano())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	may := !now.Before(s.retry)
+	switch {
+	case !s.usable(now):
+		if may || s.flight != nil {
+			return s.start(now)
+		}
+		return nil
+	case !now.Before(s.keys.expires) && s.failures == 0:
+		return s.start(now)
+	case !now.Before(s.keys.refresh) && may:
+		s.start(now)
+	}
+	if s.keys.set.knows(kid) {
+		return nil
+	}
+	if s.flight != nil || now.Sub(s.tried) >= missCooldown {
+		return s.start(now)
+	}
+	return nil
+}
+
+// usable tells whether the keys at hand may serve. s.mu is held.
+func (s *Source) usable(now time.Time) bool {
+	return s.keys != nil && now.Before(s.keys.expires.Add(staleMax))
+}
+
+// answer looks the kid up in the keys as they now are.
+func (s *Source) answer(kid string) (Found, error) {
+	now := s.of.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.usable(now) {
+		if s.err == nil {
+			return Found{}, errors.New("the keys are too old, and could not be fetched again")
+		}
+		return Found{}, s.err
+	}
+	return s.keys.set.found(kid, s.keys.at, !now.Before(s.keys.expires)), nil
+}
+
+// start joins the running fetch, or begins one. s.mu is held.
+func (s *Source) start(now time.Time) *flight {
+	if s.flight == nil {
+		s.flight, s.tried = &flight{make(chan struct{})}, now
+		if !s.of.begin(func() { s.run(now) }) {
+			s.land(now, nil, errors.New("fetching keys: the process is stopping"))
+		}
+	}
+	return s.flight
+}
+
+// run fetches, in a goroutine and a time of its own: no caller who goes away
+// takes the others' fetch along.
+func (s *Source) run(now time.Time) {
+	k, err := s.get(now)
+	s.mu.Lock()
+	s.land(now, k, err)
+	s.mu.Unlock()
+}
+
+func (s *Source) get(now time.Time) (*fetched, error) {
+	release, err := s.of.slot()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	ctx, url := s.of.ctx, s.spec.JWKSURL
+	if url == "" {
+		if url, err = s.fetch.discover(ctx, s.spec.IssuerURL); err != nil {
+			return nil, err
+		}
+	}
+	body, header, err := s.fetch.get(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	set, err := ParseKeySet(body)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", url, err)
+	}
+	l := life(header)
+	return &fetched{set: set, url: url, at: now, refresh: now.Add(l * 4 / 5), expires: now.Add(l)}, nil
+}
+
+// life is how long fetched keys live: the provider's max-age within our
+// bounds (RFC 9111 section 5.2.2.1), a little less for some, so that not
+// everything is fetched at once.
+func life(h http.Header) time.Duration {
+	l, uncached := defaultLife, false
+	for d := range strings.SplitSeq(strings.ToLower(strings.Join(h.Values("Cache-Control"), ",")), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(d), "=")
+		switch name {
+		case "no-store", "no-cache":
+			uncached = true
+		case "max-age":
+			if n, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
+				l = time.Duration(n) * time.Second
+			}
+		}
+	}
+	if uncached {
+		l = minLife
+	}
+	l = min(max(l, minLife), maxLife)
+	return max(l-rand.N(l/10), minLife)
+}
+
+// land takes the outcome of a fetch in. A failure leaves the keys as they
+// are. s.mu is held.
+func (s *Source) land(now time.Time, k *fetched, err error) {
+	if err != nil {
+		s.failures++
+		s.err, s.retry = err, now.Add(backoff(s.failures))
+		s.of.log.Warn("keys not fetched", "org", s.id.Org, "connection", s.id.Connection, "version", s.id.Version, "failures", s.failures, "err", err)
+	} else {
+		s.keys, s.failures, s.err, s.retry = k, 0, nil, time.Time{}
+		s.tell(now)
+	}
+	close(s.flight.done)
+	s.flight = nil
+}
+
+// backoff is 1, 2, 4 … 60 s after so many failures in a row, up to a tenth less or more.
+func backoff(failures int) time.Duration {
+	d := min(firstBackoff<<min(failures-1, 6), maxBackoff)
+	return d - d/10 + rand.N(d/5)
 }

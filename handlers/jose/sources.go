@@ -1,0 +1,157 @@
+package jose
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/connection"
+)
+
+const (
+	maxFetches  = 64 // at once, of all sources together
+	queueFor    = 5 * time.Second
+	maxSources  = 4096
+	idleFor     = 2 * time.Hour // longer than keys can serve
+	sweepEvery  = 10 * time.Minute
+	maxTellings = 256 // observations that wait to be recorded
+)
+
+// SourcesOptions are the surroundings of Sources. Each has a default.
+type SourcesOptions struct {
+	// Observe is told of key sets, one at a time, in a goroutine of its own.
+	// After an error the same is told again at the next fetch. Nil: nobody is told.
+	Observe  func(context.Context, Observation) error
+	Log      *slog.Logger     // nil: nothing is logged
+	Now      func() time.Time // nil: [time.Now]
+	Resolver Resolver         // nil: the system's
+}
+
+// Sources are the key sources of every connection of a process: at most 4096,
+// those idle for two hours and then the longest unused go first. Safe for
+// concurrent use.
+type Sources struct {
+	gate     Gate
+	observe  func(context.Context, Observation) error
+	log      *slog.Logger
+	now      func() time.Time
+	resolver Resolver
+
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	slots     chan struct{}
+	tellings  chan *Source
+	running   sync.WaitGroup
+	mu        sync.Mutex // guards what follows
+	closed    bool
+	all       map[SourceID]*Source
+	lastSweep time.Time
+}
+
+// NewSources makes an empty set of sources behind a gate. The caller closes it.
+func NewSources(g Gate, o SourcesOptions) *Sources {
+	s := &Sources{gate: g, observe: o.Observe, log: o.Log, now: o.Now, resolver: o.Resolver, all: map[SourceID]*Source{}}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.resolver == nil {
+		s.resolver = net.DefaultResolver
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.slots, s.tellings = make(chan struct{}, maxFetches), make(chan *Source, maxTellings)
+	if s.observe != nil {
+		s.begin(s.tellAll)
+	}
+	return s
+}
+
+// Source is the source of that name, made at its first use. A name keeps its
+// spec for good: a version of a connection never changes. lastGood is the key
+// set that the log remembers for the connection; nil, or one of another
+// version, is none.
+func (s *Sources) Source(id SourceID, spec KeySpec, lastGood *connection.KeySet) *Source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if src, there := s.all[id]; there {
+		return src
+	}
+	now := s.now()
+	s.sweep(now)
+	src := newSource(s, id, spec, lastGood)
+	src.used.Store(now.UnixNano())
+	s.all[id] = src
+	return src
+}
+
+// sweep makes room for one more. s.mu is held.
+func (s *Sources) sweep(now time.Time) {
+	if len(s.all) < maxSources && now.Sub(s.lastSweep) < sweepEvery {
+		return
+	}
+	s.lastSweep = now
+	var oldest *Source
+	for id, src := range s.all {
+		if now.Sub(time.Unix(0, src.used.Load())) > idleFor {
+			delete(s.all, id)
+		} else if oldest == nil || src.used.Load() < oldest.used.Load() {
+			oldest = src
+		}
+	}
+	if len(s.all) >= maxSources {
+		delete(s.all, oldest.id)
+	}
+}
+
+// Forget drops every source of a connection, such as a deleted one.
+func (s *Sources) Forget(org, connection domain.Name) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range s.all {
+		if id.Org == org && id.Connection == connection {
+			delete(s.all, id)
+		}
+	}
+}
+
+// Close ends what runs in the background and waits for it. Sources answer
+// from what they have afterwards, and fetch no more.
+func (s *Sources) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.running.Wait()
+}
+
+// begin runs f in the background, unless Close was called.
+func (s *Sources) begin(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.running.Go(f)
+	return true
+}
+
+// slot waits until fewer than 64 fetches run. A fetch that waited 5 s fails:
+// then most providers stall, and those who wait for it want an answer.
+func (s *Sources) slot() (release func(), err error) {
+	t := time.NewTimer(queueFor)
+	defer t.Stop()
+	select {
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
+	case <-t.C:
+		return nil, errors.New("fetching keys: too many other fetches run")
+	case <-s.ctx.Done():
+		return nil, errors.New("fetching keys: the process is stopping")
+	}
+}
