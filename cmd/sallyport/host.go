@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -9,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
 	"sallyport.dev/cmd/internal/cli"
@@ -37,7 +37,11 @@ of a connection. A file that exists is not replaced.`,
 			if err != nil {
 				return cli.Usage(c, "--alg %q: %v", alg, err)
 			}
-			if err := cli.WriteSecret(out, key.PrivatePEM()); err != nil {
+			pem, err := key.PrivatePEM()
+			if err != nil {
+				return err
+			}
+			if err := cli.WriteSecret(out, pem); err != nil {
 				return cli.Fail("check that its folder exists and may be written to", "writing the private key: %v", err)
 			}
 			a.Note("The private key is in %s (only you may read it). Upload the public half printed here as a connection's keys.", out)
@@ -81,7 +85,7 @@ jti of its own, and what --claim adds. It is a proof, to be exchanged by wl auth
 			if len(audiences) == 1 {
 				set["aud"] = audiences[0]
 			}
-			set["iat"], set["exp"], set["jti"] = now.Unix(), now.Add(ttl).Unix(), ulid.Make().String()
+			set["iat"], set["exp"], set["jti"] = now.Unix(), now.Add(ttl).Unix(), rand.Text()
 			return a.sign(keyFile, set)
 		},
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"slices"
 	"strings"
 
 	"sallyport.dev/cmd/internal/cli"
@@ -155,61 +154,25 @@ func conditionLines(raw json.RawMessage) [][]string {
 	return lines
 }
 
-// writePending shows what the pending version changes, member by member and
-// condition by condition.
+// writePending shows what the pending version changes, as the server tells it.
 func (c connection) writePending(w io.Writer) error {
 	if c.Pending == nil {
 		return nil
 	}
+	var difference []struct{ Pointer, From, To string }
+	if err := json.Unmarshal(c.Pending["difference"], &difference); err != nil {
+		return fmt.Errorf("reading the difference: %w", err)
+	}
 	var b strings.Builder
 	b.WriteString("  pending change (- as activated, + as it would be)\n")
-	names := map[string]bool{}
-	for _, doc := range []map[string]json.RawMessage{c.all, c.Pending} {
-		for k := range doc {
-			names[k] = true
+	for _, d := range difference {
+		if d.From != "" {
+			fmt.Fprintf(&b, "    - %s: %s\n", cli.Clean(d.Pointer), cli.Clean(d.From))
 		}
-	}
-	for _, k := range slices.Sorted(maps.Keys(names)) {
-		from, to := c.all[k], c.Pending[k]
-		if slices.Contains(answered, k) || k == "name" || short(from) == short(to) || vacant(from) && vacant(to) {
-			continue
+		if d.To != "" {
+			fmt.Fprintf(&b, "    + %s: %s\n", cli.Clean(d.Pointer), cli.Clean(d.To))
 		}
-		if k == "conditions" {
-			writeDifference(&b, k, texts(from), texts(to))
-			continue
-		}
-		writeDifference(&b, k, one(from), one(to))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func vacant(v json.RawMessage) bool { return v == nil || empty(v) }
-
-func one(v json.RawMessage) []string {
-	if vacant(v) {
-		return nil
-	}
-	return []string{short(v)}
-}
-
-func texts(v json.RawMessage) []string {
-	var s []string
-	for _, line := range conditionLines(v) {
-		s = append(s, strings.TrimSpace(strings.Join(line, " ")))
-	}
-	return s
-}
-
-func writeDifference(b *strings.Builder, name string, from, to []string) {
-	for _, v := range from {
-		if !slices.Contains(to, v) {
-			fmt.Fprintf(b, "    - %s: %s\n", name, cli.Clean(v))
-		}
-	}
-	for _, v := range to {
-		if !slices.Contains(from, v) {
-			fmt.Fprintf(b, "    + %s: %s\n", name, cli.Clean(v))
-		}
-	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -114,9 +115,13 @@ func (a *app) wlTest() *cobra.Command {
 	c := &cobra.Command{
 		Use: "test", Short: "Try the platform's JWT against a connection; nothing is issued",
 		Long: `Tries the JWT against a connection. With SALLYPORT_TOKEN (a person's, who may edit
-the connection) every check is printed. Without one the draft answers with a code
-alone: connection.draft means that the JWT satisfies it (exit code 0); any other is
-the first check that failed (exit code 3).`,
+the connection) every check is printed. Without one the server answers with a code
+alone: connection.draft means that the JWT satisfies the draft (exit code 0); any
+other is the first check that failed (exit code 3). For a connection that is already
+active, connection.active is printed where the JWT satisfies it.
+
+It takes the flags of wl auth, so that one word can be changed; --audience and
+--role-hint are not part of a test.`,
 		Example: `  sallyport wl test --connection gitlab-ci --jwt-env SALLYPORT_ID_TOKEN`,
 		Args:    cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -139,6 +144,8 @@ the first check that failed (exit code 3).`,
 	}
 	p.add(c)
 	c.Flags().StringVar(&connection, "connection", "", "name of the connection")
+	c.Flags().StringArray("audience", nil, "taken for the sake of wl auth; not part of a test")
+	c.Flags().String("role-hint", "", "taken for the sake of wl auth; not part of a test")
 	return c
 }
 
@@ -209,26 +216,39 @@ func (r testReport) write(w io.Writer, colour bool) error {
 	return err
 }
 
-// tryDraft exchanges against the draft, which never issues, and prints the code.
+// tryDraft exchanges for an audience that nobody can have listed, since it is
+// made up now: a draft tells that it is satisfied before audiences are looked
+// at, and an active connection issues nothing for it.
 func (a *app) tryDraft(ctx context.Context, client *client, connection, jwt string) error {
-	_, err := client.exchange(ctx, exchangeForm(connection, jwt))
+	form := exchangeForm(connection, jwt)
+	form.Set("audience", "urn:sallyport:test:"+rand.Text())
+	_, err := client.exchange(ctx, form)
 	var e *cli.Error
 	switch {
 	case err == nil:
-		return cli.Fail("use `sallyport wl auth`", "%s is active: the exchange succeeded, and the token is dropped", connection)
-	case !errors.As(err, &e) || e.Code == "":
+		return cli.Fail("tell the server's operator", "the server issued a token for an audience that was made up; it is dropped")
+	case !errors.As(err, &e) || e.Exit != cli.ExitDenied:
 		return err
 	}
-	doc := map[string]any{"error_code": e.Code, "satisfied": e.Code == "connection.draft", "message": e.Message, "request_id": e.RequestID}
+	code := e.Code
+	if code == "audience.not_allowed" {
+		code = "connection.active"
+	}
+	satisfied := code == "connection.draft" || code == "connection.active"
+	doc := map[string]any{"code": code, "satisfied": satisfied, "request_id": e.RequestID}
 	if err := cli.Print(a.Out, a.format, doc, func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, e.Code)
+		_, err := fmt.Fprintln(w, cli.Clean(code))
 		return err
 	}); err != nil {
 		return err
 	}
-	if e.Code == "connection.draft" {
+	switch code {
+	case "connection.draft":
 		a.Note("The token satisfies the draft. Nothing was issued.")
-		return nil
+	case "connection.active":
+		a.Note("The connection is active and takes the token. Nothing was issued.")
+	default:
+		return e
 	}
-	return e
+	return nil
 }

@@ -58,7 +58,10 @@ func openKey(path, alg string) (*jose.HostKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k, os.WriteFile(path, k.PrivatePEM(), 0o600)
+	if pem, err = k.PrivatePEM(); err != nil {
+		return nil, err
+	}
+	return k, os.WriteFile(path, pem, 0o600)
 }
 
 // Issuer is the provider's iss.

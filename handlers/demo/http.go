@@ -58,17 +58,11 @@ func (p *Provider) jwks(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (p *Provider) keySet() []byte {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
+	var public []json.RawMessage
 	for _, alg := range algorithms {
-		var one struct{ Keys []json.RawMessage }
-		// What the key wrote a line ago can be read.
-		_ = json.Unmarshal(p.keys[alg].PublicJWKS(), &one)
-		set.Keys = append(set.Keys, one.Keys...)
+		public = append(public, p.keys[alg].PublicJWK())
 	}
-	b, _ := json.Marshal(set) // raw JSON in a struct always marshals
-	return b
+	return jose.JWKS(public...)
 }
 
 // mint signs the claims that it is sent. A provider's name in the path puts
