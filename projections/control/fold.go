@@ -31,9 +31,7 @@ func (s *State) fold(c domain.Commit) error {
 			s.clock = e.Time
 		}
 	}
-	if c.Control {
-		s.remember(c)
-	}
+	s.remember(c)
 	s.spent.forget(s.clock)
 	return nil
 }

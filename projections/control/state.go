@@ -95,7 +95,7 @@ func (s *State) Spent(key string) bool { return s.spent.has(key) }
 // Remembered is a write that was made under an idempotency key.
 type Remembered struct {
 	Request  string          // hash of the request that made it
-	Position domain.Position // of the last event of its commit
+	Position domain.Position // of its last event
 	Subject  string          // of its first event
 	At       time.Time
 }
@@ -110,18 +110,23 @@ func (s *State) Idempotent(key string, now time.Time) (Remembered, bool) {
 	return r, ok && now.Before(r.At.Add(RememberedFor))
 }
 
-// remember keeps the idempotency key of a commit, and forgets those that are too old.
+// remember keeps the idempotency keys of a commit, and forgets those that are
+// too old. A commit of activity holds events of several callers.
 func (s *State) remember(c domain.Commit) {
-	for _, e := range c.Events {
+	for i, e := range c.Events {
 		if e.Idempotency == nil {
 			continue
 		}
-		if _, known := s.once[e.Idempotency.Key]; !known {
+		r, known := s.once[e.Idempotency.Key]
+		switch {
+		case !known:
 			s.onceOrder = append(s.onceOrder, e.Idempotency.Key)
-			s.once[e.Idempotency.Key] = Remembered{
-				Request: e.Idempotency.Request, Position: c.Position(), Subject: e.Subject, At: e.Time,
-			}
+			r = Remembered{Request: e.Idempotency.Request, Subject: e.Subject, At: e.Time}
+		case r.Position.Sequence != c.Sequence:
+			continue // the first commit under a key is the one that counts
 		}
+		r.Position = domain.Position{Sequence: c.Sequence, Index: i}
+		s.once[e.Idempotency.Key] = r
 	}
 	old := 0
 	for old < len(s.onceOrder) && s.once[s.onceOrder[old]].At.Add(RememberedFor).Before(s.clock) {
