@@ -43,12 +43,16 @@ type Call struct {
 	body   []byte
 	read   bool // body was
 
-	version   uint64 // in If-Match
-	unmatched bool   // If-Match was noted as malformed
+	done      *domain.Position // of the same write, done before
+	version   uint64           // in If-Match
+	unmatched bool             // If-Match was noted as malformed
 }
 
 // Context ends when the client is gone or the server stops waiting for it.
 func (c *Call) Context() context.Context { return c.Echo.Request().Context() }
+
+// HeadOnly tells whether the client asked for the headers alone.
+func (c *Call) HeadOnly() bool { return c.Echo.Get(headOnly) != nil }
 
 // Param is a parameter of the path, "" if it has none of that name.
 func (c *Call) Param(name string) string { return c.Echo.Param(name) }
@@ -182,13 +186,9 @@ func (c *Call) repeats() (bool, error) {
 		return false, nil
 	}
 	key := digest(c.Meta.Actor.ID, keys[0])
-	var request string
+	var was control.Remembered
 	var known bool
-	c.tenant.Read(func(s *control.State, _ domain.Head) {
-		if was, ok := s.Idempotent(key, c.Meta.Now); ok && c.Meta.Now.Before(was.At.Add(control.RememberedFor)) {
-			request, known = was.Request, true
-		}
-	})
+	c.tenant.Read(func(s *control.State, _ domain.Head) { was, known = s.Idempotent(key, c.Meta.Now) })
 	c.Meta.Idempotency = &domain.Idempotency{Key: key}
 	if !known {
 		return false, nil
@@ -197,10 +197,20 @@ func (c *Call) repeats() (bool, error) {
 		return false, err
 	}
 	c.Meta.Idempotency.Request = c.requestHash()
-	if c.Meta.Idempotency.Request != request {
+	if c.Meta.Idempotency.Request != was.Request {
 		return false, errMismatch
 	}
+	c.done = &was.Position
 	return true, nil
+}
+
+// Done is the position of this very write, if it was done before under its
+// Idempotency-Key.
+func (c *Call) Done() (domain.Position, bool) {
+	if c.done == nil {
+		return domain.Position{}, false
+	}
+	return *c.done, true
 }
 
 var errMismatch = domain.Invalid("idempotency.mismatch",
@@ -221,8 +231,9 @@ func digest(parts ...string) string {
 }
 
 // decode reads the body into in, a pointer to a struct, and tells everything
-// that is wrong with the request's headers, query and fields together.
-func (c *Call) decode(in any) error {
+// that is wrong with the request's headers, query and fields together. rules
+// has what the type of in cannot say; it is nil where that is nothing.
+func decode[In any](c *Call, in *In, rules func(*In) []domain.FieldError) error {
 	if err := c.readBody(); err != nil {
 		return err
 	}
@@ -245,17 +256,10 @@ func (c *Call) decode(in any) error {
 	if err := json.Unmarshal(body, in); err != nil {
 		return &refusal{http.StatusBadRequest, "json.malformed", "The body is not JSON that can be read."}
 	}
-	if checked, ok := in.(Checked); ok {
-		c.fields = append(c.fields, checked.Check(c)...)
+	if rules != nil {
+		c.fields = append(c.fields, rules(in)...)
 	}
 	return c.Refused()
-}
-
-// Checked is a body that has rules of its own.
-type Checked interface {
-	// Check names every field that breaks a rule. It may keep what it made of
-	// the fields for the handler.
-	Check(*Call) []domain.FieldError
 }
 
 // Answer is what a handler answers.

@@ -95,6 +95,9 @@ func strictPaths(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// headOnly marks, in echo's context, a request that was HEAD.
+const headOnly = "sallyport.head"
+
 // headAsGet answers HEAD like GET; net/http keeps the request as it came and
 // drops the body.
 func headAsGet(next echo.HandlerFunc) echo.HandlerFunc {
@@ -103,6 +106,7 @@ func headAsGet(next echo.HandlerFunc) echo.HandlerFunc {
 			get := *r
 			get.Method = http.MethodGet
 			c.SetRequest(&get)
+			c.Set(headOnly, true)
 		}
 		return next(c)
 	}

@@ -102,11 +102,13 @@ func Read(find func(*Call) (Answer, error)) Handler {
 
 // Write answers what changes something, its body decoded into In. look judges
 // the call by the state before the body is read: 404, 403, 428, 412; it is nil
-// where there is nothing to judge. do has the rest: 409, and the change itself.
+// where there is nothing to judge. rules name the fields that break one (422),
+// and may keep in In what they made of them; they are nil where the type says
+// it all. do has the rest: 409, and the change itself.
 //
 // A write that was done before under its Idempotency-Key is not judged again:
 // do is called with the same body, and Execute finds the first one's position.
-func Write[In any](look func(*Call) error, do func(*Call, In) (Answer, error)) Handler {
+func Write[In any](look func(*Call) error, rules func(*In) []domain.FieldError, do func(*Call, In) (Answer, error)) Handler {
 	return func(c *Call) error {
 		again, err := c.repeats()
 		if err != nil {
@@ -118,7 +120,7 @@ func Write[In any](look func(*Call) error, do func(*Call, In) (Answer, error)) H
 			}
 		}
 		var in In
-		if err := c.decode(&in); err != nil {
+		if err := decode(c, &in, rules); err != nil {
 			return err
 		}
 		a, err := do(c, in)

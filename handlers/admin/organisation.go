@@ -1,0 +1,75 @@
+package admin
+
+import (
+	"slices"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/organisation"
+	"sallyport.dev/domain/person"
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/projections/control"
+)
+
+// identity is who the caller is, and what this token of theirs may do.
+type identity struct {
+	Person       string        `json:"person"`
+	Organisation domain.Name   `json:"organisation"`
+	Roles        []domain.Role `json:"roles"`
+	ExpiresAt    time.Time     `json:"expires_at"` // of the token
+}
+
+func (h *Admin) whoami(c *api.Call) (api.Answer, error) {
+	var tokens []person.Token
+	h.org.Read(func(s *control.State, _ domain.Head) { tokens = s.People().Tokens() })
+	who := identity{Person: c.Meta.Actor.ID, Organisation: h.org.Name(), Roles: orEmpty(c.Meta.Actor.Roles)}
+	if i := slices.IndexFunc(tokens, func(t person.Token) bool { return t.Hash == c.TokenHash() }); i >= 0 {
+		who.ExpiresAt = tokens[i].ExpiresAt
+	}
+	return api.Answer{Body: who}, nil
+}
+
+// settings is the organisation as answered.
+type settings struct {
+	Name        domain.Name              `json:"name"`
+	Issuer      string                   `json:"issuer"`
+	DualControl organisation.DualControl `json:"dual_control"`
+	Version     uint64                   `json:"version"`
+	UpdatedAt   time.Time                `json:"updated_at"`
+	UpdatedBy   string                   `json:"updated_by"`
+}
+
+func (h *Admin) showOrganisation(*api.Call) (api.Answer, error) {
+	var o organisation.State
+	h.org.Read(func(s *control.State, _ domain.Head) { o = s.Organisation() })
+	return api.Answer{Version: o.Version, Body: settings{
+		Name: o.Name, Issuer: o.Issuer, DualControl: o.DualControl, Version: o.Version, UpdatedAt: o.UpdatedAt, UpdatedBy: o.UpdatedBy,
+	}}, nil
+}
+
+func (h *Admin) matchOrganisation(c *api.Call) error {
+	return h.decide(c, func(s *control.State) error { return c.Match(s.Organisation().Version) })
+}
+
+type settingsRequest struct {
+	DualControl organisation.DualControl `json:"dual_control"`
+}
+
+func checkSettings(in *settingsRequest) []domain.FieldError {
+	if in.DualControl != organisation.Strict && in.DualControl != organisation.Roles {
+		return []domain.FieldError{{Pointer: "/dual_control", Code: "value.unknown", Detail: "dual_control is strict or roles"}}
+	}
+	return nil
+}
+
+func (h *Admin) changeOrganisation(c *api.Call, in settingsRequest) (api.Answer, error) {
+	pos, err := h.org.Execute(c.Context(), c.Meta, func(s *control.State) ([]domain.Fact, error) {
+		return organisation.Decide(s.Organisation(), organisation.SetDualControl{Version: c.Version(), DualControl: in.DualControl}, c.Meta)
+	})
+	if err != nil {
+		return api.Answer{}, err
+	}
+	a, err := h.showOrganisation(c)
+	a.Position = &pos
+	return a, err
+}
