@@ -2,23 +2,200 @@ package streams
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // DialOptions says where an external NATS cluster is and who we are there.
 type DialOptions struct {
-	URL             string       // nats:// or tls://, several separated by commas
-	CredentialsFile string       // NATS .creds file; empty: none
-	CACertFile      string       // PEM file of the authorities that may sign the cluster's certificates; empty: the system's
-	Log             *slog.Logger // nil: slog.Default
+	URL             string // nats:// or tls://, several separated by commas
+	CredentialsFile string // NATS .creds file; empty: none
+	CACertFile      string // PEM file of the authorities that may sign the cluster's certificates; empty: the system's
+	// Dir is this process's data directory. One that holds a log written
+	// standalone is refused, since the cluster knows nothing of it. Empty: not looked at.
+	Dir            string
+	BucketReplicas int          // copies of each bucket; 0: three on a cluster, one otherwise
+	Log            *slog.Logger // nil: slog.Default
 }
 
-// Conn is a connection to NATS. It reconnects by itself for as long as it is open.
-type Conn struct{}
+// Conn is a connection to NATS. It reconnects by itself for as long as it is
+// open, and is safe for concurrent use.
+type Conn struct {
+	nc             *nats.Conn
+	js             jetstream.JetStream
+	bucketReplicas int
+	log            *slog.Logger
+}
 
-// Dial connects to an external cluster.
-func Dial(ctx context.Context, o DialOptions) (*Conn, error) { return nil, errors.ErrUnsupported }
+// Bounds of single requests. Whoever calls may give less time by the context.
+const (
+	connectWithin = 5 * time.Second
+	tryWithin     = 2 * time.Second // one request, before it is sent again
+	patience      = 8 * time.Second // a log that cannot be reached, before the caller is told; a leader's loss takes 5 to 9 s
+)
 
-// Close ends the connection.
-func (c *Conn) Close() {}
+// Dial connects to an external cluster, or fails within five seconds.
+func Dial(ctx context.Context, o DialOptions) (*Conn, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Dir != "" {
+		if err := refuseStandalone(o.Dir); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("connecting to NATS: %w", err)
+	}
+	var opts []nats.Option
+	if o.CredentialsFile != "" {
+		opts = append(opts, nats.UserCredentials(o.CredentialsFile))
+	}
+	if o.CACertFile != "" {
+		opts = append(opts, nats.RootCAs(o.CACertFile))
+	}
+	return connect(o.URL, o.Log, o.BucketReplicas, opts...)
+}
+
+func connect(url string, log *slog.Logger, bucketReplicas int, extra ...nats.Option) (*Conn, error) {
+	opts := append([]nats.Option{
+		nats.Name("sallyportd"),
+		nats.Timeout(connectWithin),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(100 * time.Millisecond),
+		nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
+		// Nothing is kept back to be sent after a reconnect: a commit that its
+		// caller was told is not stored must not turn up later.
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("the connection to the log was lost", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { log.Info("the connection to the log is back") }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			log.Warn("the connection to the log reports an error", "error", err)
+		}),
+	}, extra...)
+	nc, err := nats.Connect(url, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to NATS: %w", err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("setting up JetStream: %w", err)
+	}
+	c := &Conn{nc: nc, js: js, bucketReplicas: bucketReplicas, log: log}
+	if c.bucketReplicas == 0 {
+		c.bucketReplicas = c.replicas()
+	}
+	return c, nil
+}
+
+// Close ends the connection; what uses it fails from then on.
+func (c *Conn) Close() { c.nc.Close() }
+
+// clustered tells whether the server is one of several.
+func (c *Conn) clustered() bool { return c.nc.ConnectedClusterName() != "" }
+
+// replicas is how many copies to keep where nobody said.
+func (c *Conn) replicas() int {
+	if c.clustered() {
+		return 3
+	}
+	return 1
+}
+
+// Codes of the JetStream API that nats.go has no name for.
+const (
+	codeDuplicateInFlight jetstream.ErrorCode = 10158 // a message with this id is being stored
+	codeStoreFailed       jetstream.ErrorCode = 10077 // storing it failed, perhaps half way
+)
+
+// api asks the JetStream API, again and again while the cluster has nobody to
+// answer, and decodes the answer into out. A refusal is a *jetstream.APIError.
+func (c *Conn) api(ctx context.Context, subject string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encoding a request to %s: %w", subject, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for try := 0; ; try++ {
+		err := c.ask(ctx, subject, body, out)
+		var refused *jetstream.APIError
+		if err == nil || errors.As(err, &refused) && refused.Code < 500 {
+			return err
+		}
+		if pause(ctx, backoff(try)) != nil || c.nc.IsClosed() {
+			return fmt.Errorf("%w: asking %s: %w", ErrUnavailable, subject, err)
+		}
+	}
+}
+
+func (c *Conn) ask(ctx context.Context, subject string, body []byte, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, tryWithin)
+	defer cancel()
+	m, err := c.nc.RequestWithContext(ctx, subject, body)
+	if err != nil {
+		return err
+	}
+	var refusal struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &refusal); err != nil {
+		return fmt.Errorf("decoding the answer of %s: %w", subject, err)
+	}
+	if refusal.Error != nil {
+		return refusal.Error
+	}
+	if err := json.Unmarshal(m.Data, out); err != nil {
+		return fmt.Errorf("decoding the answer of %s: %w", subject, err)
+	}
+	return nil
+}
+
+// stored is a message as the leader has it.
+type stored struct {
+	Subject string    `json:"subject"`
+	Seq     uint64    `json:"seq"`
+	Header  []byte    `json:"hdrs"`
+	Data    []byte    `json:"data"`
+	Time    time.Time `json:"time"`
+}
+
+func (m stored) header() nats.Header {
+	h, _ := nats.DecodeHeadersMsg(m.Header)
+	return h
+}
+
+// msgGet is a request for one message.
+type msgGet struct {
+	Seq   uint64     `json:"seq,omitempty"`
+	Last  string     `json:"last_by_subj,omitempty"`
+	Next  string     `json:"next_by_subj,omitempty"`
+	Start *time.Time `json:"start_time,omitempty"`
+}
+
+// read gets one message through the stream's leader, never by direct get, which a
+// follower that lags may answer. found is false where there is no such message.
+func (c *Conn) read(ctx context.Context, stream string, q msgGet) (m stored, found bool, err error) {
+	var out struct {
+		Message stored `json:"message"`
+	}
+	err = c.api(ctx, "$JS.API.STREAM.MSG.GET."+stream, q, &out)
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+		return stored{}, false, nil
+	}
+	return out.Message, err == nil, err
+}

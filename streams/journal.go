@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -27,30 +28,105 @@ type Options struct {
 }
 
 // Journal is one organisation's log. It is safe for concurrent use.
-type Journal struct{}
-
-// Open opens an organisation's log, and makes it where there is none.
-func Open(ctx context.Context, c *Conn, o Options) (*Journal, error) {
-	return nil, errors.ErrUnsupported
+type Journal struct {
+	c        *Conn
+	o        Options
+	stream   string
+	control  string
+	activity string
+	ids      ids
+	// unfenced leaves the fence out of activity commits, so that a test can show
+	// that its check of the history fails without it. Nothing else sets it.
+	unfenced bool
 }
 
-// Commit records facts as one commit on the control subject if after is still its last sequence.
+// Open opens an organisation's log, and makes it where there is none. A log
+// whose stored configuration differs from the wanted one in any field is
+// refused and the fields are named; so is one with holes, and one with fewer than
+// three copies on a cluster unless [Options] allows it.
+func Open(ctx context.Context, c *Conn, o Options) (*Journal, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Replicas == 0 {
+		o.Replicas = c.replicas()
+	}
+	if c.clustered() && o.Replicas < 3 && !o.AllowFewReplicas {
+		return nil, fmt.Errorf("the log of %s would have %d copies on a cluster, where it needs three to survive the loss of one server",
+			o.Org, o.Replicas)
+	}
+	if err := openStream(ctx, c, wantedConfig(o.Org, o.Replicas)); err != nil {
+		return nil, err
+	}
+	return &Journal{
+		c: c, o: o, stream: streamName(o.Org),
+		control: controlSubject(o.Org), activity: activitySubject(o.Org),
+		ids: newIDs(),
+	}, nil
+}
+
+// Commit records facts as one commit on the control subject if its last
+// sequence is still after: all of them or, with [ErrConflict], none. It returns
+// the position of the last one once they are on disk.
+//
+// [ErrUnavailable] says that nothing was stored. [ErrUnclear] leaves open
+// whether they were: the commit was sent, and within ctx and 90 seconds neither an
+// acknowledgement nor a refusal came, though it was sent again and again
+// under its id, by which the log stores it once at most. A *[domain.Error] of
+// another kind says which rule the facts break.
 func (j *Journal) Commit(ctx context.Context, after uint64, m domain.Meta, facts []domain.Fact) (domain.Position, error) {
-	return domain.Position{}, errors.ErrUnsupported
+	if len(facts) == 0 {
+		return domain.Position{}, errors.New("recording a commit: it has no facts")
+	}
+	id := j.ids.next()
+	events, err := j.encode(id, m, facts)
+	if err != nil {
+		return domain.Position{}, err
+	}
+	p, err := j.compose(id, events)
+	if err != nil {
+		return domain.Position{}, err
+	}
+	p.onControl(j, after)
+	seq, err := j.publish(ctx, p)
+	if err != nil {
+		return domain.Position{}, fmt.Errorf("recording %s of %s: %w", facts[0].Event.EventType(), facts[0].Subject, err)
+	}
+	return domain.Position{Sequence: seq, Index: len(facts) - 1}, nil
 }
 
 // LastControl asks the leader for the sequence of the last control commit, 0 if there is none.
-func (j *Journal) LastControl(ctx context.Context) (uint64, error) { return 0, errors.ErrUnsupported }
-
-// Last asks the leader for the sequence of the last commit, 0 if there is none.
-func (j *Journal) Last(ctx context.Context) (uint64, error) { return 0, errors.ErrUnsupported }
-
-// SequenceAt is the sequence of the last commit stored before t, 0 if there is none.
-func (j *Journal) SequenceAt(ctx context.Context, t time.Time) (uint64, error) {
-	return 0, errors.ErrUnsupported
+func (j *Journal) LastControl(ctx context.Context) (uint64, error) {
+	m, _, err := j.c.read(ctx, j.stream, msgGet{Last: j.control})
+	if err != nil {
+		return 0, fmt.Errorf("reading the control position of %s: %w", j.o.Org, err)
+	}
+	return m.Seq, nil
 }
 
-// ReplayControl hands the control commits alone to apply, up to the end of the log as of the call.
-func (j *Journal) ReplayControl(ctx context.Context, apply func([]domain.Commit) error) (domain.Head, error) {
-	return domain.Head{}, errors.ErrUnsupported
+// Last asks the leader for the sequence of the last commit, 0 if there is none.
+func (j *Journal) Last(ctx context.Context) (uint64, error) {
+	info, err := streamState(ctx, j.c, j.stream)
+	if err != nil {
+		return 0, fmt.Errorf("reading the end of the log of %s: %w", j.o.Org, err)
+	}
+	return info.State.Last, nil
+}
+
+// SequenceAt is the sequence of the last commit stored before t, 0 if there is
+// none. "Stored" is by the clock of the server that led the log.
+func (j *Journal) SequenceAt(ctx context.Context, t time.Time) (uint64, error) {
+	last, err := j.Last(ctx)
+	if err != nil || last == 0 {
+		return 0, err
+	}
+	t = t.UTC()
+	m, found, err := j.c.read(ctx, j.stream, msgGet{Start: &t})
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("finding the commit before %s in the log of %s: %w", t.Format(time.RFC3339), j.o.Org, err)
+	case !found:
+		return last, nil
+	}
+	return m.Seq - 1, nil
 }

@@ -1,0 +1,144 @@
+package streams
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"sallyport.dev/domain"
+)
+
+// dedupeWindow is how long the server knows a commit's id again.
+const dedupeWindow = 2 * time.Minute
+
+func streamName(org domain.Name) string      { return "ORG_" + string(org) }
+func controlSubject(org domain.Name) string  { return "org." + string(org) + ".control" }
+func activitySubject(org domain.Name) string { return "org." + string(org) + ".activity" }
+
+// wantedConfig is the one configuration a log may have. Two literal subjects:
+// the fence is not safe with a wildcard on three replicas.
+func wantedConfig(org domain.Name, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              streamName(org),
+		Subjects:          []string{controlSubject(org), activitySubject(org)},
+		Retention:         jetstream.LimitsPolicy,
+		MaxConsumers:      -1,
+		MaxMsgs:           -1,
+		MaxBytes:          -1,
+		MaxMsgsPerSubject: -1,
+		MaxMsgSize:        -1,
+		Discard:           jetstream.DiscardNew,
+		Storage:           jetstream.FileStorage,
+		Replicas:          replicas,
+		Duplicates:        dedupeWindow,
+		DenyDelete:        true,
+		DenyPurge:         true,
+	}
+}
+
+// streamInfo is what the leader says of a stream; the configuration stays raw so
+// that a field this program does not know is compared, too.
+type streamInfo struct {
+	Config json.RawMessage `json:"config"`
+	State  struct {
+		Messages uint64 `json:"messages"`
+		First    uint64 `json:"first_seq"`
+		Last     uint64 `json:"last_seq"`
+		Deleted  int    `json:"num_deleted"`
+	} `json:"state"`
+}
+
+// openStream makes the log where there is none and refuses one whose
+// configuration is not the wanted one, or which has holes. It reads back what
+// it made, since the server silently rewrites some combinations.
+func openStream(ctx context.Context, c *Conn, want jetstream.StreamConfig) error {
+	info, err := streamState(ctx, c, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		var created streamInfo
+		if err := c.api(ctx, "$JS.API.STREAM.CREATE."+want.Name, want, &created); err != nil {
+			return fmt.Errorf("creating the log %s: %w", want.Name, err)
+		}
+		info, err = streamState(ctx, c, want.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the log %s: %w", want.Name, err)
+	}
+	if err := compareConfig(want, info.Config); err != nil {
+		return err
+	}
+	s := info.State
+	if s.Messages > 0 && (s.First != 1 || s.Deleted > 0 || s.Messages != s.Last) || s.Messages == 0 && s.Last > 0 {
+		return fmt.Errorf("the log %s is damaged: it has %d commits between %d and %d, and must have every one from 1",
+			want.Name, s.Messages, s.First, s.Last)
+	}
+	return nil
+}
+
+func streamState(ctx context.Context, c *Conn, name string) (streamInfo, error) {
+	var info streamInfo
+	err := c.api(ctx, "$JS.API.STREAM.INFO."+name, struct{}{}, &info)
+	return info, err
+}
+
+// compareConfig names every field in which the stored configuration differs.
+func compareConfig(want jetstream.StreamConfig, got json.RawMessage) error {
+	wantBytes, err := json.Marshal(want)
+	if err != nil {
+		return fmt.Errorf("encoding the configuration of %s: %w", want.Name, err)
+	}
+	w, err := flat(wantBytes)
+	if err != nil {
+		return err
+	}
+	g, err := flat(got)
+	if err != nil {
+		return err
+	}
+	var drift []string
+	fields := maps.Clone(w)
+	maps.Copy(fields, g)
+	for _, k := range slices.Sorted(maps.Keys(fields)) {
+		if w[k] != g[k] {
+			drift = append(drift, fmt.Sprintf("%s is %s and must be %s", k, orUnset(g[k]), orUnset(w[k])))
+		}
+	}
+	if drift != nil {
+		return fmt.Errorf("the configuration of the log %s has drifted: %s", want.Name, strings.Join(drift, "; "))
+	}
+	return nil
+}
+
+// flat is a JSON object as field to compact text, without the fields that say
+// nothing: zero values, which some versions write out and some leave out, and
+// the metadata that the server adds about itself.
+func flat(b []byte) (map[string]string, error) {
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("decoding a stream configuration: %w", err)
+	}
+	out := map[string]string{}
+	for k, v := range m {
+		switch s := string(v); s {
+		case "null", "false", "0", `""`, "{}", "[]":
+		default:
+			if k != "metadata" {
+				out[k] = s
+			}
+		}
+	}
+	return out, nil
+}
+
+func orUnset(s string) string {
+	if s == "" {
+		return "unset"
+	}
+	return s
+}

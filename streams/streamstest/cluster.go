@@ -1,0 +1,153 @@
+package streamstest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"sallyport.dev/streams"
+)
+
+// Cluster is three NATS servers that replicate, each with a connection and a
+// journal of its own, as three processes of ours would have.
+type Cluster struct {
+	Nodes []*Node
+}
+
+// Node is one of the three.
+type Node struct {
+	URL     string // of this server alone
+	Conn    *streams.Conn
+	Journal *streams.Journal
+
+	opts server.Options
+	nats *server.Server
+}
+
+const clusterUser, clusterPassword = "sallyport", "known to this test alone"
+
+// NewCluster starts three servers on loopback, syncing always, and opens the same
+// organisation's log on each, replicated three times.
+func NewCluster(t testing.TB, codec streams.Codec) *Cluster {
+	t.Helper()
+	c := StartCluster(t)
+	for _, n := range c.Nodes {
+		n.Open(t, codec)
+	}
+	return c
+}
+
+// StartCluster starts the three servers alone.
+func StartCluster(t testing.TB) *Cluster {
+	t.Helper()
+	ports := freePorts(t, 3)
+	var routes []*url.URL
+	for _, p := range ports {
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", p)})
+	}
+	c := &Cluster{}
+	for i, p := range ports {
+		n := &Node{opts: server.Options{
+			ServerName: fmt.Sprintf("node%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT,
+			NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true,
+			Username: clusterUser, Password: clusterPassword,
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: p},
+			Routes:  routes,
+		}}
+		n.Start(t)
+		c.Nodes = append(c.Nodes, n)
+	}
+	t.Cleanup(func() {
+		for _, n := range c.Nodes {
+			if n.Conn != nil {
+				n.Conn.Close()
+			}
+			n.Stop()
+		}
+	})
+	c.awaitLeader(t)
+	return c
+}
+
+// Start starts the node's server, again on the same folder after [Node.Stop].
+func (n *Node) Start(t testing.TB) {
+	t.Helper()
+	opts := n.opts
+	ns, err := server.NewServer(&opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ns.Start()
+	if !ns.ReadyForConnections(Within) {
+		t.Fatal("a server of the cluster takes no connections")
+	}
+	a := ns.Addr().(*net.TCPAddr)
+	n.opts.Port = a.Port
+	u := url.URL{Scheme: "nats", User: url.UserPassword(clusterUser, clusterPassword), Host: a.String()}
+	n.nats, n.URL = ns, u.String()
+}
+
+// Stop ends the node's server; its connection stays and tries to come back.
+func (n *Node) Stop() {
+	n.nats.Shutdown()
+	n.nats.WaitForShutdown()
+}
+
+// Leads tells whether the node leads the log.
+func (n *Node) Leads() bool {
+	return n.nats.JetStreamIsStreamLeader("$G", "ORG_"+string(Org))
+}
+
+// Open connects to this node and opens the log.
+func (n *Node) Open(t testing.TB, codec streams.Codec) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Within)
+	defer cancel()
+	var err error
+	if n.Conn, err = streams.Dial(ctx, streams.DialOptions{URL: n.URL, Log: Log(t)}); err != nil {
+		t.Fatal(err)
+	}
+	if n.Journal, err = streams.Open(ctx, n.Conn, Options(t, codec)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitLeader returns when the cluster can be asked to make a log.
+func (c *Cluster) awaitLeader(t testing.TB) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(Within)
+	for {
+		for _, n := range c.Nodes {
+			if n.nats.JetStreamIsLeader() && len(n.nats.JetStreamClusterPeers()) == len(c.Nodes) {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatal("the cluster elected no leader")
+		}
+	}
+}
+
+// freePorts finds loopback ports that nothing listens on.
+func freePorts(t testing.TB, n int) []int {
+	t.Helper()
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // all at once, so that no two are the same
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
+}
