@@ -99,6 +99,9 @@ func (c *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // check holds one exchange against the document, and leaves res readable.
 func (c *transport) check(req *http.Request, body []byte, res *http.Response) error {
 	seen := req.Clone(req.Context())
+	if seen.Method == http.MethodHead {
+		seen.Method = http.MethodGet // whatever answers GET answers HEAD
+	}
 	seen.Body = io.NopCloser(bytes.NewReader(body))
 	route, params, err := c.router.FindRoute(seen)
 	if err != nil {
