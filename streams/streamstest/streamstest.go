@@ -32,8 +32,9 @@ type Fixture struct {
 	Conn    *streams.Conn
 	Journal *streams.Journal
 
-	codec   streams.Codec
-	secrets []string
+	codec     streams.Codec
+	secrets   []string
+	abandoned bool
 }
 
 // New starts a journal that ends with the test, after every event in it was
@@ -44,6 +45,9 @@ func New(t testing.TB, codec streams.Codec) *Fixture {
 	f.open(t)
 	t.Cleanup(func() {
 		f.Close()
+		if f.abandoned {
+			return
+		}
 		f.open(t)
 		defer f.Close()
 		f.audit(t)
@@ -53,6 +57,9 @@ func New(t testing.TB, codec streams.Codec) *Fixture {
 
 // Secret names something that must never be in the log.
 func (f *Fixture) Secret(s ...string) { f.secrets = append(f.secrets, s...) }
+
+// Abandon leaves out the audit, for a test that damages the log.
+func (f *Fixture) Abandon() { f.abandoned = true }
 
 // Close ends journal, connection and server; [Fixture.Restart] brings them back.
 func (f *Fixture) Close() {
