@@ -52,7 +52,7 @@ type Call struct {
 func (c *Call) Context() context.Context { return c.Echo.Request().Context() }
 
 // HeadOnly tells whether the client asked for the headers alone.
-func (c *Call) HeadOnly() bool { return c.Echo.Get(headOnly) != nil }
+func (c *Call) HeadOnly() bool { return c.Echo.Request().Method == http.MethodHead }
 
 // Param is a parameter of the path, "" if it has none of that name.
 func (c *Call) Param(name string) string { return c.Echo.Param(name) }

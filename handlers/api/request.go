@@ -95,18 +95,31 @@ func strictPaths(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// headOnly marks, in echo's context, a request that was HEAD.
-const headOnly = "sallyport.head"
-
-// headAsGet answers HEAD like GET; net/http keeps the request as it came and
-// drops the body.
-func headAsGet(next echo.HandlerFunc) echo.HandlerFunc {
+// routeHeadAsGet has HEAD find the route of GET. The request has its own method
+// again (see [keepHead]) before anything is answered: by it net/http knows to
+// leave the body out. Echo routes by the request it was given, so that one is
+// changed and not a copy.
+func routeHeadAsGet(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if r := c.Request(); r.Method == http.MethodHead {
-			get := *r
-			get.Method = http.MethodGet
-			c.SetRequest(&get)
-			c.Set(headOnly, true)
+		r := c.Request()
+		if r.Method != http.MethodHead {
+			return next(c)
+		}
+		c.Set(wasHead, true)
+		r.Method = http.MethodGet
+		defer func() { r.Method = http.MethodHead }() // also if there was no way to keepHead
+		return next(c)
+	}
+}
+
+// wasHead marks, in echo's context, a request that is HEAD and was routed as GET.
+const wasHead = "sallyport.head"
+
+// keepHead stands right behind the router.
+func keepHead(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Get(wasHead) != nil {
+			c.Request().Method = http.MethodHead
 		}
 		return next(c)
 	}
