@@ -1,134 +1,124 @@
-// Package connection is the trust anchor.
 package connection
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"sallyport.dev/domain"
-	"sallyport.dev/domain/claim"
-	"sallyport.dev/domain/proof"
-	"sallyport.dev/domain/provider"
 )
 
 // Status is where a connection stands in its life.
 type Status string
 
 const (
-	None     Status = ""
-	Drafted  Status = "draft"
-	Active   Status = "active"
-	Inactive Status = "inactive"
-	Deleted  Status = "deleted"
+	None     Status = ""         // never drafted
+	Drafted  Status = "draft"    // written, tested, issues nothing; never activated yet
+	Active   Status = "active"   // issues tokens
+	Inactive Status = "inactive" // was active; its tokens are not good while it is
+	Deleted  Status = "deleted"  // gone for good, and so are its name and its tokens
 )
 
-// Duration is a time span as people write it.
-type Duration struct {
-	Amount int    `json:"amount"`
-	Unit   string `json:"unit"`
+// State is a connection as the log tells it. The zero value is one that was
+// never drafted. It is a value: [Evolve] never changes what an earlier State holds.
+type State struct {
+	Name   domain.Name
+	Status Status
+	// Version counts the specifications written: 1 is the draft. It is the
+	// ETag; activation and deactivation do not raise it.
+	Version uint64
+	// ActiveVersion is the version activated last; 0 if none ever was.
+	ActiveVersion uint64
+	// Generation is raised when issued tokens are revoked. A token carries the
+	// one it was issued in, and is dead in any other.
+	Generation uint64
+	// Current decides on proofs: the activated version, and before the first
+	// activation the draft.
+	Current Spec
+	// Pending is what was written after the last activation; nil if nothing was.
+	Pending *Spec
+	// Writers wrote the versions since the last activated one, each named once.
+	Writers []string
+	// Acknowledged are the codes of warnings accepted for ActiveVersion.
+	Acknowledged  []string
+	EverActivated bool
+
+	CreatedAt, UpdatedAt, ActivatedAt time.Time // UpdatedAt is the newest version's
+	CreatedBy, UpdatedBy, ActivatedBy string
+
+	// Keys is the last good key set of Current's key source; nil if none was
+	// seen, or it is uploaded.
+	Keys *KeySet
 }
 
-// Value is the span; 0 if the unit is unknown.
-func (d Duration) Value() time.Duration { return 0 }
-
-// Spec is what people write of a connection.
-type Spec struct {
-	Description    string            `json:"description,omitempty"`
-	Provider       provider.Kind     `json:"provider"`
-	Settings       provider.Settings `json:"settings,omitempty"`
-	JWKSURL        string            `json:"jwks_url,omitempty"`
-	IssuerURL      string            `json:"issuer_url,omitempty"`
-	JWKS           json.RawMessage   `json:"jwks,omitempty"`
-	CACertificate  string            `json:"ca_certificate,omitempty"`
-	Conditions     []claim.Condition `json:"conditions"`
-	IdentityClaim  claim.Path        `json:"identity_claim"`
-	IdentityPath   string            `json:"identity_path,omitempty"`
-	Audiences      []string          `json:"audiences,omitempty"`
-	AudienceClaims []string          `json:"audience_claims,omitempty"`
-	TokenTTL       Duration          `json:"token_ttl"`
-	Algorithms     []string          `json:"algorithms"`
-	SingleUse      bool              `json:"single_use,omitempty"`
-	ProofMaxAge    *Duration         `json:"proof_max_age,omitempty"`
-	TTLWithinProof bool              `json:"ttl_within_proof,omitempty"`
+// CurrentVersion is the version number of Current.
+func (s State) CurrentVersion() uint64 {
+	if s.EverActivated {
+		return s.ActiveVersion
+	}
+	return s.Version
 }
 
-// Complete fills presets and defaults and checks every rule.
-func Complete(s Spec, issuer string) (Spec, error) { return s, nil }
-
-// Warning is a weakness of a spec.
-type Warning struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	Blocks  bool   `json:"blocks"`
+// Newest is the specification written last: what an edit starts from, what a
+// test tests, and what an activation makes Current.
+func (s State) Newest() Spec {
+	if s.Pending != nil {
+		return *s.Pending
+	}
+	return s.Current
 }
 
-// Warnings lists what is weak in a spec.
-func Warnings(s Spec, issuer string) []Warning { return nil }
+// Wrote tells whether the person wrote any version since the last activated one.
+func (s State) Wrote(person string) bool { return slices.Contains(s.Writers, person) }
 
-// KeySet is a provider's last good key set.
+func (s State) exists() bool { return s.Status != None && s.Status != Deleted }
+
+// KeySet is what a provider's key source last answered with.
 type KeySet struct {
-	Version   uint64          `json:"version"`
-	Keys      json.RawMessage `json:"keys"`
+	Version   uint64          `json:"version"`        // of the specification whose source it is
+	Keys      json.RawMessage `json:"keys,omitempty"` // {"keys":[...]}, public members only; absent if too large to keep
 	KeyIDs    []string        `json:"key_ids"`
-	At        time.Time       `json:"at"`
+	At        time.Time       `json:"at"` // when it was fetched
 	SourceURL string          `json:"source_url"`
 }
 
-// State is a connection as the log tells it.
-type State struct {
-	Name          domain.Name
-	Status        Status
-	Version       uint64
-	ActiveVersion uint64
-	Generation    uint64
-	Current       Spec
-	Pending       *Spec
-	Writers       []string
-	EverActivated bool
-	CreatedAt     time.Time
-	UpdatedAt     time.Time
-	ActivatedAt   time.Time
-	CreatedBy     string
-	UpdatedBy     string
-	ActivatedBy   string
-	Keys          *KeySet
-}
-
-// CurrentVersion is the version of Current.
-func (s State) CurrentVersion() uint64 { return s.Version }
-
-// Newest is what an edit starts from.
-func (s State) Newest() Spec { return s.Current }
-
-// Change is one difference.
-type Change struct {
-	Pointer string `json:"pointer"`
-	From    string `json:"from"`
-	To      string `json:"to"`
-}
-
-// Diff lists how Pending differs from Current.
-func (s State) Diff() []Change { return nil }
-
-// Admit judges a proof by the conditions and names its workload.
-func (v Spec) Admit(p proof.Proof) (identity string, checks []proof.Check) { return "", nil }
-
-// MayWrite tells whether the actor may edit and test.
-func MayWrite(s State, a domain.Actor) error { return nil }
-
-// Command is what can be asked of a connection.
+// Command is what can be asked of a connection. The set is closed: each has
+// its rule, so there is no default branch to get wrong.
 type Command interface {
 	decide(State, domain.Meta) ([]Event, error)
 }
 
-// Event is a fact of a connection.
+// Event is what can happen to a connection. The set is closed: each has its effect.
 type Event interface {
 	domain.Event
 	evolve(State, domain.Envelope) State
 }
 
-// Decide turns a command into facts.
-func Decide(s State, c Command, m domain.Meta) ([]domain.Fact, error) { return nil, nil }
+// Decide turns a command into the facts to record, none if everything is so
+// already. What it refuses is a *domain.Error, found in the order role,
+// existence, version, content, conflict.
+func Decide(s State, c Command, m domain.Meta) ([]domain.Fact, error) {
+	events, err := c.decide(s, m)
+	if err != nil {
+		return nil, err
+	}
+	name := s.Name
+	if d, ok := c.(Draft); ok {
+		name = d.Name
+	}
+	facts := make([]domain.Fact, 0, len(events))
+	for _, e := range events {
+		f := domain.Fact{Subject: "connection/" + name.String(), Event: e}
+		if _, ours := e.(KeysChanged); ours {
+			f.Actor = domain.System("keys").ID // whoever's proof made us look
+		}
+		facts = append(facts, f)
+	}
+	return facts, nil
+}
 
-// Evolve is the state after an event.
-func Evolve(s State, e domain.Envelope) State { return s }
+// Evolve is the state after an event. e.Event must be an [Event]; who and when
+// come from the envelope. s and what it refers to stay as they are.
+func Evolve(s State, e domain.Envelope) State {
+	return e.Event.(Event).evolve(s, e)
+}

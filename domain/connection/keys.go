@@ -1,0 +1,103 @@
+package connection
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/claim"
+)
+
+const (
+	// KeysRecordedEvery is how often an unchanged key set is recorded while it
+	// is in use, so that its age is known after a cold start.
+	KeysRecordedEvery = time.Hour
+	// maxKeysBytes bounds the keys kept in the log; of a larger set only the ids
+	// are, which leaves it out of what a cold start in an outage can use.
+	maxKeysBytes = 24 << 10
+	maxKeyIDs    = 100
+	maxKeyID     = 64 // bytes of an id as recorded
+)
+
+// ObserveKeys tells what a key source answered with. It comes from ourselves,
+// whenever a set was fetched, and is recorded when the set changed or the last
+// record is an hour old.
+type ObserveKeys struct {
+	Version   uint64          // of the specification whose source it is
+	Keys      json.RawMessage // {"keys":[...]}, public members only, in an order that does not change by itself
+	KeyIDs    []string
+	At        time.Time // when it was fetched; zero is now
+	SourceURL string
+}
+
+func (c ObserveKeys) decide(s State, m domain.Meta) ([]Event, error) {
+	if !s.exists() || c.Version != s.CurrentVersion() {
+		return nil, nil // of a version that decides nothing, or nothing any more
+	}
+	e := c.event(m.Now)
+	if was := s.Keys; was != nil {
+		e.Added, e.Removed = without(e.KeyIDs, was.KeyIDs), without(was.KeyIDs, e.KeyIDs)
+		same := bytes.Equal(e.Keys, was.Keys) && slices.Equal(e.KeyIDs, was.KeyIDs) && e.SourceURL == was.SourceURL
+		if e.At.Before(was.At) || same && e.At.Sub(was.At) < KeysRecordedEvery {
+			return nil, nil // older than what is known, or already so
+		}
+	} else {
+		e.Added = e.KeyIDs
+	}
+	return []Event{e}, nil
+}
+
+// event is the observation within the bounds of an event.
+func (c ObserveKeys) event(now time.Time) KeysChanged {
+	e := KeysChanged{Version: c.Version, KeyIDs: []string{}, At: c.At.UTC(), SourceURL: c.SourceURL}
+	if c.At.IsZero() {
+		e.At = now
+	}
+	for _, id := range c.KeyIDs[:min(len(c.KeyIDs), maxKeyIDs)] {
+		e.KeyIDs = append(e.KeyIDs, shortID(id))
+	}
+	if len(c.Keys) <= maxKeysBytes {
+		e.Keys = c.Keys
+	}
+	return e
+}
+
+// shortID is a key id that is safe to keep and to show.
+func shortID(id string) string {
+	text := claim.Text(id)
+	if len(text) > maxKeyID {
+		text = string(bytes.ToValidUTF8([]byte(text[:maxKeyID]), nil))
+	}
+	return text
+}
+
+func without(ids, others []string) []string {
+	var out []string
+	for _, id := range ids {
+		if !slices.Contains(others, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// KeysChanged records a provider's key set: one that changed, or the same
+// again, an hour later. The actor is system:keys.
+type KeysChanged struct {
+	Version   uint64          `json:"version"`
+	Keys      json.RawMessage `json:"keys,omitempty"` // {"keys":[...]}, public members only; absent above 24 KiB
+	KeyIDs    []string        `json:"key_ids"`
+	Added     []string        `json:"added,omitempty"`   // ids that were not there before
+	Removed   []string        `json:"removed,omitempty"` // ids that are gone
+	At        time.Time       `json:"at"`                // when it was fetched
+	SourceURL string          `json:"source_url"`
+}
+
+func (KeysChanged) EventType() string { return "keys.changed" }
+
+func (e KeysChanged) evolve(s State, _ domain.Envelope) State {
+	s.Keys = &KeySet{Version: e.Version, Keys: e.Keys, KeyIDs: e.KeyIDs, At: e.At, SourceURL: e.SourceURL}
+	return s
+}
