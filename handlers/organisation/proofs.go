@@ -29,10 +29,10 @@ func (o *Organisation) Verify(ctx context.Context, c connection.State, spec conn
 // observe records a provider's key set when it changes, and at most hourly while
 // it is in use, so that a cold start in an outage knows the keys and their age.
 func (o *Organisation) observe(ctx context.Context, seen jose.Observation) error {
-	m := domain.Meta{Actor: domain.System("keys"), Now: seen.At.UTC().Truncate(time.Millisecond)}
+	m := domain.Meta{Actor: domain.System("keys"), Now: o.Now()}
 	_, err := o.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
 		return connection.Decide(s.Connection(seen.ID.Connection), connection.ObserveKeys{
-			Version: seen.ID.Version, Keys: seen.Keys, KeyIDs: seen.KeyIDs, SourceURL: seen.SourceURL,
+			Version: seen.ID.Version, Keys: seen.Keys, KeyIDs: seen.KeyIDs, At: seen.At, SourceURL: seen.SourceURL,
 		}, m)
 	})
 	return err
