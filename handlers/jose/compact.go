@@ -119,6 +119,7 @@ func parse(s string) (c Compact, f flaws) {
 		r = errEmpty // of an unknown algorithm, "none" first, it is the algorithm that is wrong
 	}
 	if r != nil {
+		f.add(f.fatal)
 		f.fatal = r
 	}
 	if f.fatal != nil {

@@ -63,10 +63,13 @@ func numericDate(name string, v any) (time.Time, *Refusal) {
 		}
 		return time.Unix(s, 0).UTC(), nil
 	}
-	// Only a short text with a small value may become a big.Rat: 1e999999999 would fill the memory.
+	// Only a short text with a moderate value may become a big.Rat: of 1e-999999 it makes a megabyte.
 	f, err := strconv.ParseFloat(string(n), 64)
-	if err != nil || f < 0 || f > maxSeconds+1 || len(n) > 64 || f != 0 && f < 1e-18 {
+	switch {
+	case err != nil || f < 0 || f > maxSeconds+1 || len(n) > 64:
 		return time.Time{}, out
+	case f < 1e-9:
+		return time.Unix(0, 0).UTC(), nil
 	}
 	r, ok := new(big.Rat).SetString(string(n))
 	if !ok || r.Sign() < 0 || r.Cmp(big.NewRat(maxSeconds+1, 1)) >= 0 {
