@@ -11,6 +11,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,22 +66,34 @@ func Client(t testing.TB) *http.Client {
 //
 // It may be used by many goroutines at once. It reports with t.Errorf, so the
 // exchange itself goes on as it would have.
-func Transport(t testing.TB, base http.RoundTripper) http.RoundTripper {
+func Transport(t testing.TB, base http.RoundTripper) *Watcher {
 	t.Helper()
 	r, err := router()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &transport{t: t, base: base, router: r}
+	return &Watcher{t: t, base: base, router: r, seen: map[string][]int{}}
 }
 
-type transport struct {
+// Watcher is a transport that holds what passes through it against the document.
+type Watcher struct {
 	t      testing.TB
 	base   http.RoundTripper
 	router routers.Router
+
+	mu   sync.Mutex
+	seen map[string][]int // statuses answered, by operationId
 }
 
-func (c *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+// Seen lists the statuses that an operation was seen to answer.
+func (c *Watcher) Seen(operation string) []int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.seen[operation])
+}
+
+// RoundTrip is part of [http.RoundTripper].
+func (c *Watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	sent, kept := req, &bytes.Buffer{}
 	if req.Body != nil && req.Body != http.NoBody {
 		sent = req.Clone(req.Context())
@@ -97,7 +110,7 @@ func (c *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // check holds one exchange against the document, and leaves res readable.
-func (c *transport) check(req *http.Request, body []byte, res *http.Response) error {
+func (c *Watcher) check(req *http.Request, body []byte, res *http.Response) error {
 	seen := req.Clone(req.Context())
 	if seen.Method == http.MethodHead {
 		seen.Method = http.MethodGet // whatever answers GET answers HEAD
@@ -110,6 +123,9 @@ func (c *transport) check(req *http.Request, body []byte, res *http.Response) er
 		}
 		return nil
 	}
+	c.mu.Lock()
+	c.seen[route.Operation.OperationID] = append(c.seen[route.Operation.OperationID], res.StatusCode)
+	c.mu.Unlock()
 	in := &openapi3filter.RequestValidationInput{
 		Request: seen, PathParams: params, Route: route,
 		Options: &openapi3filter.Options{
@@ -141,7 +157,7 @@ func (c *transport) check(req *http.Request, body []byte, res *http.Response) er
 
 // checkHead checks status and media type alone: of answers that go on for ever,
 // or have no body.
-func (c *transport) checkHead(in *openapi3filter.RequestValidationInput, res *http.Response) error {
+func (c *Watcher) checkHead(in *openapi3filter.RequestValidationInput, res *http.Response) error {
 	promised := in.Route.Operation.Responses.Status(res.StatusCode)
 	if promised == nil {
 		return fmt.Errorf("status %d is not listed", res.StatusCode)
