@@ -7,3 +7,13 @@ func (j *Journal) Unfence() { j.unfenced = true }
 
 // RawConn is the NATS connection beneath, for tests that play the outsider.
 func RawConn(c *Conn) *nats.Conn { return c.nc }
+
+// Waiting is how many decisions are in the queue.
+func (c *Committer[S]) Waiting() int { return len(c.queue) }
+
+// Closing tells whether Close was called.
+func (c *Committer[S]) Closing() bool {
+	c.closing.RLock()
+	defer c.closing.RUnlock()
+	return c.closed
+}

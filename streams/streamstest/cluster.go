@@ -37,9 +37,35 @@ func NewCluster(t testing.TB, codec streams.Codec) *Cluster {
 	t.Helper()
 	c := StartCluster(t)
 	for _, n := range c.Nodes {
-		n.Open(t, codec)
+		n.Conn = Dial(t, n.URL)
+		n.Journal = Open(t, n.Conn, codec)
 	}
 	return c
+}
+
+// Dial connects to a server until the test ends.
+func Dial(t testing.TB, url string) *streams.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Within)
+	defer cancel()
+	c, err := streams.Dial(ctx, streams.DialOptions{URL: url, Log: Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// Open opens the fixtures' log on a connection.
+func Open(t testing.TB, c *streams.Conn, codec streams.Codec) *streams.Journal {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Within)
+	defer cancel()
+	j, err := streams.Open(ctx, c, Options(t, codec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
 }
 
 // StartCluster starts the three servers alone.
@@ -56,7 +82,8 @@ func StartCluster(t testing.TB) *Cluster {
 			ServerName: fmt.Sprintf("node%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT,
 			NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true,
 			Username: clusterUser, Password: clusterPassword,
-			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: p},
+			// A client stays with the server it was given, so that a test can cut it off.
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: p, NoAdvertise: true},
 			Routes:  routes,
 		}}
 		n.Start(t)
@@ -64,9 +91,6 @@ func StartCluster(t testing.TB) *Cluster {
 	}
 	t.Cleanup(func() {
 		for _, n := range c.Nodes {
-			if n.Conn != nil {
-				n.Conn.Close()
-			}
 			n.Stop()
 		}
 	})
@@ -101,20 +125,6 @@ func (n *Node) Stop() {
 // Leads tells whether the node leads the log.
 func (n *Node) Leads() bool {
 	return n.nats.JetStreamIsStreamLeader("$G", "ORG_"+string(Org))
-}
-
-// Open connects to this node and opens the log.
-func (n *Node) Open(t testing.TB, codec streams.Codec) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Within)
-	defer cancel()
-	var err error
-	if n.Conn, err = streams.Dial(ctx, streams.DialOptions{URL: n.URL, Log: Log(t)}); err != nil {
-		t.Fatal(err)
-	}
-	if n.Journal, err = streams.Open(ctx, n.Conn, Options(t, codec)); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // awaitLeader returns when the cluster can be asked to make a log.
