@@ -344,7 +344,9 @@ func TestASentenceIsBoundedWhateverStrangersWrite(t *testing.T) {
 
 func TestTheReasonIsTheFirstFailureAndCountsTheOthers(t *testing.T) {
 	def, _ := events.New().Lookup("token.denied")
-	fail := func(name, message string) proof.Check { return proof.Check{Check: name, Message: message, Result: proof.Fail} }
+	fail := func(name, message string) proof.Check {
+		return proof.Check{Check: name, Message: message, Result: proof.Fail}
+	}
 	for _, tt := range []struct {
 		name   string
 		checks []proof.Check

@@ -83,7 +83,7 @@ func examples() map[string]example {
 			event:   connection.WasTested{Version: 1, Verdict: "fail", Checks: checks(), Identity: identity},
 			summary: "devops tested connection gitlab-ci (version 1), which refused the proof: condition ref equals main was refs/heads/dev"},
 		"keys.changed": {subject: conn, actor: "system:keys",
-			event:   connection.KeysChanged{Version: 2, Keys: keySet, KeyIDs: []string{"k2"}, Added: []string{"k2"}, Removed: []string{"k1"}, SourceURL: "https://gitlab.com/oauth/discovery/keys"},
+			event:   connection.KeysChanged{Version: 2, Keys: keySet, KeyIDs: []string{"k2"}, Added: []string{"k2"}, Removed: []string{"k1"}, At: noon, SourceURL: "https://gitlab.com/oauth/discovery/keys"},
 			summary: "the keys of connection gitlab-ci are now k2"},
 		"token.issued": {subject: conn, actor: workload, workload: identity,
 			event: token.WasIssued{

@@ -216,7 +216,7 @@ func replay(spendKey string, spent func(string) bool) proof.Check {
 }
 
 func audienceCheck(audience string, allowed bool) proof.Check {
-	c := proof.Check{Check: proof.Audience, Actual: text(audience, maxText), Result: proof.Pass, Message: "The connection may issue for this audience."}
+	c := proof.Check{Check: proof.Audience, Actual: text(audience), Result: proof.Pass, Message: "The connection may issue for this audience."}
 	if !allowed {
 		c.Result, c.Code, c.Message = proof.Fail, CodeAudience, "The connection does not list this audience."
 	}

@@ -1,8 +1,8 @@
 package token
 
 import (
-	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -78,8 +78,8 @@ func (DenialsWereSuppressed) EventType() string { return "token.denials_suppress
 // record is what the log keeps of a proof.
 func record(p proof.Proof) Proof {
 	return Proof{
-		Digest: text(p.Digest, maxText), ID: text(p.ID, maxText), Issuer: text(p.Issuer, maxText),
-		KeyID: text(p.KeyID, maxText), Algorithm: text(p.Algorithm, maxText),
+		Digest: text(p.Digest), ID: text(p.ID), Issuer: text(p.Issuer),
+		KeyID: text(p.KeyID), Algorithm: text(p.Algorithm),
 		ExpiresAt: whole(p.ExpiresAt), SkewSeconds: SkewSeconds, KeysStale: p.KeysStale,
 	}
 }
@@ -92,35 +92,28 @@ func whole(t time.Time) time.Time {
 	return t.UTC().Truncate(time.Second)
 }
 
-const (
-	maxText = 256 // bytes of a stranger's text in an event
-	// maxDenied is what a denial may take of an event, leaving room for the
-	// attributes and for JSON escapes of the store.
-	maxDenied = domain.MaxEventBytes - 8<<10
-)
+// maxText bounds a stranger's text in an event, in bytes of its JSON, so that
+// no choice of bytes makes an event too large to record.
+const maxText = 256
 
-// bounded is the denial with its texts cut until it fits an event: escaped as
-// JSON a byte may take six, and a stranger chooses the bytes.
+// bounded is the denial as the log may keep it. The identity stays whole: it
+// is that of a verified proof, and connections bound it.
 func (e WasDenied) bounded() *WasDenied {
-	checks := e.Checks
-	for limit := maxText; ; limit /= 2 {
-		e.Checks = make([]proof.Check, len(checks))
-		for i, c := range checks {
-			c.Claim, c.Expected, c.Actual = text(c.Claim, limit), text(c.Expected, limit), text(c.Actual, limit)
-			c.Message = text(c.Message, 2*limit)
-			e.Checks[i] = c
-		}
-		e.Identity, e.Audience = text(e.Identity, 4*limit), text(e.Audience, limit)
-		if b, err := json.Marshal(e); err == nil && len(b) <= maxDenied || limit == 1 {
-			return &e
-		}
+	var checks []proof.Check
+	for _, c := range e.Checks {
+		c.Claim, c.Expected, c.Actual = text(c.Claim), text(c.Expected), text(c.Actual)
+		c.Message = text(c.Message)
+		checks = append(checks, c)
 	}
+	e.Checks, e.Audience = proof.Bounded(checks), text(e.Audience)
+	return &e
 }
 
-// text is s cut at limit bytes, control characters and what is not UTF-8
-// escaped: what a stranger wrote must not move a reader's cursor.
-func text(s string, limit int) string {
-	var out []byte
+// text is s up to maxText bytes of JSON, control characters and what is not
+// UTF-8 escaped: what a stranger wrote must not move a reader's cursor.
+func text(s string) string {
+	var b strings.Builder
+	cost := len("…")
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
 		piece := s[i : i+n]
@@ -128,11 +121,26 @@ func text(s string, limit int) string {
 			q := strconv.QuoteToASCII(piece)
 			piece = q[1 : len(q)-1]
 		}
-		if len(out)+len(piece) > limit {
-			return string(out) + "…"
+		if cost += jsonCost(piece); cost > maxText {
+			return b.String() + "…"
 		}
-		out = append(out, piece...)
+		b.WriteString(piece)
 		i += n
 	}
-	return string(out)
+	return b.String()
+}
+
+// jsonCost is how many bytes encoding/json writes for printable text.
+func jsonCost(s string) (n int) {
+	for i := range len(s) {
+		switch s[i] {
+		case '<', '>', '&':
+			n += 6
+		case '"', '\\':
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
 }
