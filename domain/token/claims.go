@@ -64,11 +64,11 @@ func carried(s claim.Set, own bool, paths []string) map[string]any {
 	return out
 }
 
-// lifetime is when a token decided at now begins and ends, in whole seconds. A
+// lifetime is when a token decided at now begins and ends, in whole seconds as ttl is. A
 // ttl within the proof ends no later than the proof; it may then be nothing.
 func lifetime(now time.Time, ttl time.Duration, within bool, proofEnds time.Time) (from, until time.Time) {
 	from = now.UTC().Truncate(time.Second)
-	until = from.Add(ttl.Truncate(time.Second))
+	until = from.Add(ttl)
 	if end := whole(proofEnds); within && end.Before(until) {
 		until = end
 	}

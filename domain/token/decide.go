@@ -63,7 +63,7 @@ func Decide(org domain.Name, issuer string, c connection.State, p proof.Proof, c
 	claims, code := d.offer(issuer, c, p, r, spent, jti, m.Now)
 	switch {
 	case c.Status == connection.Drafted:
-		d.SpendKey, d.WouldIssue = "", claims
+		d.WouldIssue = claims
 		return d.denied(CodeDraft, c, p, r)
 	case c.Status != connection.Active:
 		return d.denied(CodeInactive, c, p, r)
@@ -104,6 +104,9 @@ func complete(checks []proof.Check) []proof.Check {
 // admit is what the connection says of the claims: every condition, then the
 // identity. A proof that could not be read has no claims to judge.
 func admit(s connection.Spec, p proof.Proof) (string, []proof.Check) {
+	if len(s.Conditions) == 0 {
+		return "", []proof.Check{{Check: proof.Condition, Result: proof.Fail, Code: CodeConditions, Message: "The connection has no conditions, and so trusts nobody."}}
+	}
 	if p.Claims != nil {
 		return s.Admit(p)
 	}
@@ -118,27 +121,15 @@ func admit(s connection.Spec, p proof.Proof) (string, []proof.Check) {
 }
 
 // failure is the code of the first check that failed; without one, of the
-// first that did not pass or that ought to be there; empty if all is well.
+// first that did not pass; empty if all is well.
 func failure(checks []proof.Check) string {
 	if f := proof.FirstFailure(checks); f != nil {
 		return code(*f)
 	}
-	var conditions, identities int
 	for _, c := range checks {
-		switch {
-		case c.Result != proof.Pass:
+		if c.Result != proof.Pass {
 			return code(proof.Check{Check: c.Check})
-		case c.Check == proof.Condition:
-			conditions++
-		case c.Check == proof.Identity:
-			identities++
 		}
-	}
-	switch {
-	case conditions == 0:
-		return CodeConditions // a trust without conditions trusts nobody
-	case identities == 0:
-		return CodeIdentity
 	}
 	return ""
 }
@@ -168,8 +159,8 @@ func (d *Decision) offer(issuer string, c connection.State, p proof.Proof, r Req
 		}
 		d.Checks = append(d.Checks, ch)
 	}
-	if d.Identity == "" || jti == "" {
-		return nil, CodeIdentity
+	if jti == "" {
+		look(proof.Check{Check: proof.Format, Result: proof.Fail, Code: CodeMalformed, Message: "The token would have no id."})
 	}
 	if spec.SingleUse {
 		d.SpendKey = SpendKey(c.Name, p)

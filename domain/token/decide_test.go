@@ -206,6 +206,10 @@ func attacks() []attack {
 		{"a proof without claims", func(q *question) { q.proof.Claims = claim.Set{} }, token.CodeConditions},
 		{"a proof that was not read", func(q *question) { q.proof.Claims = nil }, token.CodeConditions},
 		{"a trust without conditions", func(q *question) { q.conn.Current.Conditions = nil }, token.CodeConditions},
+		{"a trust without conditions, for a proof with some", func(q *question) {
+			q.conn.Current.Conditions = nil
+			q.checks = append(q.checks, proof.Check{Check: proof.Condition, Result: proof.Pass})
+		}, token.CodeConditions},
 		{"a trust that is empty", func(q *question) { q.conn.Current = connection.Spec{} }, ""},
 		{"a proof without the identity claim", func(q *question) { delete(q.proof.Claims, "sub") }, token.CodeIdentity},
 		{"an empty identity", func(q *question) { q.proof.Claims["sub"] = "" }, token.CodeIdentity},
@@ -227,7 +231,7 @@ func attacks() []attack {
 		{"claims that make too large a token", func(q *question) { q.proof.Claims["pad"] = strings.Repeat("x", token.MaxClaimsBytes) }, token.CodeMalformed},
 		{"claims that are no JSON", func(q *question) { q.proof.Claims["n"] = json.Number("1]}") }, token.CodeMalformed},
 		{"a role hint that makes too large a token", func(q *question) { q.req.RoleHint = strings.Repeat("x", token.MaxClaimsBytes) }, token.CodeMalformed},
-		{"no id for the token", func(q *question) { q.jti = "" }, token.CodeIdentity},
+		{"no id for the token", func(q *question) { q.jti = "" }, token.CodeMalformed},
 	}
 	for i, c := range passed() { // every single check of the edge, missing and not passed
 		set := func(r proof.Result, code string) func(*question) {
@@ -464,7 +468,8 @@ func TestSpendKeys(t *testing.T) {
 		"another jti":         token.SpendKey("ci", with(func(p *proof.Proof) { p.ID = "2" })),
 		"the digest, no jti":  token.SpendKey("ci", with(func(p *proof.Proof) { p.ID = "" })),
 		"a jti like a digest": token.SpendKey("ci", with(func(p *proof.Proof) { p.ID = "d" })),
-		"a part moved over":   token.SpendKey("ci", with(func(p *proof.Proof) { p.Issuer, p.ID = "https://a.example1", "" })),
+		"an end moved over":   token.SpendKey("ci", with(func(p *proof.Proof) { p.Issuer, p.ID = "https://a.exampl", "e1" })),
+		"a beginning moved":   token.SpendKey("cih", with(func(p *proof.Proof) { p.Issuer = "ttps://a.example" })),
 	} {
 		if other, taken := keys[key]; taken || len(key) != 43 {
 			t.Errorf("%s has the key of %s: %q", name, other, key)
