@@ -3,6 +3,7 @@ package trail
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
@@ -33,10 +34,14 @@ func unpack(pos int64) domain.Position {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// bodySum is a checksum of what a row shows, so that a bit that flipped on disk
-// is found when it is read, and not shown.
-func bodySum(summary string, body []byte) uint32 {
-	return crc32.Update(crc32.Checksum([]byte(summary), castagnoli), castagnoli, body)
+// sum is a checksum of everything in the row, so that a bit that flipped on
+// disk is found when the row is read, and neither shown nor filtered by.
+func (r row) sum() int64 {
+	h := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(r.pos)), uint64(r.time))
+	for _, s := range []string{r.typ, r.actor, r.subject, r.connection, r.workload, r.outcome, r.requestID, r.id, r.summary} {
+		h = append(binary.AppendUvarint(h, uint64(len(s))), s...)
+	}
+	return int64(crc32.Update(crc32.Checksum(h, castagnoli), castagnoli, r.body))
 }
 
 // Apply adds commits to the trail, in order; those at or below Applied are
@@ -136,7 +141,7 @@ func (f *file) add(rows []row, applied uint64) error {
 	slots := map[int64][2]int64{}
 	for _, r := range rows {
 		if _, err := addEvent.Exec(r.pos, r.time, r.typ, r.actor, r.subject, r.connection, r.workload, r.outcome,
-			r.requestID, r.id, r.summary, r.body, bodySum(r.summary, r.body)); err != nil {
+			r.requestID, r.id, r.summary, r.body, r.sum()); err != nil {
 			return err
 		}
 		if _, err := addWords.Exec(r.pos, r.words); err != nil {
@@ -169,7 +174,7 @@ func addSlots(add *sql.Stmt, slots map[int64][2]int64) error {
 // slotOf is the ten minutes that a time is in; it only ever grows with it.
 func slotOf(nanoseconds int64) int64 { return nanoseconds / slotNanoseconds }
 
-// row is an event on its way into the file.
+// row is an event as the file has it; words only on its way in.
 type row struct {
 	pos, time                                    int64
 	typ, actor, subject                          string

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,11 +34,10 @@ type plan struct {
 	after        domain.Position
 	desc         bool
 	limit        int
-	match        []string // terms of the index; all must match
-	where        []string // conditions on the row, hash collisions excluded by them
-	args         []any
-	since, until int64 // Unix nanoseconds; since <= time < until
-	bounded      bool  // since or until is set
+	match        []string         // terms of the index; all must match
+	holds        []func(row) bool // the same of the row: a term of the index is a short hash
+	since, until int64            // Unix nanoseconds; since <= time < until
+	bounded      bool             // since or until is set
 	fields       []domain.FieldError
 }
 
@@ -46,9 +46,9 @@ func newPlan(q Query) (*plan, error) {
 	p := &plan{query: q, limit: q.Limit, since: math.MinInt64, until: math.MaxInt64}
 	p.page(q)
 	p.types(q.Type)
-	p.exact("actor", markActor, q.Actor)
-	p.exact("connection", markConnection, q.Connection)
-	p.exact("request_id", markRequest, q.RequestID)
+	p.exact("actor", markActor, q.Actor, func(r row) string { return r.actor })
+	p.exact("connection", markConnection, q.Connection, func(r row) string { return r.connection })
+	p.exact("request_id", markRequest, q.RequestID, func(r row) string { return r.requestID })
 	p.outcome(q.Outcome)
 	p.workload(q.Workload)
 	p.times(q.Since, q.Until)
@@ -93,19 +93,18 @@ func (p *plan) text(field, value string, limit int) bool {
 	return value != ""
 }
 
-// exact adds a filter on a column of the same name.
-func (p *plan) exact(column string, kind byte, value string) {
-	if p.text(column, value, maxFilterBytes) {
+// exact adds a filter on one column.
+func (p *plan) exact(field string, kind byte, value string, column func(row) string) {
+	if p.text(field, value, maxFilterBytes) {
 		p.match = append(p.match, quoted(mark(kind, value)))
-		p.where = append(p.where, "e."+column+" = ?")
-		p.args = append(p.args, value)
+		p.holds = append(p.holds, func(r row) bool { return column(r) == value })
 	}
 }
 
 func (p *plan) outcome(value string) {
 	switch value {
 	case "", Success, Denied, Failed:
-		p.exact("outcome", markOutcome, value)
+		p.exact("outcome", markOutcome, value, func(r row) string { return r.outcome })
 	default:
 		p.refuse("outcome", "outcome.unknown", "outcome is success, denied or failed")
 	}
@@ -120,31 +119,34 @@ func (p *plan) types(value string) {
 		p.refuse("type", "type.many", "type names at most "+strconv.Itoa(maxTypes)+" types")
 		return
 	}
-	var marks, where []string
+	var marks []string
 	for _, item := range items {
 		switch {
 		case typeForm.MatchString(item):
 			marks = append(marks, quoted(mark(markType, item)))
-			where = append(where, "e.type = ?")
-			p.args = append(p.args, item)
 		case familyForm.MatchString(item):
-			family := strings.TrimSuffix(item, ".*")
-			marks = append(marks, quoted(mark(markFamily, family)))
-			where = append(where, "substr(e.type, 1, ?) = ?")
-			p.args = append(p.args, len(family)+1, family+".")
+			marks = append(marks, quoted(mark(markFamily, strings.TrimSuffix(item, ".*"))))
 		default:
 			p.refuse("type", "type.form", "a type is like token.issued, a family like connection.*, several are separated by commas")
 			return
 		}
 	}
 	p.match = append(p.match, "("+strings.Join(marks, " OR ")+")")
-	p.where = append(p.where, "("+strings.Join(where, " OR ")+")")
+	p.holds = append(p.holds, func(r row) bool {
+		return slices.ContainsFunc(items, func(item string) bool { return typeIs(item, r.typ) })
+	})
+}
+
+// typeIs tells whether a type is the one, or of the family, that item says.
+func typeIs(item, typ string) bool {
+	family, ok := strings.CutSuffix(item, "*")
+	return typ == item || ok && strings.HasPrefix(typ, family)
 }
 
 // workload takes a plain identity, or the URI that says its connection too.
 func (p *plan) workload(value string) {
 	if !strings.HasPrefix(value, workloadScheme) {
-		p.exact("workload", markWorkload, value)
+		p.exact("workload", markWorkload, value, func(r row) string { return r.workload })
 		return
 	}
 	if !p.text("workload", value, maxFilterBytes) {
@@ -156,8 +158,7 @@ func (p *plan) workload(value string) {
 		return
 	}
 	p.match = append(p.match, quoted(mark(markURI, w.String())))
-	p.where = append(p.where, "e.connection = ?", "e.workload = ?")
-	p.args = append(p.args, w.connection, w.identity)
+	p.holds = append(p.holds, func(r row) bool { return r.connection == w.connection && r.workload == w.identity })
 }
 
 func (p *plan) times(since, until time.Time) {
@@ -166,10 +167,6 @@ func (p *plan) times(since, until time.Time) {
 	}
 	if !until.IsZero() {
 		p.until, p.bounded = nanoseconds(until), true
-	}
-	if p.bounded {
-		p.where = append(p.where, "e.time >= ?", "e.time < ?")
-		p.args = append(p.args, p.since, p.until)
 	}
 }
 

@@ -2,9 +2,11 @@ package trail
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"sallyport.dev/domain"
@@ -152,16 +154,27 @@ func (f *file) find(ctx context.Context, p *plan, after domain.Position, upTo in
 	defer rows.Close()
 	var found []Entry
 	for rows.Next() {
-		if len(found) == p.limit {
+		r, err := scan(rows)
+		switch {
+		case err != nil:
+			return nil, false, err
+		case !p.accepts(r):
+			continue
+		case len(found) == p.limit:
 			return found, true, nil
 		}
-		e, err := scan(rows.Scan)
+		e, err := r.entry()
 		if err != nil {
 			return nil, false, err
 		}
 		found = append(found, e)
 	}
 	return found, false, rows.Err()
+}
+
+// accepts holds every filter but the times and the words against the row.
+func (p *plan) accepts(r row) bool {
+	return !slices.ContainsFunc(p.holds, func(holds func(row) bool) bool { return !holds(r) })
 }
 
 // span is the first and the last key of any event that may lie between two times.
@@ -172,53 +185,46 @@ func (f *file) span(ctx context.Context, since, until int64) (first, last int64,
 	return first, last, err
 }
 
-// sql is the statement of one page and one row more. Values are only ever
-// arguments; what is written into the text is ours.
+// sql is the statement that yields what may match, lazily and in order. Values
+// are only ever arguments; what is written into the text is ours.
 func (p *plan) sql(from, to int64) (string, []any) {
-	var b strings.Builder
-	var args []any
-	key := "e.pos"
-	b.WriteString("SELECT e.pos, e.id, e.type, e.summary, e.body, e.sum FROM ")
-	if len(p.match) == 0 {
-		b.WriteString("event e WHERE ")
-	} else {
+	const columns = "SELECT e.pos, e.time, e.type, e.actor, e.subject, e.connection, e.workload, e.outcome, e.request_id, e.id, e.summary, e.body, e.sum FROM "
+	tables, key, args := "event e WHERE ", "e.pos", []any{}
+	if len(p.match) > 0 {
 		// CROSS JOIN keeps this order: words yields the keys sorted, so that the first page is found without the rest
-		key = "w.rowid"
-		b.WriteString("words w CROSS JOIN event e ON e.pos = w.rowid WHERE words MATCH ? AND ")
+		tables, key = "words CROSS JOIN event e ON e.pos = words.rowid WHERE words MATCH ? AND ", "words.rowid"
 		args = append(args, strings.Join(p.match, " AND "))
 	}
-	b.WriteString(key + " >= ? AND " + key + " <= ?")
+	text := columns + tables + key + " BETWEEN ? AND ?"
 	args = append(args, from, to)
-	for _, w := range p.where {
-		b.WriteString(" AND " + w)
+	if p.bounded {
+		text += " AND e.time >= ? AND e.time < ?"
+		args = append(args, p.since, p.until)
 	}
-	args = append(args, p.args...)
-	b.WriteString(" ORDER BY " + key)
+	text += " ORDER BY " + key
 	if p.desc {
-		b.WriteString(" DESC")
+		text += " DESC"
 	}
-	b.WriteString(" LIMIT ?")
-	return b.String(), append(args, p.limit+1)
+	return text, args
 }
 
 // scan reads a row and holds it against its sum.
-func scan(into func(...any) error) (Entry, error) {
-	var (
-		pos  int64
-		e    Entry
-		body []byte
-		sum  uint32
-	)
-	if err := into(&pos, &e.ID, &e.Type, &e.Summary, &body, &sum); err != nil {
-		return Entry{}, fmt.Errorf("%w: reading a row: %w", errCorrupt, err)
+func scan(rows *sql.Rows) (r row, err error) {
+	var sum int64
+	if err := rows.Scan(&r.pos, &r.time, &r.typ, &r.actor, &r.subject, &r.connection, &r.workload, &r.outcome,
+		&r.requestID, &r.id, &r.summary, &r.body, &sum); err != nil {
+		return row{}, err
 	}
-	e.Position = unpack(pos)
-	if bodySum(e.Summary, body) != sum || len(body) < 2 {
-		return Entry{}, fmt.Errorf("%w: event %s is not what was written", errCorrupt, e.Position)
+	if r.sum() != sum || len(r.body) < 2 {
+		return row{}, fmt.Errorf("%w: event %s is not what was written", errCorrupt, unpack(r.pos))
 	}
-	var err error
-	e.JSON, err = shown(body, e.Position, e.Summary)
-	return e, err
+	return r, nil
+}
+
+// entry is the row as it is shown.
+func (r row) entry() (Entry, error) {
+	shown, err := shown(r.body, unpack(r.pos), r.summary)
+	return Entry{Position: unpack(r.pos), ID: r.id, Type: r.typ, Summary: r.summary, JSON: shown}, err
 }
 
 // shown is the stored CloudEvent, byte for byte, with two members appended.
