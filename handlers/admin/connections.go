@@ -99,6 +99,11 @@ func (h *Admin) test(c *api.Call, in testRequest) (api.Answer, error) {
 		return h.testedAt(c, pos)
 	}
 	report, err := h.org.Test(c.Context(), c.Meta, domain.Name(c.Param("name")), in.Token)
+	if err == nil && c.Meta.Idempotency != nil {
+		// The key is known here once the event is folded. If that is late, a
+		// repetition is done again: a test changes nothing.
+		_ = h.org.WaitFor(c.Context(), report.Position)
+	}
 	return api.Answer{Body: report, Position: &report.Position}, err
 }
 

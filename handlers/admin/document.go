@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain"
@@ -79,11 +80,8 @@ func fieldsOf(err error) []domain.FieldError {
 // that breaks a rule: the domain's, and those about what is on the wire, which
 // keys are and from where they may be fetched. It fetches nothing.
 func (h *Admin) complete(written connection.Spec) (connection.Spec, error) {
-	if bytes.Equal(written.JWKS, []byte("null")) {
-		written.JWKS = nil // null is absent, as everywhere
-	}
 	var broken []domain.FieldError
-	if len(written.JWKS) > 0 {
+	if len(written.JWKS) > 0 && !bytes.Equal(written.JWKS, []byte("null")) {
 		keys, err := jose.ParseKeySet(written.JWKS)
 		if err != nil {
 			broken = append(broken, refused("/jwks", err))
@@ -92,31 +90,45 @@ func (h *Admin) complete(written connection.Spec) (connection.Spec, error) {
 		}
 	}
 	spec, err := connection.Complete(written, h.org.Issuer())
+	wire := broken
 	for _, f := range fieldsOf(err) {
-		if !named(broken, f.Pointer) {
+		if !named(wire, f.Pointer) {
 			broken = append(broken, f)
 		}
 	}
-	for _, source := range []struct{ pointer, written, url string }{
-		{"/jwks_url", written.JWKSURL, spec.JWKSURL},
-		{"/issuer_url", written.IssuerURL, spec.IssuerURL},
-	} {
-		pointer := source.pointer
-		if source.written == "" {
-			pointer = "/settings" // the preset made it from them
-		}
-		if source.url == "" || named(broken, pointer) {
-			continue
-		}
-		if err := h.org.Gate().CheckURL(source.url); err != nil {
-			broken = append(broken, refused(pointer, err))
-		}
+	broken = append(broken, h.checkSource("/jwks_url", written.JWKSURL, spec.JWKSURL, broken)...)
+	broken = append(broken, h.checkSource("/issuer_url", written.IssuerURL, spec.IssuerURL, broken)...)
+	if strings.Count(written.CACertificate, "-----BEGIN ") > maxCertificates {
+		broken = append(broken, domain.FieldError{Pointer: "/ca_certificate", Code: "too_long", Detail: "at most 16 certificates are allowed"})
 	}
 	return spec, domain.ErrFields(broken)
 }
 
+// maxCertificates bounds ca_certificate.
+const maxCertificates = 16
+
+// checkSource asks the gate whether keys may be fetched from a URL: the one
+// written, or the one that the preset made of the settings.
+func (h *Admin) checkSource(pointer, written, complete string, broken []domain.FieldError) []domain.FieldError {
+	url := written
+	if url == "" {
+		pointer, url = "/settings", complete
+	}
+	if url == "" || named(broken, pointer) {
+		return nil
+	}
+	if err := h.org.Gate().CheckURL(url); err != nil {
+		return []domain.FieldError{refused(pointer, err)}
+	}
+	return nil
+}
+
+// named tells whether something is told already about what pointer points at,
+// or about what that is in.
 func named(broken []domain.FieldError, pointer string) bool {
-	return slices.ContainsFunc(broken, func(f domain.FieldError) bool { return f.Pointer == pointer })
+	return slices.ContainsFunc(broken, func(f domain.FieldError) bool {
+		return f.Pointer == pointer || f.Pointer != "" && strings.HasPrefix(pointer, f.Pointer+"/")
+	})
 }
 
 // refused names a field by the reason for which handlers/jose refused it.
