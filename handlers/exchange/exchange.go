@@ -31,8 +31,8 @@ import (
 const (
 	// maxCandidates bounds the connections that are tried for a request that names none.
 	maxCandidates = 8
-	// maxRounds bounds how often a request is decided anew because its connection changed meanwhile.
-	maxRounds = 5
+	// patience bounds how long a request is decided anew while its connection keeps changing.
+	patience = 10 * time.Second
 )
 
 // Exchange answers the token requests of one organisation. It is safe for concurrent use.
@@ -70,7 +70,9 @@ var errMoved = errors.New("the connection changed since the decision")
 
 // exchange answers a request that was understood.
 func (x *Exchange) exchange(ctx context.Context, m domain.Meta, r request) (answer, *oauth.Error) {
-	for range maxRounds {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for ctx.Err() == nil {
 		conn, refusal := x.choose(ctx, r, m.Now)
 		if refusal != nil {
 			return answer{}, refusal

@@ -31,11 +31,10 @@ const BaseURL = "https://sallyport.example"
 // World is one organisation and everything around it.
 type World struct {
 	*organisation.Organisation
-	Server *streams.Server
+	Server *streams.Server // nil if the log is a cluster's
 	Conn   *streams.Conn
 	t      testing.TB
 	ahead  atomic.Int64 // nanoseconds by which the clock is ahead
-	people map[domain.Role]domain.Actor
 }
 
 // New opens a world; it is closed, and its log audited, when the test ends.
@@ -51,14 +50,21 @@ func New(t testing.TB) *World {
 		t.Fatalf("connecting to the log: %v", err)
 	}
 	t.Cleanup(conn.Close)
-	w := &World{Server: server, Conn: conn, t: t}
-	w.Organisation = Open(t, conn, w.clock)
+	w := Join(t, conn)
+	w.Server = server
+	return w
+}
+
+// Join opens a world on a log that others may have opened too, as one of several replicas.
+func Join(t testing.TB, conn *streams.Conn) *World {
+	t.Helper()
+	w := &World{Conn: conn, t: t}
+	w.Organisation = open(t, conn, w.clock)
 	t.Cleanup(w.audit)
 	return w
 }
 
-// Open opens organisation "default" on a log, as one of perhaps several replicas.
-func Open(t testing.TB, conn *streams.Conn, now func() time.Time) *organisation.Organisation {
+func open(t testing.TB, conn *streams.Conn, now func() time.Time) *organisation.Organisation {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

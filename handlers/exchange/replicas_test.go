@@ -1,0 +1,179 @@
+package exchange_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/connection"
+	"sallyport.dev/domain/token"
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/exchange"
+	"sallyport.dev/handlers/issuer"
+	"sallyport.dev/handlers/organisation/orgtest"
+	"sallyport.dev/streams"
+	"sallyport.dev/streams/streamstest"
+)
+
+// replicas are three processes' worth of one organisation, each on its own node
+// of a real cluster, each reached over HTTP.
+func replicas(t *testing.T) []*edge {
+	t.Helper()
+	cluster := streamstest.StartCluster(t)
+	var all []*edge
+	for _, n := range cluster.Nodes {
+		conn, err := streams.Dial(t.Context(), streams.DialOptions{URL: n.URL, Log: orgtest.Quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(conn.Close)
+		w := orgtest.Join(t, conn)
+		x := exchange.New(w.Organisation, nil)
+		t.Cleanup(x.Close)
+		e := api.New(api.Options{Log: orgtest.Quiet()})
+		g := e.Group("/orgs/default")
+		x.Mount(g)
+		issuer.New(w.Organisation).Mount(e, g)
+		s := httptest.NewServer(e)
+		t.Cleanup(s.Close)
+		all = append(all, &edge{World: w, URL: s.URL + "/orgs/default", exchange: x, t: t})
+	}
+	return all
+}
+
+func TestThreeReplicasDecideAsOne(t *testing.T) {
+	all := replicas(t)
+	a := all[0]
+	p := orgtest.NewProvider(t, "ES256")
+	spec := p.Spec(a.Issuer(), subject)
+	spec.SingleUse = true
+	a.Activated("once", spec)
+	a.Activated("ci", p.Spec(a.Issuer(), subject))
+
+	t.Run("a proof that is good for one token gets one, wherever it is shown", func(t *testing.T) {
+		for round := range 20 {
+			proof := p.Mint(p.Claims(a.Now(), a.Issuer(), subject, map[string]any{"jti": string(rune('a' + round))}))
+			var issued, replayed atomic.Int64
+			var wg sync.WaitGroup
+			for _, e := range append(all, all...) {
+				wg.Go(func() {
+					switch r := e.ask(form(proof, "connection", "once")); r.text("error_code") {
+					case "":
+						issued.Add(1)
+					case "proof.replayed":
+						replayed.Add(1)
+					default:
+						t.Errorf("%d %v", r.Status, r.Body)
+					}
+				})
+			}
+			wg.Wait()
+			if issued.Load() != 1 || replayed.Load() != 5 {
+				t.Fatalf("round %d: %d tokens and %d refusals for one proof shown six times", round, issued.Load(), replayed.Load())
+			}
+		}
+	})
+
+	t.Run("a rotation on one replica signs on all", func(t *testing.T) {
+		for _, e := range all {
+			e.Advance(10 * time.Minute) // the next key is old enough
+		}
+		if _, err := all[1].RotateKeys(t.Context(), domain.Meta{Actor: domain.System("host"), Now: all[1].Now()}); err != nil {
+			t.Fatal(err)
+		}
+		for i, e := range all {
+			if err := e.WaitFor(t.Context(), all[1].Last()); err != nil {
+				t.Fatal(err)
+			}
+			r := e.ask(form(p.Mint(p.Claims(e.Now(), e.Issuer(), subject, nil)), "connection", "ci"))
+			if _, holds := all[(i+1)%3].ReadToken(r.text("access_token")); !holds {
+				t.Errorf("the token of replica %d does not hold on the next: %d %v", i, r.Status, r.Body)
+			}
+		}
+	})
+
+	t.Run("nothing is issued after an acknowledged deactivation", func(t *testing.T) { interleave(t, all, p) })
+}
+
+// interleave runs exchanges on every replica against a connection that is
+// switched on and off on random ones, and holds every client's view against the
+// log: a token whose request began after a deactivation was acknowledged, and
+// ended before the next activation was asked for, must not exist.
+func interleave(t *testing.T, all []*edge, p *orgtest.Provider) {
+	const name, switches = domain.Name("ci"), 60
+	var off atomic.Bool // true only between an acknowledged deactivation and the next activation
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	var tokens, refusals atomic.Int64
+	answered := make(chan struct{}, 1000)
+	for _, e := range all {
+		for range 3 {
+			wg.Go(func() {
+				proof := p.Mint(p.Claims(e.Now(), e.Issuer(), subject, nil))
+				for ctx.Err() == nil {
+					before := off.Load()
+					r := e.ask(form(proof, "connection", "ci"))
+					select {
+					case answered <- struct{}{}:
+					default:
+					}
+					switch {
+					case r.Status == 200:
+						tokens.Add(1)
+						if before && off.Load() {
+							t.Errorf("a token was issued after the deactivation was acknowledged")
+						}
+					case r.text("error_code") == "connection.inactive":
+						refusals.Add(1)
+					default:
+						t.Errorf("%d %v", r.Status, r.Body)
+					}
+				}
+			})
+		}
+	}
+	security := domain.Actor{ID: "security", Roles: []domain.Role{domain.SecurityAdmin}}
+	for i := range switches {
+		e := all[rand.IntN(len(all))]
+		m := domain.Meta{Actor: security, Now: e.Now(), RequestID: "switch"}
+		var c connection.Command = connection.Deactivate{Version: 1}
+		if i%2 == 1 {
+			off.Store(false)
+			c = connection.Activate{Version: 1, DualControl: "strict", Issuer: e.Issuer()}
+		}
+		if _, err := orgtest.Try(ctx, e.Organisation, m, name, c); err != nil {
+			t.Fatalf("%T: %v", c, err)
+		}
+		if i%2 == 0 {
+			off.Store(true)
+		}
+		for range 2 + rand.IntN(12) {
+			<-answered // so that each state is met by some exchanges, and some are met by the switch
+		}
+	}
+	cancel()
+	wg.Wait()
+	if tokens.Load() == 0 || refusals.Load() == 0 {
+		t.Fatalf("%d tokens and %d refusals: the run shows nothing", tokens.Load(), refusals.Load())
+	}
+	active := true
+	for _, ev := range all[0].Events() {
+		switch d := ev.Event.(type) {
+		case connection.WasActivated:
+			active = active || ev.Subject == "connection/ci"
+		case connection.WasDeactivated:
+			active = active && ev.Subject != "connection/ci"
+		case token.WasIssued:
+			if d.Connection == name && !active {
+				t.Errorf("the log has a token at %s while the connection is inactive", ev.Position)
+			}
+		}
+	}
+	t.Logf("%d switches, %d tokens, %d refusals", switches, tokens.Load(), refusals.Load())
+}
