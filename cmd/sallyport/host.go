@@ -30,9 +30,6 @@ of a connection. A file that exists is not replaced.`,
 			if out == "" {
 				return cli.Usage(c, "--out is missing")
 			}
-			if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
-				return cli.Fail("choose another name, or remove it if no connection trusts it any more", "%s exists and is not replaced", out)
-			}
 			key, err := jose.NewHostKey(alg)
 			if err != nil {
 				return cli.Usage(c, "--alg %q: %v", alg, err)
@@ -41,7 +38,11 @@ of a connection. A file that exists is not replaced.`,
 			if err != nil {
 				return err
 			}
-			if err := cli.WriteSecret(out, pem); err != nil {
+			err = cli.WriteNewSecret(out, pem)
+			if errors.Is(err, fs.ErrExist) {
+				return cli.Fail("choose another name, or remove it if no connection trusts it any more", "%s exists and is not replaced", out)
+			}
+			if err != nil {
 				return cli.Fail("check that its folder exists and may be written to", "writing the private key: %v", err)
 			}
 			a.Note("The private key is in %s (only you may read it). Upload the public half printed here as a connection's keys.", out)

@@ -160,6 +160,19 @@ func decideAll(s person.State, commands []person.Command, m domain.Meta) (facts 
 	return facts, nil
 }
 
+// Holds tells whether a token is good for that role, now and for as long as asked.
+func (h *Host) Holds(_ context.Context, org, token string, role domain.Role, span time.Duration) (good bool, err error) {
+	o, err := h.org(org)
+	if err != nil {
+		return false, err
+	}
+	o.Read(func(s *control.State, _ domain.Head) {
+		a, err := s.People().Authenticate(person.HashToken(token), o.Now().Add(span))
+		good = err == nil && a.Has(role)
+	})
+	return good, nil
+}
+
 // Tokens lists every API token there ever was, oldest first.
 func (h *Host) Tokens(_ context.Context, org string) ([]TokenInfo, error) {
 	o, err := h.org(org)

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 
@@ -34,16 +33,10 @@ type Options struct {
 }
 
 // Probe answers about one process. It is safe for concurrent use.
-type Probe struct {
-	Options
-	draining atomic.Bool
-}
+type Probe struct{ Options }
 
 // New answers with these.
-func New(o Options) *Probe { return &Probe{Options: o} }
-
-// Drain makes the process unready for good, so that no new work is sent to it.
-func (p *Probe) Drain() { p.draining.Store(true) }
+func New(o Options) *Probe { return &Probe{o} }
 
 // Mount serves /livez, /readyz, /openapi.yaml and /schemas/{type}.
 func (p *Probe) Mount(e *echo.Echo) {
@@ -68,7 +61,7 @@ func (p *Probe) schema(c echo.Context) error {
 // readyz is 200 if every check of every organisation holds. With verbose it
 // names the checks; why one fails is in the server's log alone.
 func (p *Probe) readyz(c echo.Context) error {
-	checks := map[string]string{"draining": ok(!p.draining.Load())}
+	checks := map[string]string{}
 	for _, r := range p.Ready {
 		for name, err := range r.Ready(c.Request().Context()) {
 			if err != nil {

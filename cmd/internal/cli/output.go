@@ -219,8 +219,14 @@ func Colour(w io.Writer, getenv func(string) string) bool {
 }
 
 // WriteSecret writes a file that only its owner may read, whole or not at all:
-// a reader never sees half of it.
-func WriteSecret(path string, b []byte) error {
+// a reader never sees half of it. What was there is replaced.
+func WriteSecret(path string, b []byte) error { return writeSecret(path, b, os.Rename) }
+
+// WriteNewSecret is [WriteSecret] where nothing may be replaced: a file that is
+// there is fs.ErrExist.
+func WriteNewSecret(path string, b []byte) error { return writeSecret(path, b, os.Link) }
+
+func writeSecret(path string, b []byte, place func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
@@ -235,5 +241,5 @@ func WriteSecret(path string, b []byte) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return place(f.Name(), path)
 }

@@ -1,0 +1,369 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport.dev/cmd/internal/cli"
+	"sallyport.dev/domain"
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/demo"
+	"sallyport.dev/handlers/host"
+	"sallyport.dev/handlers/jose"
+)
+
+// people are those of every dev server, each with a role of their own.
+var people = []struct {
+	name string
+	role domain.Role
+}{
+	{"owner", domain.Owner},
+	{"devops", domain.DevOpsAdmin},
+	{"security", domain.SecurityAdmin},
+	{"security2", domain.SecurityAdmin},
+	{"resource", domain.ResourceAdmin},
+	{"auditor", domain.Auditor},
+	{"alice", domain.Member},
+	{"bob", domain.Member},
+}
+
+// devTokenTTL is how long the people's tokens live; one with less than a day
+// left is replaced at the next start.
+const devTokenTTL = 90 * 24 * time.Hour
+
+// credentials is the document that clients of a dev server read.
+type credentials struct {
+	BaseURL  string            `json:"base_url"`
+	Org      string            `json:"org"`
+	Issuer   string            `json:"issuer"`
+	Tokens   map[string]string `json:"tokens"`
+	Provider providerURLs      `json:"provider"`
+}
+
+type providerURLs struct {
+	Issuer  string `json:"issuer"`
+	JWKSURL string `json:"jwks_url"`
+	MintURL string `json:"mint_url"`
+}
+
+// devServer is `sallyportd dev`.
+type devServer struct {
+	cli.IO
+	listen, data, file string
+	walk               bool
+	log                *slog.Logger
+	kept               credentials // of the last start on this data
+	provider           *demo.Provider
+}
+
+func dev(s cli.IO) *cobra.Command {
+	d := &devServer{IO: s}
+	level := "warn"
+	c := &cobra.Command{
+		Use: "dev", Short: "Run everything on this machine: server, people, demo identity provider",
+		Long: `Runs a whole Sallyport on the loopback: the log embedded, the organisation
+"default", eight people with API tokens, and on the next port a demo identity
+provider that signs what it is asked to. A second start on the same data finds the
+same state, keys, people and tokens.
+
+--credentials names a file (mode 0600) that is written, whole, when the server
+answers: its address, the people's tokens, the demo provider's URLs.`,
+		Example: `  sallyportd dev --demo
+  sallyportd dev --listen 127.0.0.1:8420 --data ./data --credentials ./dev.json`,
+		Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkLoopback(c, d.listen); err != nil {
+				return err
+			}
+			var err error
+			if d.log, err = newLog(s.Err, LogConfig{Level: level, Format: "text"}); err != nil {
+				return cli.Usage(c, "--log-level %q is not debug, info, warn or error", level)
+			}
+			if d.data, err = devData(d.data, s.Getenv); err != nil {
+				return err
+			}
+			return d.run(c.Context())
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&d.listen, "listen", "127.0.0.1:8420", "address on the loopback; port 0 picks a free one, the same at every start on the same data")
+	f.StringVar(&d.data, "data", "", "data directory (default: sallyport/dev below $XDG_STATE_HOME or ~/.local/state)")
+	f.StringVar(&d.file, "credentials", "", "file for addresses and tokens, written when the server is ready")
+	f.BoolVar(&d.walk, "demo", false, "walk through the main job on screen, then keep serving")
+	f.StringVar(&level, "log-level", level, "what is logged to stderr: debug, info, warn, error")
+	return c
+}
+
+// checkLoopback refuses any address that another machine could reach: a dev
+// server has known people and a provider that signs anything.
+func checkLoopback(c *cobra.Command, listen string) error {
+	h, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return cli.Usage(c, "--listen %q is no address such as 127.0.0.1:8420", listen)
+	}
+	if a, err := netip.ParseAddr(h); err != nil || !a.IsLoopback() {
+		return cli.Usage(c, "--listen %q: dev serves on the loopback alone, such as 127.0.0.1; `sallyportd serve` is for everything else", listen)
+	}
+	return nil
+}
+
+// devData is where a dev server keeps its data.
+func devData(flag string, getenv func(string) string) (string, error) {
+	if flag != "" {
+		return filepath.Abs(flag)
+	}
+	if state := getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "sallyport", "dev"), nil
+	}
+	home := getenv("HOME")
+	if home == "" {
+		return "", cli.Fail("name one with --data", "there is no home directory to keep data in")
+	}
+	return filepath.Join(home, ".local", "state", "sallyport", "dev"), nil
+}
+
+func devConfig(dir, baseURL string) Config {
+	return Config{BaseURL: baseURL, DataDir: dir, Organisations: []string{"default"}}
+}
+
+// devSealer is the sealer of a dev server, whose key is made at its first start.
+func devSealer(dir string) (*jose.Sealer, error) {
+	path := filepath.Join(dir, "kek.json")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		b, err := jose.NewKEK()
+		if err != nil {
+			return nil, err
+		}
+		// Another process that is quicker makes it for both.
+		if err := cli.WriteNewSecret(path, b); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("writing the key-encryption key: %w", err)
+		}
+	}
+	return openSealer(path)
+}
+
+func keptFile(dir string) string { return filepath.Join(dir, "credentials.json") }
+
+// readCredentials reads what the last start kept; before the first there is nothing.
+func readCredentials(dir string) (c credentials, err error) {
+	b, err := os.ReadFile(keptFile(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
+	if err != nil {
+		return c, fmt.Errorf("reading the tokens that were kept in %s: %w", keptFile(dir), err)
+	}
+	return c, nil
+}
+
+func (d *devServer) run(ctx context.Context) error {
+	if err := os.MkdirAll(d.data, 0o700); err != nil {
+		return cli.Fail("name another with --data", "making the data directory: %v", err)
+	}
+	var err error
+	if d.kept, err = readCredentials(d.data); err != nil {
+		return err
+	}
+	if err := d.removeStale(); err != nil {
+		return err
+	}
+	l, err := d.listenMain()
+	if err != nil {
+		return cli.Fail("stop what uses the port, or choose another with --listen", "listening: %v", err)
+	}
+	baseURL := "http://" + l.Addr().String()
+	if d.kept.BaseURL != "" && d.kept.BaseURL != baseURL {
+		d.log.Warn("this data was made at another address, which stays the issuer of its tokens",
+			"issuer", d.kept.Issuer, "address", baseURL)
+	}
+	sealer, err := devSealer(d.data)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	m := &Main{
+		Config: devConfig(d.data, orElse(d.kept.BaseURL, baseURL)), Listener: l, Sealer: sealer,
+		Gate: jose.Gate{LoopbackHTTP: true}, Log: d.log,
+		Ready: func(ctx context.Context, h *host.Host) error { return d.ready(ctx, h, baseURL) },
+	}
+	return m.Run(ctx)
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// removeStale removes the credentials file of an earlier start: whoever waits
+// for it waits for this one.
+func (d *devServer) removeStale() error {
+	if d.file == "" {
+		return nil
+	}
+	path, err := filepath.Abs(d.file)
+	if err != nil || path == keptFile(d.data) {
+		return err
+	}
+	d.file = path
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the credentials of an earlier start: %w", err)
+	}
+	return nil
+}
+
+// listenMain listens where it is told to. Port 0 means a free port, the one of
+// the last start if it still is free: the issuer names it.
+func (d *devServer) listenMain() (net.Listener, error) {
+	host, port, err := net.SplitHostPort(d.listen)
+	if err != nil {
+		return nil, err
+	}
+	if port == "0" && d.kept.BaseURL != "" {
+		if l, err := net.Listen("tcp", hostOf(d.kept.BaseURL)); err == nil {
+			return l, nil
+		}
+	}
+	return net.Listen("tcp", net.JoinHostPort(host, port))
+}
+
+// hostOf is the host and port of one of our own URLs.
+func hostOf(url string) string {
+	const scheme = "http://"
+	if len(url) < len(scheme) {
+		return ""
+	}
+	return url[len(scheme):]
+}
+
+// listenProvider listens on the port after the server's; where that is taken,
+// on the one of the last start, or on any.
+func (d *devServer) listenProvider(main string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(main)
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	next := net.JoinHostPort(host, strconv.Itoa(n+1))
+	tries := []string{next, net.JoinHostPort(host, "0")}
+	if kept := hostOf(d.kept.Provider.Issuer); kept != "" {
+		tries = []string{kept, next, net.JoinHostPort(host, "0")}
+	}
+	var errs []error
+	for _, addr := range tries {
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			return l, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("listening for the demo provider: %w", errors.Join(errs...))
+}
+
+// ready makes the people and the provider, tells where everything is, and
+// walks through the main job if asked to.
+func (d *devServer) ready(ctx context.Context, h *host.Host, baseURL string) error {
+	if err := d.startProvider(ctx, hostOf(baseURL)); err != nil {
+		return err
+	}
+	c := credentials{
+		BaseURL: baseURL, Org: "default", Issuer: orElse(d.kept.BaseURL, baseURL) + "/orgs/default",
+		Provider: providerURLs{Issuer: d.provider.Issuer(), JWKSURL: d.provider.JWKSURL(), MintURL: d.provider.MintURL()},
+	}
+	var err error
+	if c.Tokens, err = d.tokens(ctx, h); err != nil {
+		return err
+	}
+	// What is kept names the first address, which is the issuer's for good.
+	kept := c
+	kept.BaseURL = orElse(d.kept.BaseURL, baseURL)
+	if err := writeCredentials(keptFile(d.data), kept); err != nil {
+		return err
+	}
+	file := keptFile(d.data)
+	if d.file != "" {
+		file = d.file
+		if err := writeCredentials(file, c); err != nil {
+			return err
+		}
+	}
+	d.Note("Sallyport is ready.")
+	d.Note("  server        %s  (organisation default)", c.BaseURL)
+	d.Note("  people        owner, devops, security, security2, resource, auditor, alice, bob; their tokens are in %s", file)
+	d.Note("  demo provider %s", c.Provider.Issuer)
+	if d.walk {
+		return walkThrough(ctx, d.IO, c, file)
+	}
+	return nil
+}
+
+func (d *devServer) startProvider(ctx context.Context, main string) error {
+	l, err := d.listenProvider(main)
+	if err != nil {
+		return err
+	}
+	d.provider, err = demo.Open(filepath.Join(d.data, "demo"), "http://"+l.Addr().String(), time.Now)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	server := api.NewServer(d.provider.Handler(), d.log)
+	context.AfterFunc(ctx, func() { server.Close() })
+	go func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			d.log.Error("the demo provider stopped", "error", err)
+		}
+	}()
+	return nil
+}
+
+// tokens are the people's, those of the last start as far as they still hold.
+func (d *devServer) tokens(ctx context.Context, h *host.Host) (map[string]string, error) {
+	tokens := map[string]string{}
+	for _, p := range people {
+		tokens[p.name] = d.kept.Tokens[p.name]
+		good, err := h.Holds(ctx, "default", tokens[p.name], p.role, 24*time.Hour)
+		if err != nil {
+			return nil, err
+		}
+		if good {
+			continue
+		}
+		made, err := h.CreateToken(ctx, "default", host.TokenRequest{Person: p.name, Roles: []domain.Role{p.role}, TTL: devTokenTTL})
+		if err != nil {
+			return nil, fmt.Errorf("making the API token of %s: %w", p.name, err)
+		}
+		tokens[p.name] = made.Token
+	}
+	return tokens, nil
+}
+
+// writeCredentials writes a line for each secret, so that a shell can take one out.
+func writeCredentials(path string, c credentials) error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding the credentials: %w", err)
+	}
+	if err := cli.WriteSecret(path, append(b, '\n')); err != nil {
+		return fmt.Errorf("writing the credentials: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+// Command sallyportd is the Sallyport server: `dev` with everything embedded
+// for one developer, `serve` for production, and the operator's work on the
+// host.
+//
+// It holds flags, configuration and wiring, and no rule: those are in domain,
+// and what becomes of a request in handlers.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sallyport.dev/cmd/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	s := cli.Std()
+	code := cli.Run(ctx, root(s), s, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+func root(s cli.IO) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "sallyportd",
+		Short: "The Sallyport server",
+		Long: `sallyportd exchanges workloads' JWTs for tokens, by trusts that two people set up,
+and records every decision.
+
+Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 5 unreachable.`,
+		Example: `  sallyportd dev --demo
+  sallyportd serve --config /etc/sallyport/config.yaml
+  sallyportd token create --person dana --role devops_admin --ttl 8h`,
+	}
+	c.AddCommand(dev(s), serve(s), tokens(s), keys(s), cli.Version(s))
+	return c
+}

@@ -1,0 +1,315 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport.dev/cmd/internal/cli"
+	"sallyport.dev/domain"
+	"sallyport.dev/handlers/host"
+	"sallyport.dev/handlers/jose"
+)
+
+// operator does the operator's work: in the server that runs, or, where none
+// runs, on its data.
+type operator interface {
+	CreateToken(ctx context.Context, org string, r host.TokenRequest) (host.NewToken, error)
+	Tokens(ctx context.Context, org string) ([]host.TokenInfo, error)
+	RevokeToken(ctx context.Context, org, id string) error
+	RotateKeys(ctx context.Context, org string) error
+	Keys(ctx context.Context, org string) ([]host.KeyInfo, error)
+}
+
+// site says which server's data a command of the host is about.
+type site struct {
+	cli.IO
+	config, data, org string
+	format            cli.Format
+}
+
+func (t *site) flags(c *cobra.Command) {
+	f := c.PersistentFlags()
+	f.StringVar(&t.config, "config", "", "the configuration file of `sallyportd serve`")
+	f.StringVar(&t.data, "data", "", "the data directory of `sallyportd dev` (default: where dev keeps it)")
+	f.StringVar(&t.org, "org", "default", "organisation")
+	cli.FormatFlag(c, &t.format)
+}
+
+// do finds the server, or opens its data, and does f.
+func (t *site) do(c *cobra.Command, f func(context.Context, operator) error) error {
+	m, err := t.server(c)
+	if err != nil {
+		return err
+	}
+	client, err := host.Dial(c.Context(), m.Config.DataDir)
+	if err == nil {
+		defer client.Close()
+		return told(f(c.Context(), client))
+	}
+	if !errors.Is(err, host.ErrNoServer) {
+		return err
+	}
+	tenants, err := openTenants(c.Context(), m.Config, m.Sealer, m.Gate, m.Log)
+	if err != nil {
+		return cli.Fail("if the server is starting, wait; if it hangs, see its log", "no server answers, and its data cannot be opened: %v", err)
+	}
+	defer tenants.close()
+	return told(f(c.Context(), tenants.host()))
+}
+
+// server is the server that the flags name, not running.
+func (t *site) server(c *cobra.Command) (*Main, error) {
+	switch {
+	case t.config != "" && t.data != "":
+		return nil, cli.Usage(c, "--config and --data exclude each other")
+	case t.config != "":
+		m, err := production(t.config, t.Err)
+		if err != nil {
+			return nil, cli.Fail("correct the file; `sallyportd serve --help` lists the settings", "%v", err)
+		}
+		m.Log = quiet(t.Err)
+		return m, nil
+	}
+	dir, err := devData(t.data, t.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := readCredentials(dir)
+	if err != nil {
+		return nil, err
+	}
+	if kept.BaseURL == "" {
+		return nil, cli.Fail("start `sallyportd dev` once, or name the server by --config or --data", "there is no server's data in %s", dir)
+	}
+	sealer, err := devSealer(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Main{Config: devConfig(dir, kept.BaseURL), Sealer: sealer, Gate: jose.Gate{LoopbackHTTP: true}, Log: quiet(t.Err)}, nil
+}
+
+// quiet logs what a person at a terminal must know.
+func quiet(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// told is an error as a person is told it.
+func told(err error) error {
+	var d *domain.Error
+	if !errors.As(err, &d) {
+		return err
+	}
+	e := &cli.Error{Exit: cli.ExitFailed, Message: d.Message, Code: d.Code, Next: "correct it and repeat"}
+	if d.Kind == domain.KindUnavailable {
+		e.Exit, e.Next = cli.ExitUnreachable, "try again in a moment"
+	}
+	for _, f := range d.Fields {
+		e.Details = append(e.Details, fmt.Sprintf("%s: %s", f.Pointer, f.Detail))
+	}
+	return e
+}
+
+func tokens(s cli.IO) *cobra.Command {
+	t := &site{IO: s}
+	c := &cobra.Command{
+		Use: "token", Short: "People's API tokens: create, list, revoke",
+		Long: `People's API tokens are made on the server's host, by whoever may read its data.
+Whether the server runs makes no difference.`,
+		Example: `  sallyportd token create --person dana --role devops_admin --ttl 8h
+  sallyportd token list
+  sallyportd token revoke 01JD8Z3Y6T9V4K2M7Q5R1S0X8W`,
+	}
+	t.flags(c)
+	c.AddCommand(t.create(), t.list(), t.revoke())
+	return c
+}
+
+func (t *site) create() *cobra.Command {
+	var person string
+	var roles []string
+	var ttl time.Duration
+	c := &cobra.Command{
+		Use: "create", Short: "Make a person's API token and print it, once, on stdout",
+		Long: `Makes an API token for a person, who is added where nobody has that name, and is
+granted the roles that they lack. The token is printed once, alone, on stdout, and
+stored as a hash. It is an event of the audit trail.`,
+		Example: `  export SALLYPORT_TOKEN=$(sallyportd token create --person dana --role devops_admin --ttl 8h)
+  sallyportd token create --config /etc/sallyport/config.yaml --person sam --role security_admin --ttl 24h`,
+		Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if person == "" || len(roles) == 0 {
+				return cli.Usage(c, "--person and --role are needed")
+			}
+			r := host.TokenRequest{Person: person, TTL: ttl}
+			for _, role := range roles {
+				r.Roles = append(r.Roles, domain.Role(role))
+			}
+			return t.do(c, func(ctx context.Context, o operator) error {
+				made, err := o.CreateToken(ctx, t.org, r)
+				if err != nil {
+					return err
+				}
+				t.Note("%s may be %s until %s. The token is shown this once; revoke it with: sallyportd token revoke %s",
+					made.Person, joinRoles(made.Roles), made.ExpiresAt.UTC().Format(time.RFC3339), made.ID)
+				if len(made.Granted) > 0 {
+					t.Note("%s was granted %s.", made.Person, joinRoles(made.Granted))
+				}
+				return cli.Print(t.Out, t.format, made, func(w io.Writer) error {
+					_, err := fmt.Fprintln(w, made.Token)
+					return err
+				})
+			})
+		},
+	}
+	c.Flags().StringVar(&person, "person", "", "whose token it is")
+	c.Flags().StringSliceVar(&roles, "role", nil, "owner, devops_admin, security_admin, resource_admin, auditor or member; repeat it")
+	c.Flags().DurationVar(&ttl, "ttl", 8*time.Hour, "how long it is good for, 1m to 2160h")
+	return c
+}
+
+func joinRoles(roles []domain.Role) string {
+	var names []string
+	for _, r := range roles {
+		names = append(names, string(r))
+	}
+	return strings.Join(names, ", ")
+}
+
+func (t *site) list() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the API tokens there are and were, without the tokens",
+		Example: "  sallyportd token list -o json",
+		Args:    cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return t.do(c, func(ctx context.Context, o operator) error {
+				all, err := o.Tokens(ctx, t.org)
+				if err != nil {
+					return err
+				}
+				return cli.Print(t.Out, t.format, all, func(w io.Writer) error {
+					rows := cli.Rows{{"ID", "PERSON", "ROLES", "STATUS", "CREATED", "EXPIRES"}}
+					for _, x := range all {
+						rows = append(rows, []string{x.ID, x.Person.String(), joinRoles(x.Roles), x.Status, clock(x.CreatedAt), clock(x.ExpiresAt)})
+					}
+					return rows.Write(w, nil)
+				})
+			})
+		},
+	}
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+func (t *site) revoke() *cobra.Command {
+	return &cobra.Command{
+		Use: "revoke ID", Short: "End an API token at once",
+		Example: "  sallyportd token revoke 01JD8Z3Y6T9V4K2M7Q5R1S0X8W",
+		Args:    cli.Args("ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return t.do(c, func(ctx context.Context, o operator) error {
+				if err := o.RevokeToken(ctx, t.org, args[0]); err != nil {
+					return err
+				}
+				t.Note("Revoked.")
+				return nil
+			})
+		},
+	}
+}
+
+func keys(s cli.IO) *cobra.Command {
+	t := &site{IO: s}
+	c := &cobra.Command{
+		Use: "keys", Short: "The keys that sign our tokens, and the key that seals those",
+		Example: `  sallyportd keys list --config /etc/sallyport/config.yaml
+  sallyportd keys rotate --config /etc/sallyport/config.yaml`,
+	}
+	t.flags(c)
+	c.AddCommand(t.rotate(), t.keyList(), t.kek())
+	return c
+}
+
+func (t *site) rotate() *cobra.Command {
+	return &cobra.Command{
+		Use: "rotate", Short: "Sign with the next keys from now on, and publish new next ones",
+		Long: `Makes the next key of each algorithm the one that signs. The one that signed stays
+published for as long as its tokens live. A next key is not taken into use before
+verifiers had time to learn of it.`,
+		Example: "  sallyportd keys rotate",
+		Args:    cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return t.do(c, func(ctx context.Context, o operator) error {
+				if err := o.RotateKeys(ctx, t.org); err != nil {
+					return err
+				}
+				return t.printKeys(ctx, o)
+			})
+		},
+	}
+}
+
+func (t *site) keyList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the signing keys there are and were",
+		Example: "  sallyportd keys list",
+		Args:    cli.Args(),
+		RunE:    func(c *cobra.Command, _ []string) error { return t.do(c, t.printKeys) },
+	}
+}
+
+func (t *site) printKeys(ctx context.Context, o operator) error {
+	all, err := o.Keys(ctx, t.org)
+	if err != nil {
+		return err
+	}
+	return cli.Print(t.Out, t.format, all, func(w io.Writer) error {
+		rows := cli.Rows{{"KID", "ALGORITHM", "STATUS", "CREATED", "PUBLISHED UNTIL"}}
+		for _, k := range all {
+			until := ""
+			if k.PublishedUntil != nil {
+				until = clock(*k.PublishedUntil)
+			}
+			rows = append(rows, []string{k.KeyID, k.Algorithm, k.Status, clock(k.CreatedAt), until})
+		}
+		return rows.Write(w, nil)
+	})
+}
+
+func (t *site) kek() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use: "kek", Short: "Make a key-encryption key for `sallyportd serve`",
+		Long: `Makes the key that seals our signing keys. Keep a copy where the data's backup is
+not: without it the signing keys cannot be opened. A file that exists is not replaced.`,
+		Example: "  sallyportd keys kek --out /etc/sallyport/kek.json",
+		Args:    cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if out == "" {
+				return cli.Usage(c, "--out is missing")
+			}
+			b, err := jose.NewKEK()
+			if err != nil {
+				return err
+			}
+			err = cli.WriteNewSecret(out, b)
+			if errors.Is(err, fs.ErrExist) {
+				return cli.Fail("choose another name", "%s exists and is not replaced", out)
+			}
+			if err != nil {
+				return cli.Fail("check that its folder exists and may be written to", "writing the key: %v", err)
+			}
+			t.Note("The key-encryption key is in %s (only you may read it).", out)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&out, "out", "", "file for the key")
+	return c
+}

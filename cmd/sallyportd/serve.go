@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"sallyport.dev/cmd/internal/cli"
+	"sallyport.dev/handlers/jose"
+	"sallyport.dev/handlers/limit"
+)
+
+// How often one network may use /v1 in production.
+const (
+	requestsPerSecond = 100
+	requestsBurst     = 200
+	requestsNetworks  = 50_000
+)
+
+func serve(s cli.IO) *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use: "serve", Short: "Serve in production, as a configuration file says",
+		Long: `Serves what the configuration names until SIGTERM or SIGINT, then lets requests in
+flight finish. The file is YAML and read strictly: a key that is no setting is an
+error, and everything that is wrong is told before anything is opened.
+
+  listen: 127.0.0.1:8420                    # required
+  base_url: https://sallyport.example.com   # required; never changes
+  data_dir: /var/lib/sallyport              # required
+  key_encryption_key_file: /etc/sallyport/kek.json   # required; sallyportd keys kek
+  organisations: [default]
+  nats: {url: "", credentials_file: "", ca_file: "", replicas: 3, allow_few_replicas: false}
+  tls: {cert_file: "", key_file: ""}
+  trusted_proxies: []                       # networks whose X-Forwarded-For is believed
+  jwks: {private_cidrs: [], ports: [443, 8443, 6443]}
+  log: {level: info, format: json}`,
+		Example: `  sallyportd keys kek --out /etc/sallyport/kek.json
+  sallyportd serve --config /etc/sallyport/config.yaml`,
+		Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if path == "" {
+				return cli.Usage(c, "--config is missing")
+			}
+			m, err := production(path, s.Err)
+			if err != nil {
+				return cli.Fail("correct the file; `sallyportd serve --help` lists the settings", "%v", err)
+			}
+			if m.Listener, err = net.Listen("tcp", m.Config.Listen); err != nil {
+				return cli.Fail("free the address or choose another", "listening: %v", err)
+			}
+			return m.Run(c.Context())
+		},
+	}
+	c.Flags().StringVar(&path, "config", "", "the configuration file")
+	return c
+}
+
+// production is the server that a configuration file describes, but for its listener.
+func production(path string, logs io.Writer) (*Main, error) {
+	c, err := loadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := openSealer(c.KeyEncryptionKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	private, err := prefixes(c.JWKS.PrivateCIDRs)
+	if err != nil {
+		return nil, err
+	}
+	log, err := newLog(logs, c.Log)
+	if err != nil {
+		return nil, err
+	}
+	return &Main{
+		Config: c, Sealer: sealer, Gate: jose.Gate{Private: private, Ports: c.JWKS.Ports},
+		Limiter: limit.New(requestsPerSecond, requestsBurst, requestsNetworks), Log: log,
+	}, nil
+}
+
+// openSealer reads the key-encryption key; an error does not quote it.
+func openSealer(path string) (*jose.Sealer, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the key-encryption key: %w", err)
+	}
+	sealer, err := jose.ParseKEK(b)
+	if err != nil {
+		return nil, fmt.Errorf("the key-encryption key in %s: %w", path, err)
+	}
+	return sealer, nil
+}
+
+func newLog(w io.Writer, c LogConfig) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		return nil, fmt.Errorf("log.level: %w", err)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	}
+	return slog.New(slog.NewJSONHandler(w, o)), nil
+}
