@@ -119,7 +119,9 @@ func manyClaims(n int) string {
 
 func TestSizesAreRefusedBeforeAnythingIsDecoded(t *testing.T) {
 	// Not one of these is base64url of JSON: the size must be found out first.
-	fill := func(decoded int) string { return strings.Repeat("A", decoded/3*4) + []string{"", "AA", "AAA"}[decoded%3] }
+	fill := func(decoded int) string {
+		return strings.Repeat("A", decoded/3*4) + []string{"", "AA", "AAA"}[decoded%3]
+	}
 	for _, c := range []struct{ name, token, reason string }{
 		{"a token of 16 KiB", "e30." + strings.Repeat("A", MaxTokenBytes-8) + ".AAA", "alg_missing"},
 		{"a token of a byte more", "e30." + strings.Repeat("A", MaxTokenBytes-7) + ".AAA", "token_too_large"},

@@ -117,9 +117,6 @@ func (g Gate) checkPort(u *url.URL, loopback bool) *Refusal {
 	if strings.HasSuffix(u.Host, ":") {
 		return errPort
 	}
-	if u.Port() == "" && !loopback {
-		return nil
-	}
 	n, err := strconv.ParseUint(portOf(u), 10, 16)
 	switch {
 	case err != nil || n == 0:

@@ -207,7 +207,9 @@ func TestShapesOfECDSASignatures(t *testing.T) {
 	k := hostKey(t, "ec_e1")
 	private := k.private.(*ecdsa.PrivateKey)
 	n := private.Params().N
-	pair := func(r, s *big.Int) []byte { return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...) }
+	pair := func(r, s *big.Int) []byte {
+		return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	}
 	zero := new(big.Int)
 	for _, c := range []struct {
 		name string
