@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain"
@@ -16,7 +17,7 @@ const (
 	KeysRecordedEvery = time.Hour
 	// maxKeysBytes bounds the keys kept in the log; of a larger set only the ids
 	// are, which leaves it out of what a cold start in an outage can use.
-	maxKeysBytes = 24 << 10
+	maxKeysBytes = 20 << 10
 	maxKeyIDs    = 100
 	maxKeyID     = 64 // bytes of an id as recorded
 )
@@ -58,17 +59,19 @@ func (c ObserveKeys) event(now time.Time) KeysChanged {
 	for _, id := range c.KeyIDs[:min(len(c.KeyIDs), maxKeyIDs)] {
 		e.KeyIDs = append(e.KeyIDs, shortID(id))
 	}
-	if len(c.Keys) <= maxKeysBytes {
-		e.Keys = c.Keys
+	// As the log will give them back, so that the same keys are the same bytes.
+	if keys, err := json.Marshal(c.Keys); err == nil && c.Keys != nil && len(keys) <= maxKeysBytes {
+		e.Keys = keys
 	}
 	return e
 }
 
-// shortID is a key id that is safe to keep and to show.
+// shortID is a key id that is safe to keep and to show. What JSON would write
+// in six bytes becomes a line, since three hundred ids must fit an event.
 func shortID(id string) string {
-	text := claim.Text(id)
+	text := strings.NewReplacer("<", "_", ">", "_", "&", "_", `"`, "_", `\`, "_").Replace(claim.Text(id))
 	if len(text) > maxKeyID {
-		text = string(bytes.ToValidUTF8([]byte(text[:maxKeyID]), nil))
+		text = strings.ToValidUTF8(text[:maxKeyID], "")
 	}
 	return text
 }
@@ -87,7 +90,7 @@ func without(ids, others []string) []string {
 // again, an hour later. The actor is system:keys.
 type KeysChanged struct {
 	Version   uint64          `json:"version"`
-	Keys      json.RawMessage `json:"keys,omitempty"` // {"keys":[...]}, public members only; absent above 24 KiB
+	Keys      json.RawMessage `json:"keys,omitempty"` // {"keys":[...]}, public members only; absent above 20 KiB
 	KeyIDs    []string        `json:"key_ids"`
 	Added     []string        `json:"added,omitempty"`   // ids that were not there before
 	Removed   []string        `json:"removed,omitempty"` // ids that are gone

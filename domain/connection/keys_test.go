@@ -1,0 +1,142 @@
+package connection_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/connection"
+)
+
+func TestObserveKeys(t *testing.T) {
+	const source = "https://ci.example/jwks"
+	keys := func(text string) json.RawMessage { return json.RawMessage(`{"keys":["` + text + `"]}`) }
+	draft := happened{dana, connection.WasDrafted{Spec: spec(t)}}
+	active := happened{sven, connection.WasActivated{Version: 1}}
+	pending := happened{sven, connection.WasEdited{Version: 2, Spec: spec(t, described("two")), Pending: true}}
+	seen := func(age time.Duration) happened {
+		return happened{sven, connection.KeysChanged{Version: 1, Keys: keys("1"), KeyIDs: []string{"a", "b"}, At: noon.Add(-age), SourceURL: source}}
+	}
+	observed := connection.ObserveKeys{Version: 1, Keys: keys("1"), KeyIDs: []string{"a", "b"}, SourceURL: source}
+	with := func(change func(*connection.ObserveKeys)) connection.ObserveKeys { c := observed; change(&c); return c }
+	recorded := connection.KeysChanged{Version: 1, Keys: keys("1"), KeyIDs: []string{"a", "b"}, At: noon, SourceURL: source}
+	and := func(change func(*connection.KeysChanged)) []connection.Event {
+		e := recorded
+		change(&e)
+		return []connection.Event{e}
+	}
+
+	for _, tt := range []struct {
+		name  string
+		given []happened
+		when  connection.ObserveKeys
+		then  []connection.Event
+	}{
+		{"the first set, of a draft", []happened{draft}, observed, and(func(e *connection.KeysChanged) { e.Added = []string{"a", "b"} })},
+		{"the same set within the hour", []happened{draft, active, seen(59 * time.Minute)}, observed, nil},
+		{"the same set after an hour", []happened{draft, active, seen(time.Hour)}, observed, and(func(*connection.KeysChanged) {})},
+		{"a rotated key", []happened{draft, active, seen(time.Minute)}, with(func(c *connection.ObserveKeys) { c.Keys, c.KeyIDs = keys("2"), []string{"b", "c"} }),
+			and(func(e *connection.KeysChanged) {
+				e.Keys, e.KeyIDs, e.Added, e.Removed = keys("2"), []string{"b", "c"}, []string{"c"}, []string{"a"}
+			})},
+		{"another key under the same id", []happened{draft, active, seen(time.Minute)}, with(func(c *connection.ObserveKeys) { c.Keys = keys("3") }),
+			and(func(e *connection.KeysChanged) { e.Keys = keys("3") })},
+		{"another address", []happened{draft, active, seen(time.Minute)}, with(func(c *connection.ObserveKeys) { c.SourceURL = "https://ci.example/2" }),
+			and(func(e *connection.KeysChanged) { e.SourceURL = "https://ci.example/2" })},
+		{"when it was fetched is kept", []happened{draft}, with(func(c *connection.ObserveKeys) { c.At = noon.Add(-time.Second) }),
+			and(func(e *connection.KeysChanged) { e.Added, e.At = []string{"a", "b"}, noon.Add(-time.Second) })},
+		{"a set fetched before the one that is known", []happened{draft, active, seen(0)}, with(func(c *connection.ObserveKeys) { c.At, c.Keys = noon.Add(-time.Hour), keys("0") }), nil},
+		{"a version that is only pending", []happened{draft, active, pending}, with(func(c *connection.ObserveKeys) { c.Version = 2 }), nil},
+		{"the version that decides while another is pending", []happened{draft, active, pending}, observed, and(func(e *connection.KeysChanged) { e.Added = []string{"a", "b"} })},
+		{"a version that never was", []happened{draft}, with(func(c *connection.ObserveKeys) { c.Version = 7 }), nil},
+		{"a connection that never was", nil, with(func(c *connection.ObserveKeys) { c.Version = 0 }), nil},
+		{"a deleted connection", []happened{draft, {sven, connection.WasDeleted{}}}, observed, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := decide(state(tt.given...), nobody, tt.when)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.then, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// What the log gives back is compact, and writes < as \\u003c.
+func TestTheSameKeysAreTheSameAfterTheLog(t *testing.T) {
+	s := state(happened{dana, connection.WasDrafted{Spec: spec(t)}})
+	c := connection.ObserveKeys{Version: 1, Keys: json.RawMessage(`{ "keys": [ {"kid": "<a>"} ] }`), KeyIDs: []string{"<a>"}}
+	events, err := decide(s, nobody, c)
+	if err != nil || len(events) != 1 {
+		t.Fatalf("got %v, %v", events, err)
+	}
+	b, err := json.Marshal(events[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored connection.KeysChanged
+	if err := json.Unmarshal(b, &stored); err != nil {
+		t.Fatal(err)
+	}
+	s = connection.Evolve(s, domain.Envelope{Event: stored})
+	if again, err := decide(s, nobody, c); err != nil || again != nil {
+		t.Errorf("got %+v, %v; want nothing to record", again, err)
+	}
+}
+
+func TestKeysStayWithTheirSource(t *testing.T) {
+	elsewhere := func(s *connection.Spec) { s.JWKSURL = "https://ci.example/other" }
+	draft := happened{dana, connection.WasDrafted{Spec: spec(t)}}
+	keys := happened{sven, connection.KeysChanged{Version: 1, KeyIDs: []string{"a"}, At: noon}}
+	active := happened{sven, connection.WasActivated{Version: 1}}
+	for _, tt := range []struct {
+		name  string
+		given []happened
+		want  uint64 // version of the keys; 0 is none
+	}{
+		{"an activated draft keeps them", []happened{draft, keys, active}, 1},
+		{"a draft with another description keeps them", []happened{draft, keys, {dana, connection.WasEdited{Version: 2, Spec: spec(t, described("x"))}}}, 2},
+		{"a draft with another source loses them", []happened{draft, keys, {dana, connection.WasEdited{Version: 2, Spec: spec(t, elsewhere)}}}, 0},
+		{"a pending version leaves them", []happened{draft, active, keys, {sven, connection.WasEdited{Version: 2, Spec: spec(t, elsewhere), Pending: true}}}, 1},
+		{"an activated version with another source loses them", []happened{draft, active, keys, {sven, connection.WasEdited{Version: 2, Spec: spec(t, elsewhere), Pending: true}}, {sara, connection.WasActivated{Version: 2}}}, 0},
+		{"an activated version of the same source keeps them", []happened{draft, active, keys, {sven, connection.WasEdited{Version: 2, Spec: spec(t, described("x")), Pending: true}}, {sara, connection.WasActivated{Version: 2}}}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := state(tt.given...)
+			got := uint64(0)
+			if s.Keys != nil {
+				got = s.Keys.Version
+			}
+			if got != tt.want {
+				t.Errorf("got keys of version %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestKeysFitAnEvent(t *testing.T) {
+	s := state(happened{dana, connection.WasDrafted{Spec: spec(t)}})
+	s.Keys = &connection.KeySet{At: noon.Add(-time.Hour)}
+	c := connection.ObserveKeys{Version: 1, Keys: json.RawMessage(`"` + strings.Repeat("x", 21<<10) + `"`), SourceURL: strings.Repeat("u", 2048)}
+	for i := range 200 {
+		c.KeyIDs = append(c.KeyIDs, fmt.Sprintf("%d-%s", i, strings.Repeat("<", 300)))
+		s.Keys.KeyIDs = append(s.Keys.KeyIDs, fmt.Sprintf("old %d", i))
+	}
+	s.Keys.KeyIDs = s.Keys.KeyIDs[:100] // as an earlier event was bounded
+	events, err := decide(s, nobody, c)
+	if err != nil || len(events) != 1 {
+		t.Fatalf("got %v, %v", events, err)
+	}
+	b, err := json.Marshal(events[0])
+	e := events[0].(connection.KeysChanged)
+	if err != nil || len(b) > domain.MaxEventBytes-2048 || e.Keys != nil || len(e.KeyIDs) != 100 {
+		t.Errorf("got %d bytes with %d ids and %d bytes of keys; want the ids alone, within an event", len(b), len(e.KeyIDs), len(e.Keys))
+	}
+}
