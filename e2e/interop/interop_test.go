@@ -213,7 +213,7 @@ func TestXOAuth2JWTIsABareHost(t *testing.T) {
 	w := newWorld(t)
 	const issuer = "https://robots.example.com"
 	cli := filepath.Join(program.Build(t), "sallyport")
-	keygen := exec.Command(cli, "wl", "keygen", "--algorithm", "RS256", "--out", filepath.Join(w.Dir, "host.key"))
+	keygen := exec.Command(cli, "wl", "keygen", "--alg", "RS256", "--out", filepath.Join(w.Dir, "host.key"))
 	public, err := keygen.Output()
 	if err != nil {
 		t.Fatalf("wl keygen: %v %s", err, stderr(err))
