@@ -367,6 +367,20 @@ func TestIdempotencyKeysAreKnownForADay(t *testing.T) {
 	if _, ok := lookup(p, noon.Add(24*time.Hour)); ok {
 		t.Error("it is known after a day")
 	}
+	again := trusted().under("k", "r").after(24*time.Hour).
+		control("connection/ci", "security", connection.WasDeactivated{}).under("k", "r2")
+	if got, ok := lookup(folded(t, again), again.now.Add(time.Hour)); !ok || got.Request != "r2" || got.Position.Sequence != 3 {
+		t.Errorf("a key used again after a day is %+v, %v", got, ok)
+	}
+	again.after(time.Second).control("connection/ci", "security", connection.WasActivated{Version: 1})
+	if got, ok := lookup(folded(t, again), again.now); !ok || got.Request != "r2" {
+		t.Errorf("when its first use was forgotten, its second is %+v, %v", got, ok)
+	}
+	two := begin().add(true, "host", domain.Fact{Subject: "connection/a", Event: connection.WasDrafted{Spec: spec("x")}},
+		domain.Fact{Subject: "connection/b", Event: connection.WasDrafted{Spec: spec("x")}}).under("k", "r")
+	if got, _ := lookup(folded(t, two), noon); got.Subject != "connection/a" || got.Position.Index != 1 {
+		t.Errorf("of a commit of two it is %+v, want the first's subject and the last's position", got)
+	}
 	p = folded(t, h.after(1).control("connection/ci", "security", connection.WasActivated{Version: 1}))
 	if _, ok := lookup(p, noon); ok {
 		t.Error("it was not forgotten")

@@ -30,7 +30,7 @@ type State struct {
 	keys         key.State
 	people       person.State
 	once         map[string]Remembered // by idempotency key
-	onceOrder    []string              // keys of once, oldest first
+	onceOrder    []noted               // keys of once as they came, oldest first
 	spent        spends
 	clock        time.Time // the latest time of any event folded
 }
@@ -110,30 +110,31 @@ func (s *State) Idempotent(key string, now time.Time) (Remembered, bool) {
 	return r, ok && now.Before(r.At.Add(RememberedFor))
 }
 
-// remember keeps the idempotency keys of a commit, and forgets those that are
-// too old. A commit of activity holds events of several callers.
+// noted is when an idempotency key was used.
+type noted struct {
+	key string
+	at  time.Time
+}
+
+// remember keeps the idempotency key of a commit, and forgets those that are
+// too old. A key that is used again once it was too old is remembered anew.
 func (s *State) remember(c domain.Commit) {
-	for i, e := range c.Events {
-		if e.Idempotency == nil {
-			continue
+	for _, e := range c.Events {
+		if e.Idempotency == nil || s.once[e.Idempotency.Key].Position == c.Position() {
+			continue // none, or that of an earlier event of this commit
 		}
-		r, known := s.once[e.Idempotency.Key]
-		switch {
-		case !known:
-			s.onceOrder = append(s.onceOrder, e.Idempotency.Key)
-			r = Remembered{Request: e.Idempotency.Request, Subject: e.Subject, At: e.Time}
-		case r.Position.Sequence != c.Sequence:
-			continue // the first commit under a key is the one that counts
+		s.onceOrder = append(s.onceOrder, noted{e.Idempotency.Key, e.Time})
+		s.once[e.Idempotency.Key] = Remembered{
+			Request: e.Idempotency.Request, Position: c.Position(), Subject: e.Subject, At: e.Time,
 		}
-		r.Position = domain.Position{Sequence: c.Sequence, Index: i}
-		s.once[e.Idempotency.Key] = r
 	}
-	old := 0
-	for old < len(s.onceOrder) && s.once[s.onceOrder[old]].At.Add(RememberedFor).Before(s.clock) {
-		delete(s.once, s.onceOrder[old])
-		old++
+	for len(s.onceOrder) > 0 && s.onceOrder[0].at.Add(RememberedFor).Before(s.clock) {
+		first := s.onceOrder[0]
+		if s.once[first.key].At.Equal(first.at) {
+			delete(s.once, first.key)
+		}
+		s.onceOrder = s.onceOrder[1:]
 	}
-	s.onceOrder = s.onceOrder[old:]
 }
 
 // put replaces a connection and keeps the index of issuers true.
