@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"math"
@@ -208,7 +207,7 @@ func (t *Trail) row(p domain.Position, e domain.Envelope, seen map[string]struct
 	if !ok || e.Event == nil {
 		return row{}, fmt.Errorf("the type %q cannot be read", e.Type)
 	}
-	body, err := json.Marshal(e)
+	body, err := e.MarshalJSON() // json.Marshal would go over it once more, to the same bytes
 	if err != nil {
 		return row{}, err
 	}

@@ -52,6 +52,7 @@ CREATE TABLE event (
 	sum        INTEGER NOT NULL
 ) STRICT;
 CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, tokenize='ascii');
+INSERT INTO words (words, rank) VALUES ('automerge', 8); -- a little more to merge for a question, a good deal less for an event
 CREATE TABLE slot (slot INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL, words_sum INTEGER) STRICT;
 INSERT INTO checkpoint VALUES (1, 0, NULL);
