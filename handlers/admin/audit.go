@@ -72,6 +72,7 @@ func (h *Admin) audit(c *api.Call) error {
 		if err := c.Refused(); err != nil {
 			return api.Answer{}, err
 		}
+		h.org.Settle(c.Context())
 		page, err := h.org.Trail().Query(c.Context(), q)
 		return api.Answer{Body: page}, err
 	})(c)
@@ -88,6 +89,7 @@ func (h *Admin) auditLines(c *api.Call) error {
 	if err := c.Refused(); err != nil {
 		return err
 	}
+	h.org.Settle(c.Context())
 	w, lines := newPieces(c, ndjson), 0
 	for e, err := range h.org.Trail().All(c.Context(), q) {
 		if err != nil && !w.begun {
@@ -173,9 +175,7 @@ func (p *pieces) abort(err error) error {
 func (h *Admin) testedAt(c *api.Call, at domain.Position) (api.Answer, error) {
 	q := trail.Query{Type: connection.WasTested{}.EventType(), Limit: 1}
 	q.After = trail.EncodeCursor(q, before(at))
-	if err := h.org.WaitFor(c.Context(), at); err != nil {
-		return api.Answer{}, err
-	}
+	h.org.Settle(c.Context())
 	page, err := h.org.Trail().Query(c.Context(), q)
 	if err != nil {
 		return api.Answer{}, err
