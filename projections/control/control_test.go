@@ -7,9 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
-	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -268,13 +269,13 @@ func TestSeededThenFollowed(t *testing.T) {
 }
 
 func TestASeedIsControlInOrderBeforeAnythingElse(t *testing.T) {
-	h := trusted().activity(token.WasDenied{})
+	h := trusted().control("connection/ci", "system:keys", connection.KeysChanged{}).activity(token.WasDenied{})
 	for _, tt := range []struct {
 		name string
 		do   func(p *control.Projection) error
 	}{
 		{"activity is no seed", func(p *control.Projection) error { return p.Seed(h.commits) }},
-		{"a commit is seeded once", func(p *control.Projection) error { return errors.Join(p.Seed(h.controls()), p.Seed(h.controls())) }},
+		{"a commit is seeded once", func(p *control.Projection) error { return errors.Join(p.Seed(h.controls()), p.Seed(h.controls()[2:])) }},
 		{"nothing is seeded once it follows", func(p *control.Projection) error {
 			_ = p.Apply(h.commits[:1])
 			return p.Seed(h.commits[1:2])
@@ -293,35 +294,46 @@ func TestASeedIsControlInOrderBeforeAnythingElse(t *testing.T) {
 }
 
 func TestWhoWaitsIsWoken(t *testing.T) {
-	h := trusted()
-	p := control.New()
-	var waiting sync.WaitGroup
-	results := make(chan error, 3)
-	for seq := range uint64(3) {
-		waiting.Go(func() { results <- p.Wait(t.Context(), seq) })
-	}
-	for _, c := range h.commits {
-		if err := p.Apply([]domain.Commit{c}); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		p := control.New()
+		done := make(chan uint64, 5)
+		wait := func(ctx context.Context, seq uint64) chan error {
+			err := make(chan error, 1)
+			go func() {
+				err <- p.Wait(ctx, seq)
+				done <- seq
+			}()
+			synctest.Wait() // until it waits, or is back
+			return err
 		}
-	}
-	waiting.Wait()
-	for range 3 {
-		if err := <-results; err != nil {
+		first, second := wait(t.Context(), 1), wait(t.Context(), 2)
+		for i, c := range trusted().commits {
+			if err := p.Apply([]domain.Commit{c}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if len(done) != 1 || <-done != uint64(i+1) {
+				t.Errorf("at %d somebody else was woken", i+1)
+			}
+		}
+		if err := errors.Join(<-first, <-second); err != nil {
 			t.Error(err)
 		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := p.Wait(ctx, 3); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want the context's end", err)
-	}
-	stopped := make(chan error)
-	go func() { stopped <- p.Wait(t.Context(), 3) }()
-	cause := p.Apply([]domain.Commit{{Sequence: 9}})
-	if err := <-stopped; !errors.Is(err, cause) || cause == nil {
-		t.Errorf("got %v, want %v", err, cause)
-	}
+		if err := <-wait(t.Context(), 2); err != nil {
+			t.Errorf("what is there already is waited for in vain: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := wait(ctx, 3)
+		cancel()
+		if err := <-gone; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want the context's end", err)
+		}
+		stopped := wait(t.Context(), 3)
+		cause := p.Apply([]domain.Commit{{Sequence: 9}})
+		if err := <-stopped; !errors.Is(err, cause) || cause == nil {
+			t.Errorf("got %v, want %v", err, cause)
+		}
+	})
 }
 
 func TestSpentProofsAreForgottenByTheTimeOfEvents(t *testing.T) {
@@ -479,6 +491,39 @@ func BenchmarkFold10000Connections(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A hundred thousand spent proofs take 20 MiB at most, so a million in ten
+// minutes stay under 200.
+func TestSpentProofsAreSmall(t *testing.T) {
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before, p := heap(), control.New()
+	h := begin()
+	const minutes, each = 10, 10_000
+	for m := range minutes {
+		h.after(time.Minute)
+		h.commits = h.commits[:0]
+		for i := range each {
+			h.activity(spent(spendKey(m*each+i), h.now.Add(6*time.Minute)))
+			h.commits[i].Sequence = uint64(m*each + i + 1)
+		}
+		if err := p.Apply(h.commits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.commits = nil
+	if !read(p, func(s *control.State) bool { return s.Spent(spendKey(minutes*each - 1)) }) {
+		t.Error("the last one is not known")
+	}
+	if used := int64(heap()) - int64(before); used > 20<<20 {
+		t.Errorf("they take %d KiB", used>>10)
+	}
+	runtime.KeepAlive(p)
 }
 
 func BenchmarkFoldAMillionSpentProofs(b *testing.B) {
