@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -126,12 +125,11 @@ func (j *Journal) decode(seq uint64, subject string, h nats.Header, body []byte)
 	if !c.Control && subject != j.activity {
 		return c, fmt.Errorf("reading commit %d: its subject %q is none of ours", seq, subject)
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if err := dec.Decode(&c.Events); err != nil {
+	if err := json.Unmarshal(body, &c.Events); err != nil {
 		return c, fmt.Errorf("reading commit %d: %w", seq, err)
 	}
-	if dec.More() || len(c.Events) == 0 {
-		return c, fmt.Errorf("reading commit %d: it is not one batch of one or more events", seq)
+	if len(c.Events) == 0 {
+		return c, fmt.Errorf("reading commit %d: it has no events", seq)
 	}
 	c.ID = c.Events[0].CommitID
 	if id := h.Get(jetstream.MsgIDHeader); id != "" && id != c.ID {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -205,6 +206,7 @@ func (c *Committer[S]) await() bool {
 // that was refused goes behind the decisions without, once, so that a rush of
 // spends on other replicas holds up nobody else.
 func (c *Committer[S]) take() []*ticket[S] {
+	runtime.Gosched() // whoever was just answered and has more is about to say so
 	for len(c.carry) < maxBatch && len(c.queue) > 0 {
 		c.carry = append(c.carry, <-c.queue)
 	}

@@ -89,7 +89,11 @@ func (j *Journal) publish(ctx context.Context, p *proposal) (uint64, error) {
 		if !unclear && time.Since(start) > patience {
 			break
 		}
-		if pause(ctx, backoff(pace(seen, try))) != nil || j.c.nc.IsClosed() {
+		wait := backoff(try)
+		if seen == isBusy { // for a few milliseconds: who waits longer than the others never gets in
+			wait = backoff(0)
+		}
+		if pause(ctx, wait) != nil || j.c.nc.IsClosed() {
 			break
 		}
 	}
@@ -100,14 +104,6 @@ func (j *Journal) publish(ctx context.Context, p *proposal) (uint64, error) {
 		return 0, ErrConflict
 	}
 	return 0, ErrUnavailable
-}
-
-// pace holds tries back less while the log answers and is merely busy.
-func pace(v verdict, try int) int {
-	if v == isBusy || v == isInFlight {
-		return min(try, 3)
-	}
-	return try
 }
 
 // settle tries once. Neither a sequence nor an error means: try again.
