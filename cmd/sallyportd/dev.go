@@ -188,10 +188,6 @@ func (d *devServer) run(ctx context.Context) error {
 		return cli.Fail("stop what uses the port, or choose another with --listen", "listening: %v", err)
 	}
 	baseURL := "http://" + l.Addr().String()
-	if d.kept.BaseURL != "" && d.kept.BaseURL != baseURL {
-		d.log.Warn("this data was made at another address, which stays the issuer of its tokens",
-			"issuer", d.kept.Issuer, "address", baseURL)
-	}
 	sealer, err := devSealer(d.data)
 	if err != nil {
 		return errors.Join(err, l.Close())
@@ -305,6 +301,9 @@ func (d *devServer) ready(ctx context.Context, h *host.Host, baseURL string) err
 		if err := writeCredentials(file, c); err != nil {
 			return err
 		}
+	}
+	if kept.BaseURL != baseURL {
+		d.log.Warn("this data was made at another address, which stays the issuer of its tokens", "issuer", c.Issuer, "address", baseURL)
 	}
 	d.Note("Sallyport is ready.")
 	d.Note("  server        %s  (organisation default)", c.BaseURL)

@@ -39,7 +39,7 @@ func (t *site) flags(c *cobra.Command) {
 	f := c.PersistentFlags()
 	f.StringVar(&t.config, "config", "", "the configuration file of `sallyportd serve`")
 	f.StringVar(&t.data, "data", "", "the data directory of `sallyportd dev` (default: where dev keeps it)")
-	f.StringVar(&t.org, "org", "default", "organisation")
+	f.StringVar(&t.org, "org", "", "organisation (default: the one that the server has, of several \"default\")")
 	cli.FormatFlag(c, &t.format)
 }
 
@@ -48,6 +48,9 @@ func (t *site) do(c *cobra.Command, f func(context.Context, operator) error) err
 	m, err := t.server(c)
 	if err != nil {
 		return err
+	}
+	if t.org == "" {
+		t.org = theOrganisation(m.Config.Organisations)
 	}
 	client, err := host.Dial(c.Context(), m.Config.DataDir)
 	if err == nil {
@@ -63,6 +66,13 @@ func (t *site) do(c *cobra.Command, f func(context.Context, operator) error) err
 	}
 	defer tenants.close()
 	return told(f(c.Context(), tenants.host()))
+}
+
+func theOrganisation(of []string) string {
+	if len(of) == 1 {
+		return of[0]
+	}
+	return "default"
 }
 
 // server is the server that the flags name, not running.
@@ -108,8 +118,11 @@ func told(err error) error {
 		return err
 	}
 	e := &cli.Error{Exit: cli.ExitFailed, Message: d.Message, Code: d.Code, Next: "correct it and repeat"}
-	if d.Kind == domain.KindUnavailable {
+	switch d.Kind {
+	case domain.KindUnavailable:
 		e.Exit, e.Next = cli.ExitUnreachable, "try again in a moment"
+	case domain.KindConflict:
+		e.Next = "it contradicts what is; look with `list`, then repeat"
 	}
 	for _, f := range d.Fields {
 		e.Details = append(e.Details, fmt.Sprintf("%s: %s", f.Pointer, f.Detail))

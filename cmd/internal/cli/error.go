@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 )
 
@@ -29,19 +30,25 @@ func (e *Error) write(w io.Writer, program string) {
 		e.Exit = ExitFailed
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", program, Clean(e.Message))
+	fmt.Fprintf(&b, "%s: %s", program, safe(e.Message))
 	if e.Code != "" {
 		fmt.Fprintf(&b, " (%s)", Clean(e.Code))
 	}
 	b.WriteByte('\n')
 	for _, d := range e.Details {
-		fmt.Fprintf(&b, "  %s\n", Clean(d))
+		fmt.Fprintf(&b, "  %s\n", safe(d))
 	}
 	if e.Next != "" {
-		fmt.Fprintf(&b, "  next: %s\n", Clean(e.Next))
+		fmt.Fprintf(&b, "  next: %s\n", safe(e.Next))
 	}
 	if e.RequestID != "" {
 		fmt.Fprintf(&b, "  request id: %s\n", Clean(e.RequestID))
 	}
 	io.WriteString(w, b.String())
 }
+
+// secret is what a JWT and an API token of ours look like. Neither belongs in
+// an argument, but an argument that is refused is repeated in the error.
+var secret = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}[A-Za-z0-9_.-]*|sallyport_[A-Za-z0-9_-]{20,}`)
+
+func safe(s string) string { return Clean(secret.ReplaceAllString(s, "[a secret, not shown]")) }
