@@ -13,16 +13,15 @@ import (
 
 // The error codes a decision gives beside those that the proof's checks carry.
 const (
-	CodeUnknown         = "connection.unknown"
-	CodeDraft           = "connection.draft" // the proof satisfies the draft
-	CodeInactive        = "connection.inactive"
-	CodeMalformed       = "proof.malformed"
-	CodeExpired         = "proof.expired"
-	CodeConditions      = "proof.conditions"
-	CodeIdentity        = "proof.identity"
-	CodeReplayed        = "proof.replayed"
-	CodeKeysUnavailable = "keys.unavailable"
-	CodeAudience        = "audience.not_allowed"
+	CodeUnknown    = "connection.unknown"
+	CodeDraft      = "connection.draft" // the proof satisfies the draft
+	CodeInactive   = "connection.inactive"
+	CodeMalformed  = "proof.malformed"
+	CodeExpired    = "proof.expired"
+	CodeConditions = "proof.conditions"
+	CodeIdentity   = "proof.identity"
+	CodeReplayed   = "proof.replayed"
+	CodeAudience   = "audience.not_allowed"
 )
 
 // required are the checks of the edge without which nothing is issued. One
@@ -36,8 +35,8 @@ var required = []string{proof.Format, proof.Keys, proof.Key, proof.Algorithm, pr
 // random and at least 128 bits.
 //
 // Of several reasons to refuse, the code is the first of: the connection is
-// unknown (None or Deleted), the proof fails a check or a condition, the
-// connection is inactive or a draft, the proof was used before, the audience is
+// unknown (None or Deleted), the proof fails a check or a condition or makes no
+// token, the connection is inactive or a draft, the proof was used before, the audience is
 // not allowed. A caller that cannot satisfy the trust so learns nothing of its
 // state; the event tells everything that was looked at.
 func Decide(org domain.Name, issuer string, c connection.State, p proof.Proof, checks []proof.Check, r Request,
@@ -60,10 +59,16 @@ func Decide(org domain.Name, issuer string, c connection.State, p proof.Proof, c
 	if code := failure(d.Checks); code != "" {
 		return d.denied(code, c, p, r)
 	}
-	claims, code := d.offer(issuer, c, p, r, spent, jti, m.Now)
+	claims, code := d.build(issuer, c, p, r, jti, m.Now)
+	if code != "" {
+		return d.denied(code, c, p, r)
+	}
+	code = d.exchange(c.Current, p, claims.Audience, claims.Audience == issuer, spent)
 	switch {
 	case c.Status == connection.Drafted:
-		d.WouldIssue = claims
+		if code == "" {
+			d.WouldIssue = claims
+		}
 		return d.denied(CodeDraft, c, p, r)
 	case c.Status != connection.Active:
 		return d.denied(CodeInactive, c, p, r)
@@ -147,36 +152,16 @@ func code(c proof.Check) string {
 	return CodeMalformed
 }
 
-// offer is what a connection that accepts the proof would issue, or the code
-// of why not; it adds the checks of the exchange to the decision.
-func (d *Decision) offer(issuer string, c connection.State, p proof.Proof, r Request,
-	spent func(string) bool, jti string, now time.Time) (*Claims, string) {
-	spec := c.Current
-	var code string
-	look := func(ch proof.Check) {
-		if ch.Result == proof.Fail && code == "" {
-			code = ch.Code
-		}
-		d.Checks = append(d.Checks, ch)
-	}
-	if jti == "" {
-		look(proof.Check{Check: proof.Format, Result: proof.Fail, Code: CodeMalformed, Message: "The token would have no id."})
-	}
-	if spec.SingleUse {
-		d.SpendKey = SpendKey(c.Name, p)
-		look(replay(d.SpendKey, spent))
-	}
-	audience, own := r.Audience, r.Audience == "" || r.Audience == issuer
+// build makes the claims of the token that the proof is good for, or tells
+// with a check and its code why no token can be made of it.
+func (d *Decision) build(issuer string, c connection.State, p proof.Proof, r Request, jti string, now time.Time) (*Claims, string) {
+	spec, audience := c.Current, r.Audience
+	own := audience == "" || audience == issuer
 	d.Algorithm = string(key.RS256)
 	if own {
 		audience, d.Algorithm = issuer, string(key.ES256)
 	}
-	look(audienceCheck(audience, own || slices.Contains(spec.Audiences, audience)))
-
 	from, until := lifetime(now, spec.TokenTTL.Value(), spec.TTLWithinProof, p.ExpiresAt)
-	if !until.After(from) {
-		look(proof.Check{Check: proof.Times, Result: proof.Fail, Code: CodeExpired, Message: "No whole second is left for a token within the proof's life."})
-	}
 	d.ExpiresAt = until
 	client := Workload(d.Organisation, c.Name, "")
 	claims := &Claims{
@@ -187,13 +172,33 @@ func (d *Decision) offer(issuer string, c connection.State, p proof.Proof, r Req
 			Claims: carried(p.Claims, own, spec.AudienceClaims),
 		},
 	}
-	if b, err := json.Marshal(claims); err != nil || len(b) > MaxClaimsBytes {
-		look(proof.Check{Check: proof.Format, Result: proof.Fail, Code: CodeMalformed, Message: "The token would be over 8 KiB, or a claim cannot be written as JSON."})
+	b, err := json.Marshal(claims)
+	fail := proof.Check{Check: proof.Format, Result: proof.Fail, Code: CodeMalformed}
+	switch {
+	case !until.After(from):
+		fail.Check, fail.Code = proof.Times, CodeExpired
+		fail.Message = "No whole second is left for a token within the proof's life."
+	case jti == "":
+		fail.Message = "The token would have no id."
+	case err != nil || len(b) > MaxClaimsBytes:
+		fail.Message = "The token would be over 8 KiB, or a claim cannot be written as JSON."
+	default:
+		return claims, ""
 	}
-	if code != "" {
-		return nil, code
+	d.Checks = append(d.Checks, fail)
+	return nil, fail.Code
+}
+
+// exchange adds the checks of the exchange itself, and gives the code of the
+// first that failed.
+func (d *Decision) exchange(spec connection.Spec, p proof.Proof, audience string, own bool, spent func(string) bool) string {
+	n := len(d.Checks)
+	if spec.SingleUse {
+		d.SpendKey = SpendKey(d.Connection, p)
+		d.Checks = append(d.Checks, replay(d.SpendKey, spent))
 	}
-	return claims, ""
+	d.Checks = append(d.Checks, audienceCheck(audience, own || slices.Contains(spec.Audiences, audience)))
+	return failure(d.Checks[n:])
 }
 
 // replay is the check of a single-use proof. One that nothing names could not
