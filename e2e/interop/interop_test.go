@@ -60,7 +60,7 @@ func (w *world) trust(name string, spec map[string]any) {
 	w.t.Helper()
 	spec["name"] = name
 	draft := w.call("devops", http.MethodPost, "/v1/connections", "", spec, http.StatusCreated)
-	var codes []string
+	codes := []string{}
 	for _, x := range draft["warnings"].([]any) {
 		if x := x.(map[string]any); x["blocks"] == true {
 			codes = append(codes, x["code"].(string))
