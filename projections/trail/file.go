@@ -184,8 +184,8 @@ func (f *file) ensureSchema(ctx context.Context) error {
 }
 
 // check walks the trees of the tables and, if the file was closed and not
-// killed, holds the index against its sum: together about a second for a
-// million events. A row that changed in place is found by its own sum when it is
+// killed, holds the index against its sum: together some two or three seconds
+// for a million events. A row that changed in place is found by its own sum when it is
 // read; an index that was damaged after a kill, by FTS5, or not at all: the
 // unfiltered trail is whole even then.
 func (f *file) check(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"hash/fnv"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,26 @@ func TestFilters(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The index knows a filter's value by a short hash that strangers can collide
+// with; what is shown is compared in full.
+func TestAnIdentityWithTheHashOfAnotherIsNotTheOther(t *testing.T) {
+	const one, other = "8yn0iYCKYHlIj4-BwPqk", "GReLUrM4wMqfg9yzV3KQ"
+	a, b := fnv.New64a(), fnv.New64a()
+	a.Write([]byte(one))
+	b.Write([]byte(other))
+	if a.Sum64() != b.Sum64() {
+		t.Fatal("they do not collide")
+	}
+	tr := begin(t)
+	apply(t, tr, commit(1, issued("github", one), issued("github", other)))
+	for want, identity := range map[string]string{"1.0": one, "1.1": other} {
+		p := query(t, tr, trail.Query{Workload: identity, Limit: 1})
+		if got := positions(p.Events); len(got) != 1 || got[0] != want || p.HasMore {
+			t.Errorf("%s is %v, has_more %v; want %s alone", identity, got, p.HasMore, want)
+		}
 	}
 }
 

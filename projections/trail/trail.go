@@ -70,8 +70,8 @@ func Open(ctx context.Context, path string, cat *events.Catalogue, log *slog.Log
 }
 
 // Close ends every wait and subscription with [ErrClosed] and closes the file.
-// What was applied is kept. A second Close does nothing. It takes about a third
-// of a second for a million events; a process that is killed instead loses nothing.
+// What was applied is kept. A second Close does nothing. It takes about a
+// second for a million events; a process that is killed instead loses nothing.
 func (t *Trail) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
