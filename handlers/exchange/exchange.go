@@ -15,6 +15,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"time"
 
 	"sallyport.dev/domain"
@@ -32,7 +33,7 @@ const (
 	// maxCandidates bounds the connections that are tried for a request that names none.
 	maxCandidates = 8
 	// patience bounds how long a request is decided anew while its connection keeps changing.
-	patience = 10 * time.Second
+	patience = 5 * time.Second
 )
 
 // Exchange answers the token requests of one organisation. It is safe for concurrent use.
@@ -53,7 +54,7 @@ func New(o *organisation.Organisation, sources *limit.Limiter) *Exchange {
 	return x
 }
 
-// Close writes the denials that were only counted, and stops.
+// Close writes the denials that were only counted, and stops; closing twice is once.
 func (x *Exchange) Close() {
 	x.stop()
 	<-x.stopped
@@ -127,23 +128,26 @@ func (x *Exchange) byIssuer(ctx context.Context, r request, now time.Time) (cand
 	case len(conns) > maxCandidates:
 		return candidate{}, r.tell("connection.ambiguous")
 	}
-	var best candidate
+	var fitting, closest candidate // closest is what a denial explains
 	fit, furthest := 0, -1
 	for _, conn := range conns {
 		c := x.verify(ctx, conn, r.proof, now)
 		_, conditions := conn.Current.Admit(c.proof)
-		checks := append(append([]proof.Check(nil), c.checks...), conditions...)
+		checks := slices.Concat(c.checks, conditions)
 		if proof.Passed(checks) {
-			fit++
+			fitting, fit = c, fit+1
 		}
 		if n := passed(checks); n > furthest {
-			best, furthest = c, n
+			closest, furthest = c, n
 		}
 	}
-	if fit > 1 {
-		return candidate{}, r.tell("connection.ambiguous")
+	switch fit {
+	case 0:
+		return closest, nil
+	case 1:
+		return fitting, nil
 	}
-	return best, nil
+	return candidate{}, r.tell("connection.ambiguous")
 }
 
 func passed(checks []proof.Check) (n int) {

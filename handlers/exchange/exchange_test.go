@@ -298,6 +298,27 @@ func TestWaysToATokenThatOneShouldNotGet(t *testing.T) {
 	}
 }
 
+func TestOfSeveralConnectionsOfAnIssuerTheOneThatFitsDecides(t *testing.T) {
+	e := newEdge(t)
+	p := orgtest.NewProvider(t, "ES256")
+	narrow := p.Spec(e.Issuer(), subject)
+	for _, name := range []string{"a", "b", "c"} {
+		narrow.Conditions = append(narrow.Conditions, claim.Condition{Claim: claim.Path(name), Operator: claim.Equals, Value: "yes"})
+	}
+	e.Activated("narrow", narrow)
+	e.Activated("wide", p.Spec(e.Issuer(), subject))
+	// It meets five of narrow's six conditions, and all three of wide's.
+	r := e.ask(form(p.Mint(p.Claims(e.Now(), e.Issuer(), subject, map[string]any{"a": "yes", "b": "yes"}))))
+	if d, ok := e.lastDecision().Event.(token.WasIssued); r.Status != 200 || !ok || d.Connection != "wide" {
+		t.Errorf("%d %v: %+v", r.Status, r.Body, e.lastDecision().Event)
+	}
+	// It fits neither: the denial explains the one it came closest to.
+	r = e.ask(form(p.Mint(p.Claims(e.Now(), e.Issuer(), "other", map[string]any{"a": "yes", "b": "yes"}))))
+	if d, ok := e.lastDecision().Event.(token.WasDenied); r.text("error_code") != "proof.conditions" || !ok || d.Connection != "narrow" {
+		t.Errorf("%d %v: %+v", r.Status, r.Body, e.lastDecision().Event)
+	}
+}
+
 func TestWhatIsNotAFormIsRefused(t *testing.T) {
 	e := newEdge(t)
 	const encoded = "application/x-www-form-urlencoded"
@@ -329,6 +350,37 @@ func TestWhatIsNotAFormIsRefused(t *testing.T) {
 	}
 	if got := e.Types(domain.Position{}); strings.Contains(strings.Join(got, " "), "token.") {
 		t.Errorf("strangers' noise is in the log: %v", got)
+	}
+}
+
+func TestDenialsBeyondARateAreCountedNotWritten(t *testing.T) {
+	e := newEdge(t)
+	p := orgtest.NewProvider(t, "ES256")
+	e.Activated("ci", p.Spec(e.Issuer(), subject))
+	bad := form(p.Mint(p.Claims(e.Now(), e.Issuer(), "somebody else", nil)), "connection", "ci")
+	const asked = 120 // of one source: 40 at once and 2 a second are written
+	begun := time.Now()
+	for range asked {
+		if r := e.ask(bad); r.text("error_code") != "proof.conditions" {
+			t.Fatalf("%d %v", r.Status, r.Body)
+		}
+	}
+	most := 40 + 2*int(time.Since(begun)/time.Second+1)
+	e.exchange.Close()
+	var written, counted int
+	for _, ev := range e.decisions(domain.Position{}) {
+		switch d := ev.Event.(type) {
+		case token.WasDenied:
+			written++
+		case token.DenialsWereSuppressed:
+			counted += int(d.Count)
+			if d.Source != "127.0.0.1" || d.Codes["proof.conditions"] != d.Count || d.Connection != "ci" {
+				t.Errorf("the count says %+v", d)
+			}
+		}
+	}
+	if written+counted != asked || written > most || written < 40 {
+		t.Errorf("%d denials: %d written (at most %d), %d counted", asked, written, most, counted)
 	}
 }
 

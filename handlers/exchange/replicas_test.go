@@ -22,7 +22,7 @@ import (
 
 // replicas are three processes' worth of one organisation, each on its own node
 // of a real cluster, each reached over HTTP.
-func replicas(t *testing.T) []*edge {
+func replicas(t *testing.T) ([]*edge, *streamstest.Cluster) {
 	t.Helper()
 	cluster := streamstest.StartCluster(t)
 	var all []*edge
@@ -43,11 +43,11 @@ func replicas(t *testing.T) []*edge {
 		t.Cleanup(s.Close)
 		all = append(all, &edge{World: w, URL: s.URL + "/orgs/default", exchange: x, t: t})
 	}
-	return all
+	return all, cluster
 }
 
 func TestThreeReplicasDecideAsOne(t *testing.T) {
-	all := replicas(t)
+	all, _ := replicas(t)
 	a := all[0]
 	p := orgtest.NewProvider(t, "ES256")
 	spec := p.Spec(a.Issuer(), subject)
@@ -176,4 +176,48 @@ func interleave(t *testing.T, all []*edge, p *orgtest.Provider) {
 		}
 	}
 	t.Logf("%d switches, %d tokens, %d refusals", switches, tokens.Load(), refusals.Load())
+}
+
+func TestWithoutTheLogNothingIsIssuedAndItRecoversByItself(t *testing.T) {
+	all, cluster := replicas(t)
+	e := all[0]
+	p := orgtest.NewProvider(t, "ES256")
+	e.Activated("ci", p.Spec(e.Issuer(), subject))
+	proof := form(p.Mint(p.Claims(e.Now(), e.Issuer(), subject, nil)), "connection", "ci")
+	tok := e.ask(proof).text("access_token")
+	if tok == "" {
+		t.Fatal("no token while all is well")
+	}
+	bearer := e.Token("auditor", domain.Auditor)
+
+	cluster.Nodes[1].Stop()
+	cluster.Nodes[2].Stop()
+	// Leadership may last a moment longer than the quorum; what was issued in it is on disk.
+	for r := e.ask(proof); r.Status == 200; r = e.ask(proof) {
+	}
+	before := time.Now()
+	r := e.ask(proof)
+	if r.Status != 503 || r.text("error_code") != "log.unavailable" || r.text("access_token") != "" || r.Header.Get("Retry-After") == "" {
+		t.Fatalf("without a quorum: %d %v", r.Status, r.Body)
+	}
+	t.Logf("answered in %v", time.Since(before).Round(time.Millisecond))
+	form := "token=" + tok
+	for r = e.send("/introspect", "application/x-www-form-urlencoded", form, "Authorization", "Bearer "+bearer); r.Status == 200; {
+		r = e.send("/introspect", "application/x-www-form-urlencoded", form, "Authorization", "Bearer "+bearer)
+	}
+	if r.Status != 503 {
+		t.Errorf("introspection on state of unknown age: %d %v", r.Status, r.Body)
+	}
+
+	cluster.Nodes[1].Start(t)
+	cluster.Nodes[2].Start(t)
+	deadline := time.Now().Add(60 * time.Second)
+	for r = e.ask(proof); r.Status != 200; r = e.ask(proof) {
+		if time.Now().After(deadline) {
+			t.Fatalf("a minute after the log is back: %d %v", r.Status, r.Body)
+		}
+	}
+	if _, holds := e.ReadToken(r.text("access_token")); !holds {
+		t.Error("the token after recovery does not hold")
+	}
 }
