@@ -7,8 +7,14 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/connection"
-	"sallyport.dev/domain/key"
 	"sallyport.dev/domain/proof"
+)
+
+// What a token is signed with: the small and quick algorithm for what only
+// Sallyport reads, and for others the one that all of them take.
+const (
+	algOurs   = "ES256"
+	algOthers = "RS256"
 )
 
 // The error codes a decision gives beside those that the proof's checks carry.
@@ -157,9 +163,9 @@ func code(c proof.Check) string {
 func (d *Decision) build(issuer string, c connection.State, p proof.Proof, r Request, jti string, now time.Time) (*Claims, string) {
 	spec, audience := c.Current, r.Audience
 	own := audience == "" || audience == issuer
-	d.Algorithm = string(key.RS256)
+	d.Algorithm = algOthers
 	if own {
-		audience, d.Algorithm = issuer, string(key.ES256)
+		audience, d.Algorithm = issuer, algOurs
 	}
 	from, until := lifetime(now, spec.TokenTTL.Value(), spec.TTLWithinProof, p.ExpiresAt)
 	d.ExpiresAt = until
