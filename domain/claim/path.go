@@ -3,7 +3,6 @@ package claim
 import (
 	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	"sallyport.dev/domain"
 )
@@ -109,8 +108,6 @@ func pathTo(steps []string) Path {
 	return Path(b.String())
 }
 
-// clean tells whether text can be shown and compared as it looks: valid UTF-8
-// without control characters, invisible ones or the replacement character.
-func clean(s string) bool {
-	return utf8.ValidString(s) && strings.IndexFunc(s, Hidden) < 0
-}
+// clean tells whether text can be shown and compared as it looks: UTF-8 without
+// control characters and invisible ones.
+func clean(s string) bool { return !strings.ContainsFunc(s, Hidden) }

@@ -16,7 +16,7 @@ const maxTextBytes = 256
 // Hidden tells whether a character changes text without being seen, or stands
 // for text that was lost: control characters, format characters (zero-width,
 // bidirectional overrides, byte order mark), line and paragraph separators, the
-// replacement character.
+// replacement character, as which Go also reads bytes that are no UTF-8.
 func Hidden(r rune) bool {
 	return r == unicode.ReplacementChar || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }

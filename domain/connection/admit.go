@@ -3,7 +3,6 @@ package connection
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"sallyport.dev/domain/claim"
 	"sallyport.dev/domain/proof"
@@ -98,7 +97,7 @@ func identityRule(v string) string {
 		return "The claim that names the workload is empty."
 	case len(v) > maxIdentity:
 		return "The claim that names the workload is longer than 1024 bytes."
-	case !utf8.ValidString(v) || strings.ContainsFunc(v, claim.Hidden):
+	case strings.ContainsFunc(v, claim.Hidden): // bytes that are no UTF-8 read as the replacement character
 		return "The claim that names the workload holds control characters, invisible ones, or is no UTF-8."
 	}
 	return ""

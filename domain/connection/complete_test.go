@@ -249,6 +249,8 @@ func TestCompleteRefuses(t *testing.T) {
 		{"1001 characters of description", func(s *connection.Spec) { s.Description = strings.Repeat("é", 1001) }, "/description"},
 		{"lines in a description", func(s *connection.Spec) { s.Description = "one\n\ttwo" }, ""},
 		{"an override in a description", func(s *connection.Spec) { s.Description = "a\u202eb" }, "/description"},
+		{"a description that is no UTF-8", func(s *connection.Spec) { s.Description = "a\xff" }, "/description"},
+		{"an audience that is no UTF-8", func(s *connection.Spec) { s.Audiences = []string{"a\xff"} }, "/audiences/0"},
 		{"more than 40 KiB", func(s *connection.Spec) {
 			s.Conditions = nil
 			for i := range 20 {

@@ -53,6 +53,7 @@ func TestObserveKeys(t *testing.T) {
 		{"a set fetched before the one that is known", []happened{draft, active, seen(0)}, with(func(c *connection.ObserveKeys) { c.At, c.Keys = noon.Add(-time.Hour), keys("0") }), nil},
 		{"a version that is only pending", []happened{draft, active, pending}, with(func(c *connection.ObserveKeys) { c.Version = 2 }), nil},
 		{"the version that decides while another is pending", []happened{draft, active, pending}, observed, and(func(e *connection.KeysChanged) { e.Added = []string{"a", "b"} })},
+		{"the version that decided, of an inactive connection", []happened{draft, active, {sven, connection.WasDeactivated{}}, pending}, observed, and(func(e *connection.KeysChanged) { e.Added = []string{"a", "b"} })},
 		{"a version that never was", []happened{draft}, with(func(c *connection.ObserveKeys) { c.Version = 7 }), nil},
 		{"a connection that never was", nil, with(func(c *connection.ObserveKeys) { c.Version = 0 }), nil},
 		{"a deleted connection", []happened{draft, {sven, connection.WasDeleted{}}}, observed, nil},

@@ -74,7 +74,7 @@ func (s Spec) checkDescription(errs *fieldErrors) {
 	switch {
 	case utf8.RuneCountInString(s.Description) > maxDescription:
 		errs.refuse("/description", "too_long", "a description is at most 1000 characters")
-	case !utf8.ValidString(s.Description) || strings.ContainsFunc(s.Description, hidden):
+	case strings.ContainsFunc(s.Description, hidden):
 		errs.refuse("/description", "invalid", "a description holds no control characters and no invisible ones")
 	}
 }
@@ -105,9 +105,9 @@ func checkURL(errs *fieldErrors, pointer, url string) {
 	}
 }
 
-// plain text has no white space and nothing that cannot be seen.
+// plain text is UTF-8 without white space and without anything that cannot be seen.
 func plain(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || claim.Hidden(r) })
+	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || claim.Hidden(r) })
 }
 
 // checkUploadedKeys refuses above all what must never be written to a log:

@@ -53,6 +53,7 @@ func TestWarnings(t *testing.T) {
 		{"the API server's audience among others", conditions(claim.Condition{Claim: "aud", Operator: claim.OneOf, Values: []string{ourIssuer, "k3s"}}, equals("sub", "job")), "audience.not_pinned"},
 		{"the API server's audience and ours beside it", conditions(equals("aud", "k3s"), aud, equals("sub", "job")), ""},
 		{"a cluster's issuer, which is its API server's audience", preset(provider.Kubernetes, "issuer", "https://eks.example/id/1", "audience", "https://eks.example/id/1"), "audience.not_pinned"},
+		{"an issuer that is its own audience, not a cluster", conditions(equals("iss", "https://ci.example"), equals("aud", "https://ci.example"), equals("sub", "job")), ""},
 		{"a cluster, asked for us", preset(provider.Kubernetes, "issuer", "https://eks.example/id/1", "audience", ourIssuer), ""},
 
 		{"GitHub without a tenant", conditions(equals("iss", gitHub), aud, equals("ref", "refs/heads/main")), "tenant.not_pinned"},

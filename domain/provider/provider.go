@@ -9,7 +9,6 @@
 package provider
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -210,7 +209,7 @@ func join(kinds []Kind) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprint(&b, k)
+		b.WriteString(string(k))
 	}
 	return b.String()
 }
