@@ -169,7 +169,7 @@ type values map[string]string
 
 // into puts the values where a text names them.
 func (v values) into(text string) string {
-	for _, name := range placeholders(text) {
+	for _, name := range namedIn(text) {
 		text = strings.ReplaceAll(text, "{"+name+"}", v[name])
 	}
 	return text
@@ -177,7 +177,7 @@ func (v values) into(text string) string {
 
 // have tells whether a row is to be filled in.
 func (v values) have(r row) bool {
-	for _, name := range placeholders(r.value) {
+	for _, name := range namedIn(r.value) {
 		if v[name] == "" {
 			return false
 		}
@@ -185,9 +185,9 @@ func (v values) have(r row) bool {
 	return (r.given == "" || v[r.given] != "") && (r.without == "" || v[r.without] == "")
 }
 
-// placeholders are the names in braces of a preset's text. Settings hold no
+// namedIn lists the names in braces of a preset's text. Settings hold no
 // braces, so what is put in is never read as a name again.
-func placeholders(text string) []string {
+func namedIn(text string) []string {
 	var names []string
 	for {
 		_, rest, found := strings.Cut(text, "{")
