@@ -47,10 +47,10 @@ func understand(f oauth.Form, issuer, source string) (request, *oauth.Error) {
 	case "":
 		return r, oauth.InvalidRequest("grant_type is missing: use " + grantExchange)
 	default:
-		return r, &oauth.Error{Code: "unsupported_grant_type", Description: "grant_type must be " + grantExchange + " or " + grantJWTBearer}
+		return r, &oauth.Error{Code: "unsupported_grant_type", ErrorCode: "request.invalid", Description: "grant_type must be " + grantExchange + " or " + grantJWTBearer}
 	}
 	if f.Get("scope") != "" {
-		return r, &oauth.Error{Code: "invalid_scope", Description: "no scopes are configured: leave scope out"}
+		return r, &oauth.Error{Code: "invalid_scope", ErrorCode: "request.invalid", Description: "no scopes are configured: leave scope out"}
 	}
 	if err := r.takeTargets(f, issuer); err != nil {
 		return r, err

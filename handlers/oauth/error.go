@@ -17,7 +17,7 @@ type Error struct {
 	RetryAfter  string `json:"-"` // seconds; empty: no such header
 	Code        string `json:"error"`
 	Description string `json:"error_description"` // in the characters of RFC 6749 section 5.2: no quote, no backslash
-	ErrorCode   string `json:"error_code,omitempty"`
+	ErrorCode   string `json:"error_code"`
 	RequestID   string `json:"request_id"`
 }
 
