@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/events"
@@ -96,6 +97,7 @@ func runAndKill(t *testing.T, path string, n int) (said uint64) {
 			t.Errorf("the process said %q", lines.Text())
 		}
 		if i == n {
+			time.Sleep(time.Duration(n*617%4000) * time.Microsecond) // waits for nothing: it spreads the kills over a transaction
 			cmd.Process.Kill()
 		}
 	}
