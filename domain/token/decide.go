@@ -189,6 +189,7 @@ func (d *Decision) build(issuer string, c connection.State, p proof.Proof, r Req
 	case err != nil || len(b) > MaxClaimsBytes:
 		fail.Message = "The token would be over 8 KiB, or a claim cannot be written as JSON."
 	default:
+		d.Payload = b
 		return claims, ""
 	}
 	d.Checks = append(d.Checks, fail)
@@ -227,7 +228,7 @@ func audienceCheck(audience string, allowed bool) proof.Check {
 
 // denied is the decision with nothing to hand out.
 func (d Decision) denied(code string, c connection.State, p proof.Proof, r Request) Decision {
-	d.Allowed, d.Code, d.Issued, d.Claims, d.SpendKey, d.ExpiresAt = false, code, nil, nil, "", time.Time{}
+	d.Allowed, d.Code, d.Issued, d.Claims, d.Payload, d.SpendKey, d.ExpiresAt = false, code, nil, nil, nil, "", time.Time{}
 	d.Denied = WasDenied{
 		Connection: c.Name, Version: c.CurrentVersion(), Code: code, Identity: d.Identity,
 		Grant: r.Grant, Audience: r.Audience, Checks: d.Checks, Source: r.Source, Proof: record(p),

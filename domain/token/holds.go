@@ -14,7 +14,8 @@ import (
 // it is of this issuer, within its times, and its connection is active and has
 // not revoked it since. A token of an inactive connection holds again once the
 // connection is active; one of an earlier generation, or of a deleted
-// connection, never does. Our own clock wrote the times, so there is no skew.
+// connection, never does. The end is taken as it stands; the beginning allows
+// [Skew], since another replica's clock may have written it.
 func Holds(claims claim.Set, issuer string, find func(domain.Name) connection.State, now time.Time) bool {
 	mark, _ := claims["sallyport"].(map[string]any)
 	name, _ := mark["connection"].(string)
@@ -24,7 +25,7 @@ func Holds(claims claim.Set, issuer string, find func(domain.Name) connection.St
 	}
 	from, ok1 := number(claims["nbf"])
 	until, ok2 := number(claims["exp"])
-	if !ok1 || !ok2 || now.Unix() < from || now.Unix() >= until {
+	if !ok1 || !ok2 || now.Add(Skew).Unix() < from || now.Unix() >= until {
 		return false
 	}
 	n, err := domain.ParseName(name)

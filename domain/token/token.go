@@ -8,6 +8,7 @@
 package token
 
 import (
+	"encoding/json"
 	"net/url"
 	"time"
 
@@ -49,6 +50,7 @@ type Decision struct {
 
 	// Claims are to be signed with Algorithm once Issued is durable; nil unless allowed.
 	Claims    *Claims
+	Payload   json.RawMessage // Claims as JSON, the bytes to sign; nil unless allowed
 	Algorithm string // ES256 for ourselves, RS256 for other audiences
 	ExpiresAt time.Time
 

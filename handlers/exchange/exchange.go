@@ -187,7 +187,7 @@ func (x *Exchange) attempt(ctx context.Context, m domain.Meta, r request, c cand
 	}
 	// Signed first, so that a token that cannot be signed is never recorded as
 	// issued; it stays here until the log has it.
-	compact, err := x.org.Sign(ctx, d.Algorithm, "at+jwt", d.Claims)
+	compact, err := x.org.Sign(ctx, d.Algorithm, "at+jwt", d.Payload)
 	if err != nil {
 		return answer{}, "", err
 	}

@@ -37,17 +37,12 @@ func (o *Organisation) Test(ctx context.Context, m domain.Meta, name domain.Name
 	spec := c.Newest()
 	p, checks := o.Verify(ctx, c, spec, c.Version, jwt, m.Now)
 	d := token.Test(o.name, o.issuer, c, p, checks, token.Request{}, m)
+	tested := connection.Tested(c.Version, d.Code == token.CodeDraft, d.Checks, d.Identity)
 	r := Report{
-		Verdict: "fail", Checks: d.Checks, Identity: d.Identity, WouldIssue: d.WouldIssue,
+		Verdict: tested.Verdict, Checks: d.Checks, Identity: d.Identity, WouldIssue: d.WouldIssue,
 		Warnings: connection.Warnings(spec, o.issuer),
 	}
-	if d.Code == token.CodeDraft {
-		r.Verdict = "pass"
-	}
-	fact := domain.Fact{
-		Subject: "connection/" + name.String(),
-		Event:   connection.WasTested{Version: c.Version, Verdict: r.Verdict, Checks: d.Checks, Identity: d.Identity},
-	}
+	fact := domain.Fact{Subject: "connection/" + name.String(), Event: tested}
 	var err error
 	r.Position, err = o.Record(ctx, m, func(*control.State) ([]domain.Fact, string, error) {
 		return []domain.Fact{fact}, "", nil

@@ -110,8 +110,9 @@ func (o *Organisation) openLog(ctx context.Context, opt Options) (err error) {
 	if err != nil {
 		return err
 	}
-	// Proofs that may be used once are remembered for as long as they could be shown again.
-	from, err := o.journal.SequenceAt(ctx, o.now().Add(-jose.MaxLifetime-2*jose.Skew))
+	// Proofs that may be used once are remembered for as long as they could be
+	// shown again, and a while longer, since the log's clock is another one.
+	from, err := o.journal.SequenceAt(ctx, o.now().Add(-jose.MaxLifetime-15*time.Minute))
 	if err != nil {
 		return err
 	}
