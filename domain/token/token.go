@@ -51,7 +51,7 @@ type Decision struct {
 	// Claims are to be signed with Algorithm once Issued is durable; nil unless allowed.
 	Claims    *Claims
 	Payload   json.RawMessage // Claims as JSON, the bytes to sign; nil unless allowed
-	Algorithm string // ES256 for ourselves, RS256 for other audiences
+	Algorithm string          // ES256 for ourselves, RS256 for other audiences
 	ExpiresAt time.Time
 
 	// SpendKey is set if the proof is good for one token only: the commit of
