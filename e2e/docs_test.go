@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sallyport.dev/e2e/program"
+)
+
+// marker stands on the line before a block of a page that is run as it stands.
+const marker = "<!-- e2e -->"
+
+// TestDocs runs the marked blocks of the README and of each how-to in bash, in
+// their order, in one shell, against a server of their own whose credentials
+// are in dev.json of the working folder, as the pages say.
+func TestDocs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the real programs are run without -short")
+	}
+	pages, err := filepath.Glob("../docs/howto-*.md")
+	if err != nil || len(pages) < 6 {
+		t.Fatalf("%d how-to pages (%v): one for each provider and one for a bare host are promised", len(pages), err)
+	}
+	for _, page := range append(pages, "../README.md") {
+		t.Run(filepath.Base(page), func(t *testing.T) { runPage(t, page) })
+	}
+}
+
+func runPage(t *testing.T, page string) {
+	script, blocks := extract(t, page)
+	if blocks == 0 {
+		t.Fatalf("%s has no block marked %s before ```sh", page, marker)
+	}
+	s := program.Dev(t)
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", script)
+	cmd.Dir = s.Dir
+	cmd.Env = append(os.Environ(), "PATH="+program.Build(t)+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+s.Dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", page, err, out)
+	}
+}
+
+// extract is the marked blocks of a page as one script that says, when it
+// fails, which line of the page it was at.
+func extract(t *testing.T, page string) (script string, blocks int) {
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	out.WriteString("trap 'echo \"failed in the block at line $block\" >&2' ERR\n")
+	marked, in := false, false
+	for n, line := range strings.Split(string(b), "\n") {
+		switch {
+		case in && line == "```":
+			in = false
+		case in:
+			out.WriteString(line + "\n")
+		case marked && line == "```sh":
+			in, marked = true, false
+			blocks++
+			fmt.Fprintf(&out, "block=%d\n", n+1)
+		case line == marker:
+			marked = true
+		case marked && strings.TrimSpace(line) != "":
+			t.Fatalf("%s:%d: %s is not followed by ```sh", page, n+1, marker)
+		}
+	}
+	if in || marked {
+		t.Fatalf("%s ends in the middle of a block", page)
+	}
+	return out.String(), blocks
+}
