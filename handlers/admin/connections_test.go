@@ -197,6 +197,9 @@ func TestUploadedKeysAreStoredByTheirPublicMembersAlone(t *testing.T) {
 	jwk["x-note"], jwk["x5u"] = "what else the file held", "https://evil.example/cert"
 	doc := e.document("cluster", map[string]any{"jwks_url": nil, "jwks": map[string]any{"keys": []any{jwk}}})
 	r := e.must(201, e.as("devops", "POST", "/connections", doc))
+	if loc := r.Header.Get("Location"); loc != "/orgs/default/v1/connections/cluster" {
+		t.Errorf("Location is %q", loc)
+	}
 	if strings.Contains(r.Raw, "x-note") || strings.Contains(r.Raw, "x5u") || !strings.Contains(r.Raw, jwk["n"].(string)) {
 		t.Errorf("the keys are answered as %s", r.Raw)
 	}

@@ -40,7 +40,9 @@ var people = map[string]domain.Role{
 	"resource": domain.ResourceAdmin, "auditor": domain.Auditor, "alice": domain.Member,
 }
 
-func newEdge(t testing.TB) *edge {
+func newEdge(t testing.TB) *edge { return newEdgeWith(t, admin.Options{}) }
+
+func newEdgeWith(t testing.TB, opt admin.Options) *edge {
 	t.Helper()
 	e := &edge{World: orgtest.New(t), log: &buffer{}, stopping: make(chan struct{}), tokens: map[string]string{}, t: t}
 	for name, role := range people {
@@ -50,8 +52,9 @@ func newEdge(t testing.TB) *edge {
 	e.tokens["dana as devops"] = e.Token("dana", domain.DevOpsAdmin)
 	e.tokens["dana as security"] = e.Token("dana", domain.SecurityAdmin)
 	log := slog.New(slog.NewTextHandler(e.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	opt.Stopping = e.stopping
 	e.echo = api.New(api.Options{Log: log})
-	admin.Mount(e.echo.Group("/orgs/default"), e.Organisation, admin.Options{Stopping: e.stopping})
+	admin.Mount(e.echo.Group("/orgs/default"), e.Organisation, opt)
 	e.echo.GET("/schemas/:type", admin.Schema(e.Catalogue()))
 	s := httptest.NewUnstartedServer(e.echo)
 	s.Config = api.NewServer(e.echo, log)

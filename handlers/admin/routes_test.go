@@ -10,6 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/labstack/echo/v4"
+
+	"sallyport.dev/handlers/admin"
+	"sallyport.dev/handlers/limit"
 )
 
 // may says who is let in where: o owner, d devops_admin, s security_admin,
@@ -189,6 +192,42 @@ func TestSchemasArePublicAndComplete(t *testing.T) {
 	for _, typ := range []string{"nothing", "token.issued.json", "token.issued/x", ""} {
 		if r := get(typ); r.Status != 404 {
 			t.Errorf("%q: %d", typ, r.Status)
+		}
+	}
+}
+
+func TestAnOrganisationThatIsAskedTooOftenSaysSoToEverybodyAlike(t *testing.T) {
+	e := newEdgeWith(t, admin.Options{Limiter: limit.New(0.000_001, 4, 10)})
+	for i, want := range []int{200, 401, 405, 404, 429, 429} {
+		r := []func() reply{
+			func() reply { return e.as("auditor", "GET", "/connections", nil) },
+			func() reply { return e.as("", "GET", "/connections", nil) },
+			func() reply { return e.as("auditor", "PATCH", "/connections", nil) },
+			func() reply { return e.as("auditor", "GET", "/nothing", nil) },
+			func() reply { return e.as("auditor", "GET", "/connections", nil, "X-Forwarded-For", "192.0.2.1") },
+			func() reply { return e.as("", "GET", "/nothing", nil, "X-Real-Ip", "192.0.2.2") },
+		}[i]()
+		if r.Status != want || want == 429 && (r.text("code") != "rate.limited" || r.Header.Get("Retry-After") == "") {
+			t.Errorf("request %d got %d, want %d: %s", i+1, r.Status, want, r.Raw)
+		}
+	}
+}
+
+func TestOnlySoManyStreamsAreOpenAtOnce(t *testing.T) {
+	e := newEdgeWith(t, admin.Options{MaxStreams: 1})
+	s := e.tail("auditor", "")
+	if r := e.as("auditor", "GET", "/audit/stream", nil); r.Status != 429 || r.text("code") != "streams.limited" {
+		t.Errorf("a second stream got %d %s", r.Status, r.Raw)
+	}
+	s.res.Body.Close()
+	deadline := time.Now().Add(30 * time.Second)
+	for i := 0; ; i++ { // the place is free once the server has seen that its reader left
+		e.must(201, e.as("devops", "POST", "/connections", e.document(fmt.Sprint("c", i), nil)))
+		if r := e.as("auditor", "HEAD", "/audit/stream", nil); r.Status == 200 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a stream whose reader left keeps its place")
 		}
 	}
 }

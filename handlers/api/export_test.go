@@ -1,0 +1,4 @@
+package api
+
+// Check is check, for the fuzz test.
+var Check = check
