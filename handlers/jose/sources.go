@@ -24,7 +24,8 @@ const (
 // SourcesOptions are the surroundings of Sources. Each has a default.
 type SourcesOptions struct {
 	// Observe is told of key sets, one at a time, in a goroutine of its own.
-	// After an error the same is told again at the next fetch. Nil: nobody is told.
+	// After an error the same is told again at the next fetch. It returns when
+	// its context ends. Nil: nobody is told.
 	Observe  func(context.Context, Observation) error
 	Log      *slog.Logger     // nil: nothing is logged
 	Now      func() time.Time // nil: [time.Now]
