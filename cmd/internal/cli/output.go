@@ -133,7 +133,12 @@ func yamlNode(d *json.Decoder) (*yaml.Node, error) {
 		_, err := d.Token() // the closing bracket
 		return n, err
 	case string:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}, nil
+		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}
+		switch strings.ToLower(v) {
+		case "y", "n", "yes", "no", "on", "off": // booleans to readers of YAML 1.1
+			n.Style = yaml.DoubleQuotedStyle
+		}
+		return n, nil
 	case json.Number:
 		tag := "!!int"
 		if strings.ContainsAny(v.String(), ".eE") {
