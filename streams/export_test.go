@@ -17,3 +17,6 @@ func (c *Committer[S]) Closing() bool {
 	defer c.closing.RUnlock()
 	return c.closed
 }
+
+// SyncsAlways tells whether the server syncs every message before it acknowledges it.
+func SyncsAlways(s *Server) bool { return s.nats.JetStreamConfig().SyncAlways }

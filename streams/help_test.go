@@ -71,10 +71,8 @@ func each(t testing.TB, n int, f func(i int) error) {
 }
 
 // rawMessage reads a message as any NATS client would.
-func rawMessage(t testing.TB, f *streamstest.Fixture, seq uint64) *nats.Msg {
+func rawMessage(t testing.TB, f *streamstest.Fixture, seq uint64) *nats.RawStreamMsg {
 	t.Helper()
-	nc := streams.RawConn(f.Conn)
-	js := must[nats.JetStreamContext](t)(nc.JetStream())
-	m := must[*nats.RawStreamMsg](t)(js.GetMsg("ORG_"+string(streamstest.Org), seq))
-	return &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data}
+	js := must[nats.JetStreamContext](t)(streams.RawConn(f.Conn).JetStream())
+	return must[*nats.RawStreamMsg](t)(js.GetMsg("ORG_"+string(streamstest.Org), seq))
 }

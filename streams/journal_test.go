@@ -121,6 +121,29 @@ func TestPositionsThroughTheLeader(t *testing.T) {
 	}
 }
 
+func TestSequenceAtATimeBetweenCommits(t *testing.T) {
+	f := streamstest.New(t, toys{})
+	ctx := withTimeout(t)
+	if got := must[uint64](t)(f.Journal.SequenceAt(ctx, time.Now())); got != 0 {
+		t.Errorf("in an empty log: %d, want 0", got)
+	}
+	fill(t, f.Journal, 5)
+	stored := rawMessage(t, f, 3).Time
+	for _, tt := range []struct {
+		name string
+		at   time.Time
+		want uint64
+	}{
+		{"when the third was stored", stored, 2},
+		{"just after the third was stored", stored.Add(time.Nanosecond), 3},
+		{"elsewhere in the world", stored.Add(time.Nanosecond).In(time.FixedZone("", 7200)), 3},
+	} {
+		if got := must[uint64](t)(f.Journal.SequenceAt(ctx, tt.at)); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestReplayControlLeavesActivityOut(t *testing.T) {
 	f := streamstest.New(t, toys{})
 	ctx := withTimeout(t)

@@ -40,6 +40,13 @@ func TestASecondProcessIsRefusedAndToldTheFirst(t *testing.T) {
 	f.Restart(t)
 }
 
+func TestEveryCommitIsSyncedToDisk(t *testing.T) {
+	f := streamstest.New(t, toys{})
+	if !streams.SyncsAlways(f.Server) {
+		t.Error("the server acknowledges what is not on disk")
+	}
+}
+
 func TestADirectoryNotWrittenStandaloneIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	ok(t, os.WriteFile(filepath.Join(dir, "mode"), []byte("clustered\n"), 0o600))
@@ -148,6 +155,9 @@ func TestALogWithAHoleIsRefused(t *testing.T) {
 		t.Errorf("err = %v, want that it is damaged", err)
 	}
 
+	if _, err := f.Journal.ReplayControl(ctx, func([]domain.Commit) error { return nil }); err == nil || !strings.Contains(err.Error(), "was stored after 7") {
+		t.Errorf("the replay ended with %v, want that a control commit is missing", err)
+	}
 	s := newToy()
 	reader := must[*streams.Follower](t)(f.Journal.Follow(ctx, s))
 	defer reader.Close()
