@@ -300,7 +300,7 @@ func TestLayoutForbiddenCalls(t *testing.T) {
 	}
 }
 
-func TestLayoutNoInitAndNoPackageState(t *testing.T) {
+func TestLayoutNoInitAndNothingUnsafe(t *testing.T) {
 	for _, s := range project(t) {
 		if s.test {
 			continue
@@ -427,18 +427,32 @@ func undocumentedPackages(all []source) []string {
 	return missing
 }
 
-// uses finds where the file names package.Name, whatever it does with it.
+// uses finds where the file names package.Name, whatever it does with it and
+// whatever the package is called in the file.
 func uses(f *ast.File, name string) []token.Pos {
 	pkg, sel, _ := strings.Cut(name, ".")
+	local := ""
+	for _, i := range f.Imports {
+		p, _ := strconv.Unquote(i.Path.Value)
+		if path.Base(version.ReplaceAllString(p, "")) == pkg {
+			local = pkg
+			if i.Name != nil {
+				local = i.Name.Name
+			}
+		}
+	}
 	var at []token.Pos
 	ast.Inspect(f, func(n ast.Node) bool {
-		if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == sel && isIdent(s.X, pkg) {
+		if s, ok := n.(*ast.SelectorExpr); ok && local != "" && s.Sel.Name == sel && isIdent(s.X, local) {
 			at = append(at, s.Pos())
 		}
 		return true
 	})
 	return at
 }
+
+// version is the last element of the path of a module of major version 2 or more.
+var version = regexp.MustCompile(`/v[0-9]+$`)
 
 // methodCalls finds calls of any method of that name.
 func methodCalls(f *ast.File, name string) []token.Pos {
