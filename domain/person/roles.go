@@ -70,7 +70,7 @@ func (c GrantRole) decide(s State, m domain.Meta) ([]Event, error) {
 	case slices.Contains(p.Roles, c.Role):
 		return nil, nil // already so
 	}
-	return []Event{RoleWasGranted{Name: c.Name, Role: c.Role}}, nil
+	return []Event{RoleWasGranted(c)}, nil
 }
 
 // RoleWasGranted records that a person was given a role.
@@ -118,7 +118,7 @@ func (c RevokeRole) decide(s State, m domain.Meta) ([]Event, error) {
 	case len(p.Roles) == 1:
 		return nil, ErrNoRole
 	}
-	return []Event{RoleWasRevoked{Name: c.Name, Role: c.Role}}, nil
+	return []Event{RoleWasRevoked(c)}, nil
 }
 
 // owners counts the people who can give roles back.

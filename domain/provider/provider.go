@@ -21,12 +21,18 @@ import (
 type Kind string
 
 const (
-	GenericJWT  Kind = "generic_jwt"
-	CircleCI    Kind = "circleci"
-	GitLab      Kind = "gitlab"
+	// GenericJWT is any issuer of JWTs: nothing is filled in.
+	GenericJWT Kind = "generic_jwt"
+	// CircleCI is CircleCI jobs, by organisation and project id.
+	CircleCI Kind = "circleci"
+	// GitLab is jobs of gitlab.com or of a GitLab of one's own.
+	GitLab Kind = "gitlab"
+	// GoogleCloud is identity tokens of Google service accounts.
 	GoogleCloud Kind = "google_cloud"
-	GitHub      Kind = "github"
-	Kubernetes  Kind = "kubernetes"
+	// GitHub is GitHub Actions workflows, by names, ids or both.
+	GitHub Kind = "github"
+	// Kubernetes is projected service account tokens of one cluster.
+	Kubernetes Kind = "kubernetes"
 )
 
 // Kinds lists every kind, in the order in which people are told of them.

@@ -9,7 +9,6 @@ package organisation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -51,7 +50,7 @@ type Organisation struct {
 	journal   *streams.Journal
 	control   *control.Projection
 	trail     *trail.Trail
-	follower  *streams.Follower
+	feeder    *feeder
 	committer *streams.Committer[*control.State]
 	bucket    *streams.Bucket // sealed signing keys
 	keyring   *jose.Keyring
@@ -106,8 +105,7 @@ func (o *Organisation) openLog(ctx context.Context, opt Options) (err error) {
 	if o.trail, err = trail.Open(ctx, opt.TrailPath, o.catalogue, o.log); err != nil {
 		return err
 	}
-	head, err := o.journal.ReplayControl(ctx, o.control.Seed)
-	if err != nil {
+	if _, err := o.journal.ReplayControl(ctx, o.control.Seed); err != nil {
 		return err
 	}
 	// Proofs that may be used once are remembered for as long as they could be
@@ -119,11 +117,11 @@ func (o *Organisation) openLog(ctx context.Context, opt Options) (err error) {
 	if err := o.control.StartAfter(from); err != nil {
 		return err
 	}
-	if o.follower, err = o.journal.Follow(ctx, o.control, o.trail); err != nil {
+	if err := o.feed(ctx); err != nil {
 		return err
 	}
 	o.committer = streams.NewCommitter(o.journal, o.control, streams.CommitterOptions{})
-	return o.control.Wait(ctx, head.Stream)
+	return nil
 }
 
 // create records that the organisation exists; on an organisation that does, it does nothing.
@@ -143,8 +141,8 @@ func (o *Organisation) Close() {
 	if o.committer != nil {
 		o.committer.Close()
 	}
-	if o.follower != nil {
-		o.follower.Close()
+	if o.feeder != nil {
+		o.feeder.close()
 	}
 	if o.trail != nil {
 		if err := o.trail.Close(); err != nil {
@@ -189,9 +187,10 @@ func (o *Organisation) Record(ctx context.Context, m domain.Meta, d streams.Deci
 // ready. It does not depend on anybody else's service.
 func (o *Organisation) Ready(ctx context.Context) map[string]error {
 	return map[string]error{
-		"log":  o.Fresh(ctx),
-		"fold": errors.Join(o.follower.Err(), o.control.Err()),
-		"keys": o.keysReady(),
+		"log":   o.Fresh(ctx),
+		"fold":  o.control.Err(),
+		"trail": o.feeder.failed(),
+		"keys":  o.keysReady(),
 	}
 }
 

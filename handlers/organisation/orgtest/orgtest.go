@@ -33,8 +33,11 @@ type World struct {
 	*organisation.Organisation
 	Server *streams.Server // nil if the log is a cluster's
 	Conn   *streams.Conn
-	t      testing.TB
-	ahead  atomic.Int64 // nanoseconds by which the clock is ahead
+	// TrailPath is the audit trail's file.
+	TrailPath string
+
+	t     testing.TB
+	ahead atomic.Int64 // nanoseconds by which the clock is ahead
 }
 
 // New opens a world; it is closed, and its log audited, when the test ends.
@@ -58,24 +61,32 @@ func New(t testing.TB) *World {
 // Join opens a world on a log that others may have opened too, as one of several replicas.
 func Join(t testing.TB, conn *streams.Conn) *World {
 	t.Helper()
-	w := &World{Conn: conn, t: t}
-	w.Organisation = open(t, conn, w.clock)
+	w := &World{Conn: conn, TrailPath: filepath.Join(t.TempDir(), "trail.db"), t: t}
+	w.Organisation = open(t, conn, w.TrailPath, w.clock)
+	t.Cleanup(func() { w.Organisation.Close() })
 	t.Cleanup(w.audit)
 	return w
 }
 
-func open(t testing.TB, conn *streams.Conn, now func() time.Time) *organisation.Organisation {
+// Reopen closes the organisation, does what is to be done meanwhile, and opens it again.
+func (w *World) Reopen(meanwhile func()) {
+	w.t.Helper()
+	w.Organisation.Close()
+	meanwhile()
+	w.Organisation = open(w.t, w.Conn, w.TrailPath, w.clock)
+}
+
+func open(t testing.TB, conn *streams.Conn, trailPath string, now func() time.Time) *organisation.Organisation {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	o, err := organisation.Open(ctx, organisation.Options{
-		Name: "default", BaseURL: BaseURL, Conn: conn, TrailPath: filepath.Join(t.TempDir(), "trail.db"),
+		Name: "default", BaseURL: BaseURL, Conn: conn, TrailPath: trailPath,
 		Sealer: sealer(t), Gate: jose.Gate{LoopbackHTTP: true}, Log: Quiet(), Now: now,
 	})
 	if err != nil {
 		t.Fatalf("opening the organisation: %v", err)
 	}
-	t.Cleanup(o.Close)
 	return o
 }
 
