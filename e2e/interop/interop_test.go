@@ -137,7 +137,9 @@ func (w *world) mint() string {
 	return minted.Token
 }
 
-// exchange is the OAuth client of x/oauth2, given what RFC 8693 adds.
+// exchange is the OAuth client of x/oauth2, given what RFC 8693 adds. It is
+// left to find out how we want clients to authenticate: it tries HTTP Basic,
+// is refused, and goes on with parameters.
 func (w *world) exchange(ctx context.Context, more url.Values) (*oauth2.Token, error) {
 	params := url.Values{
 		"grant_type": {tokenExchange}, "subject_token": {w.mint()}, "subject_token_type": {typeJWT},
@@ -146,7 +148,7 @@ func (w *world) exchange(ctx context.Context, more url.Values) (*oauth2.Token, e
 		params[name] = values
 	}
 	c := clientcredentials.Config{
-		ClientID: "interop", TokenURL: w.Issuer + "/token", AuthStyle: oauth2.AuthStyleInParams, EndpointParams: params,
+		ClientID: "interop", TokenURL: w.Issuer + "/token", EndpointParams: params,
 	}
 	return c.Token(ctx)
 }
