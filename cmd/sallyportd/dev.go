@@ -346,7 +346,7 @@ func (d *devServer) tokens(ctx context.Context, h *host.Host) (map[string]string
 		if good {
 			continue
 		}
-		made, err := h.CreateToken(ctx, "default", host.TokenRequest{Person: p.name, Roles: []domain.Role{p.role}, TTL: devTokenTTL})
+		made, err := h.CreateToken(ctx, "default", host.TokenRequest{Person: p.name, Role: p.role, TTL: devTokenTTL})
 		if err != nil {
 			return nil, fmt.Errorf("making the API token of %s: %w", p.name, err)
 		}

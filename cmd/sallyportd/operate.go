@@ -65,7 +65,7 @@ func (t *site) do(c *cobra.Command, f func(context.Context, operator) error) err
 		return cli.Fail("if the server is starting, wait; if it hangs, see its log", "no server answers, and its data cannot be opened: %v", err)
 	}
 	defer tenants.close()
-	return told(f(c.Context(), tenants.host()))
+	return told(f(c.Context(), host.New(tenants.orgs...)))
 }
 
 func theOrganisation(of []string) string {
@@ -146,34 +146,30 @@ Whether the server runs makes no difference.`,
 }
 
 func (t *site) create() *cobra.Command {
-	var person string
-	var roles []string
+	var person, role string
 	var ttl time.Duration
 	c := &cobra.Command{
 		Use: "create", Short: "Make a person's API token and print it, once, on stdout",
 		Long: `Makes an API token for a person, who is added where nobody has that name, and is
-granted the roles that they lack. The token is printed once, alone, on stdout, and
+granted the role where they lack it. The token is printed once, alone, on stdout, and
 stored as a hash. It is an event of the audit trail.`,
 		Example: `  export SALLYPORT_TOKEN=$(sallyportd token create --person dana --role devops_admin --ttl 8h)
   sallyportd token create --config /etc/sallyport/config.yaml --person sam --role security_admin --ttl 24h`,
 		Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if person == "" || len(roles) == 0 {
+			if person == "" || role == "" {
 				return cli.Usage(c, "--person and --role are needed")
 			}
-			r := host.TokenRequest{Person: person, TTL: ttl}
-			for _, role := range roles {
-				r.Roles = append(r.Roles, domain.Role(role))
-			}
+			r := host.TokenRequest{Person: person, Role: domain.Role(role), TTL: ttl}
 			return t.do(c, func(ctx context.Context, o operator) error {
 				made, err := o.CreateToken(ctx, t.org, r)
 				if err != nil {
 					return err
 				}
 				t.Note("%s may be %s until %s. The token is shown this once; revoke it with: sallyportd token revoke %s",
-					made.Person, joinRoles(made.Roles), made.ExpiresAt.UTC().Format(time.RFC3339), made.ID)
-				if len(made.Granted) > 0 {
-					t.Note("%s was granted %s.", made.Person, joinRoles(made.Granted))
+					made.Person, made.Role, made.ExpiresAt.UTC().Format(time.RFC3339), made.ID)
+				if made.Granted {
+					t.Note("%s did not have the role %s; they were granted it.", made.Person, made.Role)
 				}
 				return cli.Print(t.Out, t.format, made, func(w io.Writer) error {
 					_, err := fmt.Fprintln(w, made.Token)
@@ -183,7 +179,7 @@ stored as a hash. It is an event of the audit trail.`,
 		},
 	}
 	c.Flags().StringVar(&person, "person", "", "whose token it is")
-	c.Flags().StringSliceVar(&roles, "role", nil, "owner, devops_admin, security_admin, resource_admin, auditor or member; repeat it")
+	c.Flags().StringVar(&role, "role", "", "owner, devops_admin, security_admin, resource_admin, auditor or member")
 	c.Flags().DurationVar(&ttl, "ttl", 8*time.Hour, "how long it is good for, 1m to 2160h")
 	return c
 }

@@ -67,7 +67,7 @@ func (m *Main) serve(ctx context.Context, t *tenants) error {
 		return err
 	}
 	defer closeHandlers()
-	h := t.host()
+	h := host.New(t.orgs...)
 	socket, err := host.Listen(m.Config.DataDir)
 	if err != nil {
 		return err
@@ -200,15 +200,6 @@ func (t *tenants) openLog(ctx context.Context, c Config, log *slog.Logger) (err 
 	}
 	t.conn, err = t.server.Connect()
 	return err
-}
-
-// host does the operator's work on these organisations.
-func (t *tenants) host() *host.Host {
-	var orgs []host.Organisation
-	for _, o := range t.orgs {
-		orgs = append(orgs, o)
-	}
-	return host.New(orgs...)
 }
 
 func (t *tenants) close() {

@@ -10,39 +10,25 @@ package host
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"slices"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"sallyport.dev/domain"
-	"sallyport.dev/domain/key"
 	"sallyport.dev/domain/person"
+	"sallyport.dev/handlers/organisation"
 	"sallyport.dev/projections/control"
 )
 
-// Organisation is what an organisation does for its operator.
-type Organisation interface {
-	Name() domain.Name
-	Now() time.Time
-	Read(func(*control.State, domain.Head))
-	Execute(context.Context, domain.Meta, func(*control.State) ([]domain.Fact, error)) (domain.Position, error)
-	RotateKeys(context.Context, domain.Meta) (domain.Position, error)
-	SigningKeys() []key.Key
-}
-
 // Host does the operator's work on open organisations. It is safe for concurrent use.
-type Host struct{ orgs []Organisation }
+type Host struct{ orgs []*organisation.Organisation }
 
 // New works on these organisations.
-func New(orgs ...Organisation) *Host { return &Host{orgs} }
+func New(orgs ...*organisation.Organisation) *Host { return &Host{orgs} }
 
 // ErrNoOrganisation is told about a name that this server does not serve.
 var ErrNoOrganisation = &domain.Error{Kind: domain.KindNotFound, Code: "organisation.not_found", Message: "This server has no such organisation."}
 
-func (h *Host) org(name string) (Organisation, error) {
+func (h *Host) org(name string) (*organisation.Organisation, error) {
 	for _, o := range h.orgs {
 		if o.Name().String() == name {
 			return o, nil
@@ -54,19 +40,18 @@ func (h *Host) org(name string) (Organisation, error) {
 // TokenRequest asks for a person's API token.
 type TokenRequest struct {
 	Person string        `json:"person"`
-	Roles  []domain.Role `json:"roles"` // granted to the person where they lack them
-	TTL    time.Duration `json:"ttl"`   // 1 minute to 90 days
+	Role   domain.Role   `json:"role"` // granted to the person where they lack it
+	TTL    time.Duration `json:"ttl"`  // 1 minute to 90 days
 }
 
 // NewToken is an API token, the only time it is seen.
 type NewToken struct {
-	Token     string        `json:"token"` // a secret; only its hash is stored
-	ID        string        `json:"id"`
-	Person    domain.Name   `json:"person"`
-	Roles     []domain.Role `json:"roles"`
-	ExpiresAt time.Time     `json:"expires_at"`
-	// Granted are the roles that the person did not have before.
-	Granted []domain.Role `json:"granted,omitempty"`
+	Token     string      `json:"token"` // a secret; only its hash is stored
+	ID        string      `json:"id"`
+	Person    domain.Name `json:"person"`
+	Role      domain.Role `json:"role"`
+	ExpiresAt time.Time   `json:"expires_at"`
+	Granted   bool        `json:"granted"` // the person did not bear the role before
 }
 
 // TokenInfo is everything about an API token but itself.
@@ -94,8 +79,8 @@ type KeyInfo struct {
 }
 
 // CreateToken makes an API token. A person who is not known yet is added, and
-// roles they lack are granted, in the same commit: that is how the first owner
-// of an organisation comes to be.
+// given the role, in the same commit: that is how the first owner of an
+// organisation comes to be.
 func (h *Host) CreateToken(ctx context.Context, org string, r TokenRequest) (NewToken, error) {
 	o, err := h.org(org)
 	if err != nil {
@@ -105,59 +90,16 @@ func (h *Host) CreateToken(ctx context.Context, org string, r TokenRequest) (New
 	if err != nil {
 		return NewToken{}, err
 	}
-	m := domain.Meta{Actor: domain.System("host"), Now: o.Now()}
-	secret := newSecret()
-	t := NewToken{Token: secret, ID: ulid.Make().String(), Person: name, Roles: r.Roles, ExpiresAt: m.Now.Add(r.TTL)}
-	create := person.CreateToken{ID: t.ID, Person: name, Roles: r.Roles, Hash: person.HashToken(secret), ExpiresAt: t.ExpiresAt}
-	_, err = o.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
-		commands, granted := welcome(s.People(), name, r.Roles)
-		t.Granted = granted
-		return decideAll(s.People(), append(commands, create), m)
-	})
+	var before person.Person
+	o.Read(func(s *control.State, _ domain.Head) { before, _ = s.People().Person(name) })
+	t, err := o.CreateToken(ctx, domain.Meta{Actor: domain.System("host"), Now: o.Now()}, name, r.Role, r.TTL)
 	if err != nil {
 		return NewToken{}, err
 	}
-	return t, nil
-}
-
-// newSecret is a token of 256 random bits, with a prefix that secret scanners
-// can look for.
-func newSecret() string {
-	var b [32]byte
-	rand.Read(b[:]) // never fails
-	return "sallyport_" + base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// welcome is what has to happen before a person can bear the roles.
-func welcome(s person.State, name domain.Name, roles []domain.Role) (commands []person.Command, granted []domain.Role) {
-	p, known := s.Person(name)
-	if !known {
-		return []person.Command{person.Add{Name: name, Roles: roles}}, roles
-	}
-	for _, r := range roles {
-		if !slices.Contains(p.Roles, r) {
-			commands, granted = append(commands, person.GrantRole{Name: name, Role: r}), append(granted, r)
-		}
-	}
-	return commands, granted
-}
-
-// decideAll decides commands one on the other, for one commit.
-func decideAll(s person.State, commands []person.Command, m domain.Meta) (facts []domain.Fact, err error) {
-	s = s.Clone()
-	for _, c := range commands {
-		fs, err := person.Decide(s, c, m)
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range fs {
-			if s, err = person.Evolve(s, domain.Envelope{Type: f.Event.EventType(), Time: m.Now, Actor: m.Actor.ID, Event: f.Event}); err != nil {
-				return nil, err
-			}
-		}
-		facts = append(facts, fs...)
-	}
-	return facts, nil
+	return NewToken{
+		Token: t.Secret, ID: t.ID, Person: t.Person, Role: t.Role, ExpiresAt: t.ExpiresAt,
+		Granted: !slices.Contains(before.Roles, t.Role),
+	}, nil
 }
 
 // Holds tells whether a token is good for that role, now and for as long as asked.
