@@ -40,7 +40,7 @@ const (
 	patience      = 8 * time.Second // a log that cannot be reached, before the caller is told; a leader's loss takes 5 to 9 s
 )
 
-// Dial connects to an external cluster, or fails within five seconds.
+// Dial connects to an external cluster, or fails within five seconds for each address.
 func Dial(ctx context.Context, o DialOptions) (*Conn, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()

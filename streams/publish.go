@@ -22,7 +22,7 @@ type verdict int
 const (
 	isStored   verdict = iota
 	isMoved            // refused: the log is past the fence, and will never come back
-	isBusy             // refused for now: another commit with the same fence is being stored
+	isBusy             // refused at this moment: another commit with the same fence is being stored
 	isInFlight         // an earlier try of this very commit is being stored
 	isNotNow           // not stored by this try; another may be
 	isUnknown          // sent, and not answered: it may be stored, or may still be
@@ -71,7 +71,7 @@ func judge(err error) verdict {
 // moved it). After a refusal the commit is looked for in the log through the
 // leader, and only its absence there is a conflict: the log never comes back to
 // before the fence, so an earlier copy that is still under way is refused, too.
-// A refusal for now (10164) proves nothing of the kind and settles nothing.
+// A refusal of the moment (10164) proves nothing of the kind and settles nothing.
 func (j *Journal) publish(ctx context.Context, p *proposal) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
