@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,6 +69,9 @@ type Envelope struct {
 	Data        json.RawMessage
 	Event       Event
 	Position    Position
+	// Stored is the CloudEvent byte for byte as it stands in the log; nil for an
+	// event that did not come from there.
+	Stored json.RawMessage
 }
 
 // cloudEvent is the CloudEvents 1.0 JSON form of an Envelope.
@@ -99,27 +103,74 @@ func (e Envelope) MarshalJSON() ([]byte, error) {
 	return json.Marshal(c)
 }
 
-// UnmarshalJSON reads the CloudEvents form back; Event stays nil, since only a
-// catalogue of types can decode Data.
-func (e *Envelope) UnmarshalJSON(b []byte) error {
+// ParseBatch reads a commit's body, a CloudEvents 1.0 JSON batch, back. Each
+// envelope keeps its own bytes; Event stays nil, since only a catalogue of types
+// can decode Data.
+func ParseBatch(body []byte) ([]Envelope, error) {
+	elements, err := elementsOf(body)
+	if err != nil {
+		return nil, err
+	}
+	envelopes := make([]Envelope, len(elements))
+	for i, element := range elements {
+		if envelopes[i], err = parseEvent(element); err != nil {
+			return nil, fmt.Errorf("reading event %d of the batch: %w", i, err)
+		}
+	}
+	return envelopes, nil
+}
+
+// elementsOf cuts a JSON array at its top level, without looking into the
+// elements: a wrong cut yields an element that is not JSON, and each is parsed
+// whole. encoding/json would go over every byte twice more to find the ends.
+func elementsOf(array []byte) (elements [][]byte, err error) {
+	b := bytes.TrimSpace(array)
+	if len(b) < 2 || b[0] != '[' || b[len(b)-1] != ']' {
+		return nil, errors.New("reading a batch: it is not a JSON array")
+	}
+	b = b[1 : len(b)-1]
+	start, depth, quoted := 0, 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ',' && depth == 0:
+			elements, start = append(elements, b[start:i]), i+1
+		}
+	}
+	if start == 0 && len(bytes.TrimSpace(b)) == 0 {
+		return nil, nil
+	}
+	return append(elements, b[start:]), nil
+}
+
+// parseEvent reads one CloudEvent.
+func parseEvent(b []byte) (Envelope, error) {
 	var c cloudEvent
 	if err := json.Unmarshal(b, &c); err != nil {
-		return fmt.Errorf("reading a CloudEvent: %w", err)
+		return Envelope{}, err
 	}
 	switch {
 	case c.SpecVersion != "1.0":
-		return fmt.Errorf("reading a CloudEvent: specversion %q is not 1.0", c.SpecVersion)
+		return Envelope{}, fmt.Errorf("specversion %q is not 1.0", c.SpecVersion)
 	case c.ID == "" || c.Type == "" || c.Source == "" || c.Actor == "" || c.CommitID == "" || c.Time.IsZero() || c.Data == nil:
-		return errors.New("reading a CloudEvent: id, type, source, actor, commitid, time and data are required")
+		return Envelope{}, errors.New("id, type, source, actor, commitid, time and data are required")
 	}
-	*e = Envelope{
+	e := Envelope{
 		ID: c.ID, Type: c.Type, Source: c.Source, Subject: c.Subject, Time: c.Time, Actor: c.Actor,
-		RequestID: c.RequestID, CommitID: c.CommitID, Data: c.Data,
+		RequestID: c.RequestID, CommitID: c.CommitID, Data: c.Data, Stored: b,
 	}
 	if c.IdempotencyKey != "" {
 		e.Idempotency = &Idempotency{Key: c.IdempotencyKey, Request: c.RequestHash}
 	}
-	return nil
+	return e, nil
 }
 
 // Commit is one message of the log: one or more events that were stored

@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -125,7 +124,8 @@ func (j *Journal) decode(seq uint64, subject string, h nats.Header, body []byte)
 	if !c.Control && subject != j.activity {
 		return c, fmt.Errorf("reading commit %d: its subject %q is none of ours", seq, subject)
 	}
-	if err := json.Unmarshal(body, &c.Events); err != nil {
+	var err error
+	if c.Events, err = domain.ParseBatch(body); err != nil {
 		return c, fmt.Errorf("reading commit %d: %w", seq, err)
 	}
 	if len(c.Events) == 0 {

@@ -207,9 +207,12 @@ func (t *Trail) row(p domain.Position, e domain.Envelope, seen map[string]struct
 	if !ok || e.Event == nil {
 		return row{}, fmt.Errorf("the type %q cannot be read", e.Type)
 	}
-	body, err := e.MarshalJSON() // json.Marshal would go over it once more, to the same bytes
-	if err != nil {
-		return row{}, err
+	body := []byte(e.Stored)
+	if body == nil { // not from a log
+		var err error
+		if body, err = e.MarshalJSON(); err != nil {
+			return row{}, err
+		}
 	}
 	r := row{
 		pos: pack(p), time: nanoseconds(e.Time), typ: e.Type, actor: e.Actor, subject: e.Subject,
