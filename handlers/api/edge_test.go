@@ -105,6 +105,7 @@ func routes(e *echo.Echo) {
 	e.GET("/admin", ok)
 	e.GET("/admin/:name", ok)
 	e.POST("/form", ok)
+	e.GET("/large", func(c echo.Context) error { return c.String(http.StatusOK, strings.Repeat("a", 1<<20)) })
 	e.GET("/panic", func(echo.Context) error { panic("the handler's own words") })
 	e.GET("/broken", func(echo.Context) error { return errors.New("dialling 10.0.0.7: no route to host") })
 	e.GET("/busy", func(echo.Context) error {
@@ -246,6 +247,14 @@ func TestHeadIsAnsweredLikeGetWithoutABody(t *testing.T) {
 		if res.StatusCode != want || len(body) > 0 || res.ContentLength == 0 {
 			t.Errorf("HEAD %s: %d with %d bytes and Content-Length %d, want %d", path, res.StatusCode, len(body), res.ContentLength, want)
 		}
+	}
+}
+
+func TestHeadHasNoBodyHoweverLargeItWouldBe(t *testing.T) {
+	url, _ := serve(t, api.Options{}, routes)
+	res, body := raw(t, url, "HEAD /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if res.StatusCode != 200 || body != "" {
+		t.Errorf("%d with %d bytes", res.StatusCode, len(body))
 	}
 }
 
