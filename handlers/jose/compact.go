@@ -12,8 +12,8 @@ import (
 	"sallyport.dev/domain/claim"
 )
 
-// What a proof may measure, in bytes. Longer ones are refused before anything
-// of them is decoded.
+// What a proof may measure, in bytes: a longer token is refused before it is
+// decoded, a longer part before it is parsed.
 const (
 	MaxTokenBytes  = 16 << 10
 	MaxHeaderBytes = 2 << 10
@@ -174,9 +174,6 @@ func decodePart(s string) ([]byte, *Refusal) {
 
 // decodeObject decodes one part that holds a JSON object; part names it in the refusal.
 func decodeObject(encoded string, l Limits, part string) (claim.Set, *Refusal) {
-	if strictBase64.DecodedLen(len(encoded)) > l.Bytes {
-		return nil, refuse(part+"_too_large", "its "+part+" is too large")
-	}
 	b, r := decodePart(encoded)
 	if r != nil {
 		return nil, r

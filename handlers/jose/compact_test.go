@@ -117,8 +117,8 @@ func manyClaims(n int) string {
 	return b.String() + "}"
 }
 
-func TestSizesAreRefusedBeforeAnythingIsDecoded(t *testing.T) {
-	// Not one of these is base64url of JSON: the size must be found out first.
+func TestSizesAreRefusedBeforeAnythingIsParsed(t *testing.T) {
+	// Not one of these is JSON: the size must be found out first.
 	fill := func(decoded int) string {
 		return strings.Repeat("A", decoded/3*4) + []string{"", "AA", "AAA"}[decoded%3]
 	}
