@@ -113,7 +113,7 @@ func ParseBatch(body []byte) ([]Envelope, error) {
 	}
 	envelopes := make([]Envelope, len(elements))
 	for i, element := range elements {
-		if envelopes[i], err = parseEvent(element); err != nil {
+		if envelopes[i], err = ParseEvent(element); err != nil {
 			return nil, fmt.Errorf("reading event %d of the batch: %w", i, err)
 		}
 	}
@@ -151,8 +151,8 @@ func elementsOf(array []byte) (elements [][]byte, err error) {
 	return append(elements, b[start:]), nil
 }
 
-// parseEvent reads one CloudEvent.
-func parseEvent(b []byte) (Envelope, error) {
+// ParseEvent reads one CloudEvent of ours; members that it does not know are ignored.
+func ParseEvent(b []byte) (Envelope, error) {
 	var c cloudEvent
 	if err := json.Unmarshal(b, &c); err != nil {
 		return Envelope{}, err

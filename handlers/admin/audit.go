@@ -188,8 +188,8 @@ func (h *Admin) testedAt(c *api.Call, at domain.Position) (api.Answer, error) {
 }
 
 func (h *Admin) reportOf(e trail.Entry, name domain.Name) (organisation.Report, error) {
-	var env domain.Envelope
-	if err := env.UnmarshalJSON(e.JSON); err != nil {
+	env, err := domain.ParseEvent(e.JSON)
+	if err != nil {
 		return organisation.Report{}, err
 	}
 	ev, err := h.org.Catalogue().Decode(env.Type, env.Data)
