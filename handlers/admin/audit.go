@@ -12,7 +12,6 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/connection"
-	"sallyport.dev/domain/events"
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/organisation"
 	"sallyport.dev/projections/control"
@@ -213,16 +212,4 @@ func before(p domain.Position) domain.Position {
 		return domain.Position{Sequence: p.Sequence, Index: p.Index - 1}
 	}
 	return domain.Position{Sequence: p.Sequence - 1, Index: 1<<16 - 1}
-}
-
-// Schema answers the JSON Schema of a type of event: GET /schemas/:type, for anybody.
-func Schema(catalogue *events.Catalogue) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		b, ok := catalogue.Schema(c.Param("type"))
-		if !ok {
-			return echo.ErrNotFound
-		}
-		c.Response().Header().Set("Cache-Control", "public, max-age=3600")
-		return c.Blob(http.StatusOK, "application/schema+json", b)
-	}
 }

@@ -55,7 +55,6 @@ func newEdgeWith(t testing.TB, opt admin.Options) *edge {
 	opt.Stopping = e.stopping
 	e.echo = api.New(api.Options{Log: log})
 	admin.Mount(e.echo.Group("/orgs/default"), e.Organisation, opt)
-	e.echo.GET("/schemas/:type", admin.Schema(e.Catalogue()))
 	s := httptest.NewUnstartedServer(e.echo)
 	s.Config = api.NewServer(e.echo, log)
 	s.Start()

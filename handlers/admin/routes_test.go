@@ -174,28 +174,6 @@ func TestTheOwnerAloneDecidesHowStrictlyTwoPeopleAreNeeded(t *testing.T) {
 	})
 }
 
-func TestSchemasArePublicAndComplete(t *testing.T) {
-	e := newEdge(t)
-	get := func(typ string) reply {
-		res, err := e.client.Get(e.url + "/schemas/" + typ)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		return reply{Status: res.StatusCode, Header: res.Header}
-	}
-	for _, typ := range e.Catalogue().Types() {
-		if r := get(typ); r.Status != 200 || r.Header.Get("Content-Type") != "application/schema+json" {
-			t.Errorf("%s: %d %s", typ, r.Status, r.Header.Get("Content-Type"))
-		}
-	}
-	for _, typ := range []string{"nothing", "token.issued.json", "token.issued/x", ""} {
-		if r := get(typ); r.Status != 404 {
-			t.Errorf("%q: %d", typ, r.Status)
-		}
-	}
-}
-
 func TestAnOrganisationThatIsAskedTooOftenSaysSoToEverybodyAlike(t *testing.T) {
 	e := newEdgeWith(t, admin.Options{Limiter: limit.New(0.000_001, 4, 10)})
 	for i, want := range []int{200, 401, 405, 404, 429, 429} {
