@@ -91,8 +91,8 @@ short: ## Tests that need no second program
 .PHONY: vulnerabilities
 vulnerabilities: ## Known vulnerabilities, when SALLYPORT_VULNDB names a database folder
 ifdef SALLYPORT_VULNDB
-	@$(MAKE) --no-print-directory $(GOVULNCHECK)
 	$(GOVULNCHECK) -db "file://$(SALLYPORT_VULNDB)" ./...
+vulnerabilities: $(GOVULNCHECK)
 else
 	@echo "vulnerabilities: not looked for, SALLYPORT_VULNDB is not set"
 endif
