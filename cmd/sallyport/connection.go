@@ -99,7 +99,6 @@ func (a *app) runEdit(c *cobra.Command, name string, f *specFlags) error {
 	if f.version != 0 {
 		version = f.version
 	}
-	doc["name"] = text(name)
 	got, err = client.call(c.Context(), http.MethodPut, connectionPath(name), ifMatch(version), doc)
 	if err != nil {
 		return err

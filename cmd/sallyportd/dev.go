@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -114,7 +113,7 @@ func checkLoopback(c *cobra.Command, listen string) error {
 	if err != nil {
 		return cli.Usage(c, "--listen %q is no address such as 127.0.0.1:8420", listen)
 	}
-	if a, err := netip.ParseAddr(h); err != nil || !a.IsLoopback() {
+	if !loopback(h) {
 		return cli.Usage(c, "--listen %q: dev serves on the loopback alone, such as 127.0.0.1; `sallyportd serve` is for everything else", listen)
 	}
 	return nil

@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	sallyport "sallyport.dev"
+	"sallyport.dev/cmd/internal/cli"
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/events"
 	"sallyport.dev/handlers/admin"
@@ -73,24 +75,23 @@ func (m *Main) serve(ctx context.Context, t *tenants) error {
 		return err
 	}
 	server := api.NewServer(handler, m.Log)
-	ended := make(chan error, 2)
-	go func() { ended <- h.Serve(ctx, socket) }()
-	go func() { ended <- m.listen(server) }()
-	go func() {
-		if m.Ready != nil {
+	var running sync.WaitGroup
+	defer running.Wait() // nobody uses what is closed after this
+	running.Go(func() { cancel(h.Serve(ctx, socket)) })
+	running.Go(func() { cancel(m.listen(server)) })
+	if m.Ready != nil {
+		running.Go(func() {
 			if err := m.Ready(ctx, h); err != nil {
 				cancel(err)
 			}
-		}
-	}()
-	select {
-	case err = <-ended:
-		cancel(nil)
-	case <-ctx.Done():
-		if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-			err = cause
-		}
+		})
 	}
+	m.Log.Info("serving", "address", m.Listener.Addr().String(), "base_url", m.Config.BaseURL, "version", cli.BuildVersion())
+	<-ctx.Done()
+	if err = context.Cause(ctx); errors.Is(err, context.Canceled) {
+		err = nil // asked to stop
+	}
+	m.Log.Info("stopping")
 	close(stopping)
 	return errors.Join(err, drain(server))
 }
