@@ -31,6 +31,7 @@ func TestKeySetDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := m["x"]
+	both := append(mustDecode(t, x), mustDecode(t, m["y"])...)
 	for _, c := range []struct {
 		name, doc string
 		ids       string // usable kids
@@ -64,6 +65,7 @@ func TestKeySetDocuments(t *testing.T) {
 		{"a short coordinate", one(e1, map[string]any{"x": "AQ"}), "", "jwks_no_usable_key"},
 		{"a padded coordinate", one(e1, map[string]any{"x": x + "="}), "", "jwks_no_usable_key"},
 		{"a coordinate with a leading zero", one(e1, map[string]any{"x": b64(append([]byte{0}, mustDecode(t, x)...))}), "", "jwks_no_usable_key"},
+		{"coordinates cut in the wrong place", one(e1, map[string]any{"x": b64(both[:31]), "y": b64(both[31:])}), "", "jwks_no_usable_key"},
 		{"an Ed25519 key of 31 bytes", one(d1, map[string]any{"x": b64(make([]byte, 31))}), "", "jwks_no_usable_key"},
 		{"no kid", one(r1, map[string]any{"kid": nil}), "", "jwks_no_usable_key"},
 		{"a kid that is a number", one(r1, map[string]any{"kid": 1}), "", "jwks_no_usable_key"},
