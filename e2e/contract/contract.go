@@ -94,16 +94,22 @@ func (c *Watcher) Seen(operation string) []int {
 
 // RoundTrip is part of [http.RoundTripper].
 func (c *Watcher) RoundTrip(req *http.Request) (*http.Response, error) {
-	sent, kept := req, &bytes.Buffer{}
+	sent, kept := req, []byte(nil)
 	if req.Body != nil && req.Body != http.NoBody {
+		var err error
+		// Read before it is sent: a server that refuses early answers while the
+		// transport still reads the body.
+		if kept, err = io.ReadAll(io.LimitReader(req.Body, maxBody)); err != nil {
+			return nil, err
+		}
 		sent = req.Clone(req.Context())
-		sent.Body = readCloser{io.TeeReader(io.LimitReader(req.Body, maxBody), kept), req.Body}
+		sent.Body = readCloser{bytes.NewReader(kept), req.Body}
 	}
 	res, err := c.base.RoundTrip(sent)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.check(req, kept.Bytes(), res); err != nil {
+	if err := c.check(req, kept, res); err != nil {
 		c.t.Errorf("%s %s answered %d, which openapi.yaml does not promise: %v", req.Method, req.URL.Path, res.StatusCode, err)
 	}
 	return res, nil
