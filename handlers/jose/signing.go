@@ -20,10 +20,11 @@ import (
 )
 
 // Store keeps sealed keys by name. Put returns once the key is durable; Get's
-// error for a key that is not there is handed on.
+// error for a key that is not there is handed on; deleting one is no error.
 type Store interface {
 	Put(ctx context.Context, key string, val []byte) error
 	Get(ctx context.Context, key string) ([]byte, error)
+	Delete(ctx context.Context, key string) error
 }
 
 // Keyring is the signing keys of one organisation. A private key is sealed
@@ -150,6 +151,18 @@ func (k *Keyring) Load(ctx context.Context, kid string) error {
 		return fmt.Errorf("opening signing key %s: %w", kid, err)
 	}
 	k.remember(kid, s)
+	return nil
+}
+
+// Destroy deletes a sealed key and forgets it: nothing is signed with it again,
+// here or after a restart.
+func (k *Keyring) Destroy(ctx context.Context, kid string) error {
+	k.mu.Lock()
+	delete(k.keys, kid)
+	k.mu.Unlock()
+	if err := k.store.Delete(ctx, storeName(kid)); err != nil {
+		return fmt.Errorf("destroying signing key %s: %w", kid, err)
+	}
 	return nil
 }
 

@@ -33,6 +33,11 @@ func (v vault) Get(_ context.Context, key string) ([]byte, error) {
 	return b, nil
 }
 
+func (v vault) Delete(_ context.Context, key string) error {
+	delete(v, key)
+	return nil
+}
+
 func newSealer(t testing.TB) *Sealer {
 	t.Helper()
 	kek, err := NewKEK()
@@ -55,6 +60,24 @@ func ring(t testing.TB, alg string) (k *Keyring, kid string, find func(string) (
 		t.Fatal(err)
 	}
 	return k, kid, func(asked string) (json.RawMessage, bool) { return public, asked == kid }
+}
+
+func TestADestroyedKeySignsNothingAgain(t *testing.T) {
+	store := vault{}
+	k := NewKeyring(store, newSealer(t), "acme")
+	kid, _, err := k.Generate(t.Context(), "ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Destroy(t.Context(), kid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Sign(kid, "ES256", "at+jwt", map[string]any{}); err == nil || len(store) > 0 {
+		t.Errorf("it signed: %v; the store holds %d keys", err, len(store))
+	}
+	if err := k.Load(t.Context(), kid); !errors.Is(err, errGone) {
+		t.Errorf("it was opened again: %v", err)
+	}
 }
 
 func TestOurTokensVerify(t *testing.T) {

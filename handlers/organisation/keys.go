@@ -56,7 +56,7 @@ func (o *Organisation) firstKeys(ctx context.Context, alg key.Algorithm) error {
 	}
 	for _, c := range creates {
 		if _, used := o.findKey(c.KeyID); !used {
-			if err := o.bucket.Delete(ctx, c.KeyID); err != nil {
+			if err := o.keyring.Destroy(ctx, c.KeyID); err != nil {
 				return err
 			}
 		}
@@ -87,18 +87,27 @@ func (o *Organisation) RotateKeys(ctx context.Context, m domain.Meta) (domain.Po
 		return facts, nil
 	})
 	if err != nil {
-		// The keys made for this rotation stay sealed and unused if it is unclear
-		// whether it was recorded; a refusal destroys them.
-		for _, r := range rotations {
-			if _, used := o.findKey(r.KeyID); !used && refused(err) {
-				if e := o.bucket.Delete(ctx, r.KeyID); e != nil {
-					o.log.Warn("a key that was never used could not be destroyed", "kid", r.KeyID, "error", e)
-				}
+		if refused(err) { // if it is unclear whether it was recorded, the new keys are kept
+			for _, r := range rotations {
+				o.destroy(ctx, r.KeyID)
 			}
 		}
 		return domain.Position{}, err
 	}
+	for _, k := range o.SigningKeys() {
+		if k.Status == key.Retired {
+			o.destroy(ctx, k.KeyID) // it is published still, and signs nothing any more
+		}
+	}
 	return pos, o.loadKeys(ctx)
+}
+
+// destroy deletes a private key that will not be used again. It is no failure
+// of a rotation if that is late: the key stays sealed.
+func (o *Organisation) destroy(ctx context.Context, kid string) {
+	if err := o.keyring.Destroy(ctx, kid); err != nil {
+		o.log.Warn("a private key that is not used any more could not be destroyed", "kid", kid, "error", err)
+	}
 }
 
 // SigningKeys lists every signing key there ever was, oldest first; public halves only.

@@ -52,7 +52,6 @@ type Organisation struct {
 	trail     *trail.Trail
 	feeder    *feeder
 	committer *streams.Committer[*control.State]
-	bucket    *streams.Bucket // sealed signing keys
 	keyring   *jose.Keyring
 	sources   *jose.Sources
 	tests     *limit.Limiter
@@ -83,10 +82,11 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	if err := o.openLog(ctx, opt); err != nil {
 		return nil, err
 	}
-	if o.bucket, err = opt.Conn.Bucket(ctx, "KEYS_"+o.name.String()); err != nil {
+	bucket, err := opt.Conn.Bucket(ctx, "KEYS_"+o.name.String())
+	if err != nil {
 		return nil, err
 	}
-	o.keyring = jose.NewKeyring(o.bucket, opt.Sealer, o.name)
+	o.keyring = jose.NewKeyring(bucket, opt.Sealer, o.name)
 	o.sources = jose.NewSources(opt.Gate, jose.SourcesOptions{Observe: o.observe, Log: o.log, Now: o.now, Resolver: opt.Resolver})
 	if err := o.create(ctx); err != nil {
 		return nil, err
