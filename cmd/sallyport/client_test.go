@@ -53,7 +53,7 @@ func TestExitCodes(t *testing.T) {
 		{"a field is named", 422, fmt.Sprintf(problem, 422, "request.invalid"), 1, []string{"/name: too long (name.invalid)", "next: correct"}},
 		{"a stale version says what to do", 412, fmt.Sprintf(problem, 412, "version.stale"), 1, []string{"next: someone changed it"}},
 		{"too often says how long to wait", 429, fmt.Sprintf(problem, 429, "rate.limited"), 1, []string{"next: wait 7 s"}},
-		{"not now is unreachable", 503, fmt.Sprintf(problem, 503, "log.unavailable"), 5, []string{"next: nothing was issued; try again"}},
+		{"not now is unreachable", 503, fmt.Sprintf(problem, 503, "log.unavailable"), 5, []string{"next: nothing was issued or changed; try again"}},
 		{"another server is told as such", 404, "<html>", 1, []string{"404 Not Found", "next: check the name"}},
 		{"a redirect is not followed", 302, "", 1, []string{"the server redirects"}},
 		{"a gateway that finds nobody is unreachable", 502, "<html>", 5, []string{"next: try again"}},
@@ -78,6 +78,14 @@ func TestTokenDenialsExitWith3(t *testing.T) {
 	code, out, errs := run(t, map[string]string{"SALLYPORT_ADDR": url, "J": "a.b.c"}, "wl", "auth", "--connection", "c", "--jwt-env", "J")
 	if code != cli.ExitDenied || out != "" || !strings.Contains(errs, "the proof has expired (proof.expired)") || !strings.Contains(errs, "R2") {
 		t.Errorf("exit %d, %q, %q", code, out, errs)
+	}
+}
+
+func TestARequestThatIsNotUnderstoodIsNoDenial(t *testing.T) {
+	url := server(t, 400, nil, `{"error":"invalid_request","error_description":"role_hint is too long","error_code":"request.invalid","request_id":"R3"}`)
+	code, _, errs := run(t, map[string]string{"SALLYPORT_ADDR": url, "J": "a.b.c"}, "wl", "auth", "--connection", "c", "--jwt-env", "J")
+	if code != cli.ExitFailed || !strings.Contains(errs, "next: correct") {
+		t.Errorf("exit %d, %q", code, errs)
 	}
 }
 

@@ -52,7 +52,7 @@ func exitOf(status int, errorCode string) int {
 		return cli.ExitDenied
 	case status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout:
 		return cli.ExitUnreachable
-	case status == http.StatusBadRequest && errorCode != "":
+	case status == http.StatusBadRequest && errorCode != "" && errorCode != "request.invalid":
 		return cli.ExitDenied
 	}
 	return cli.ExitFailed
@@ -80,7 +80,8 @@ var nexts = map[string]string{
 	"proof.replayed":         "get a new token: this connection takes each only once",
 	"keys.unavailable":       "the provider's keys cannot be fetched now; try again",
 	"audience.not_allowed":   "ask for an audience that the connection lists",
-	"log.unavailable":        "nothing was issued; try again",
+	"token.too_large":        "list fewer claims in the connection's audience_claims, or have the platform send fewer",
+	"log.unavailable":        "nothing was issued or changed; try again",
 }
 
 func nextOf(res *http.Response, code string) string {

@@ -37,6 +37,8 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 5 unreachable.`,
   sallyportd serve --config /etc/sallyport/config.yaml
   sallyportd token create --person dana --role devops_admin --ttl 8h`,
 	}
-	c.AddCommand(dev(s), serve(s), tokens(s), keys(s), cli.Version(s))
+	var format cli.Format
+	cli.FormatFlag(c, &format)
+	c.AddCommand(dev(s), serve(s), tokens(s, &format), keys(s, &format), cli.Version(s, "sallyportd", &format))
 	return c
 }

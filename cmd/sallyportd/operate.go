@@ -32,7 +32,7 @@ type operator interface {
 type site struct {
 	cli.IO
 	config, data, org string
-	format            cli.Format
+	format            *cli.Format
 }
 
 func (t *site) flags(c *cobra.Command) {
@@ -40,7 +40,6 @@ func (t *site) flags(c *cobra.Command) {
 	f.StringVar(&t.config, "config", "", "the configuration file of `sallyportd serve`")
 	f.StringVar(&t.data, "data", "", "the data directory of `sallyportd dev` (default: where dev keeps it)")
 	f.StringVar(&t.org, "org", "", "organisation (default: the one that the server has, of several \"default\")")
-	cli.FormatFlag(c, &t.format)
 }
 
 // do finds the server, or opens its data, and does f.
@@ -130,8 +129,8 @@ func told(err error) error {
 	return e
 }
 
-func tokens(s cli.IO) *cobra.Command {
-	t := &site{IO: s}
+func tokens(s cli.IO, f *cli.Format) *cobra.Command {
+	t := &site{IO: s, format: f}
 	c := &cobra.Command{
 		Use: "token", Short: "People's API tokens: create, list, revoke",
 		Long: `People's API tokens are made on the server's host, by whoever may read its data.
@@ -171,7 +170,7 @@ stored as a hash. It is an event of the audit trail.`,
 				if made.Granted {
 					t.Note("%s did not have the role %s; they were granted it.", made.Person, made.Role)
 				}
-				return cli.Print(t.Out, t.format, made, func(w io.Writer) error {
+				return cli.Print(t.Out, *t.format, made, func(w io.Writer) error {
 					_, err := fmt.Fprintln(w, made.Token)
 					return err
 				})
@@ -203,7 +202,7 @@ func (t *site) list() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return cli.Print(t.Out, t.format, all, func(w io.Writer) error {
+				return cli.Print(t.Out, *t.format, all, func(w io.Writer) error {
 					rows := cli.Rows{{"ID", "PERSON", "ROLES", "STATUS", "CREATED", "EXPIRES"}}
 					for _, x := range all {
 						rows = append(rows, []string{x.ID, x.Person.String(), joinRoles(x.Roles), x.Status, clock(x.CreatedAt), clock(x.ExpiresAt)})
@@ -234,8 +233,8 @@ func (t *site) revoke() *cobra.Command {
 	}
 }
 
-func keys(s cli.IO) *cobra.Command {
-	t := &site{IO: s}
+func keys(s cli.IO, f *cli.Format) *cobra.Command {
+	t := &site{IO: s, format: f}
 	c := &cobra.Command{
 		Use: "keys", Short: "The keys that sign our tokens, and the key that seals those",
 		Example: `  sallyportd keys list --config /etc/sallyport/config.yaml
@@ -279,7 +278,7 @@ func (t *site) printKeys(ctx context.Context, o operator) error {
 	if err != nil {
 		return err
 	}
-	return cli.Print(t.Out, t.format, all, func(w io.Writer) error {
+	return cli.Print(t.Out, *t.format, all, func(w io.Writer) error {
 		rows := cli.Rows{{"KID", "ALGORITHM", "STATUS", "CREATED", "PUBLISHED UNTIL"}}
 		for _, k := range all {
 			until := ""

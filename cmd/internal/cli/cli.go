@@ -125,13 +125,16 @@ func Args(names ...string) cobra.PositionalArgs {
 }
 
 // Version is the `version` command.
-func Version(s IO) *cobra.Command {
+func Version(s IO, program string, f *Format) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version of this program", Args: cobra.NoArgs,
-		Example: "  version",
-		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(s.Out, c.Root().Name(), BuildVersion())
-			return err
+		Example: "  " + program + " version",
+		RunE: func(*cobra.Command, []string) error {
+			doc := map[string]string{"name": program, "version": BuildVersion()}
+			return Print(s.Out, *f, doc, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, doc["name"], doc["version"])
+				return err
+			})
 		},
 	}
 }
