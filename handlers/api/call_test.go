@@ -32,6 +32,7 @@ type thing struct {
 	Parts  []part            `json:"parts"`
 	Inner  *part             `json:"inner"`
 	Any    json.RawMessage   `json:"any"`
+	//lint:ignore U1000 it is here to be out of reach
 	hidden string
 }
 

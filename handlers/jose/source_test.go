@@ -359,7 +359,8 @@ func TestTwoConnectionsShareNoKeys(t *testing.T) {
 		got, _ := reasons(t, forge(t, good, "RS256", header(t, good, nil), claims(t, nil)), everyAlgorithm, b, noon)
 		wantReasons(t, got, "bad_signature")
 	}
-	if w.sources.Source(SourceID{"acme", "a", 1}, KeySpec{}, nil) != w.sources.Source(SourceID{"acme", "a", 1}, KeySpec{}, nil) {
+	first := w.sources.Source(SourceID{"acme", "a", 1}, KeySpec{}, nil)
+	if first != w.sources.Source(SourceID{"acme", "a", 1}, KeySpec{}, nil) {
 		t.Error("one name gives two sources")
 	}
 }

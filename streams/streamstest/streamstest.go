@@ -18,8 +18,8 @@ import (
 
 // Org and Source are the organisation of every fixture and its issuer.
 const (
-	Org    domain.Name = "default"
-	Source             = "http://127.0.0.1/orgs/default"
+	Org    = domain.Name("default")
+	Source = "http://127.0.0.1/orgs/default"
 )
 
 // Within bounds every wait of a fixture; nothing in it takes as long.
