@@ -87,8 +87,9 @@ func TestEachReaderGetsWhatItHasNot(t *testing.T) {
 		if first != tt.first || last != tt.last || n != int(tt.last-tt.first+1) {
 			t.Errorf("%s got %d commits from %d to %d", tt.name, n, first, last)
 		}
-		if n > 100 && calls > n/2 {
-			t.Errorf("%s was called %d times for %d commits: they are to come many at once", tt.name, calls, n)
+		// Only what waited is sure to come many at once; the others may keep pace.
+		if tt.r == behind && calls > n/2 {
+			t.Errorf("%s was called %d times for %d commits that waited", tt.name, calls, n)
 		}
 	}
 	if !fl.CaughtUp() || fl.Err() != nil {

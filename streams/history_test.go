@@ -91,7 +91,8 @@ func (h *history) newer(s seen, time int64) bool {
 	return false
 }
 
-// play switches on and off, cycles times, while four callers at each replica ask
+// play switches on and off, cycles times or until the replica held back had a
+// token too, while four callers at each replica ask
 // for tokens all the time and the last replica's fold is held back for up to
 // 5 s. The switching is done at the first two replicas in turn.
 func play(t *testing.T, ws []*world, hold *holdBack, cycles int) *history {
@@ -110,7 +111,7 @@ func play(t *testing.T, ws []*world, hold *holdBack, cycles int) *history {
 		}
 	}
 	playing.Go(func() { holdNowAndThen(ctx, hold) })
-	for n := range 2 * cycles {
+	for n := 0; n < 2*cycles || h.held() == 0 && ctx.Err() == nil; n++ {
 		h.turn(t, ws[rand.N(2)], n%2 == 1)
 		// Let something happen in each phase, for a time of chance.
 		phase := 3 * time.Millisecond
@@ -123,6 +124,18 @@ func play(t *testing.T, ws []*world, hold *holdBack, cycles int) *history {
 	hold.open()
 	playing.Wait()
 	return h
+}
+
+// held is how many tokens came from the replica held back.
+func (h *history) held() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.tokens {
+		if strings.HasPrefix(s.replica, "2.") {
+			n++
+		}
+	}
+	return n
 }
 
 // turn switches at a replica and notes it.
@@ -195,12 +208,7 @@ func TestNothingIsIssuedAfterADeactivation(t *testing.T) {
 	for _, b := range bad[:min(len(bad), 10)] {
 		t.Error(b)
 	}
-	held := 0
-	for _, s := range h.tokens {
-		if strings.HasPrefix(s.replica, "2.") {
-			held++
-		}
-	}
+	held := h.held()
 	t.Logf("%d switches, %d tokens (%d by the replica held back), %d violations", len(h.switches), len(h.tokens), held, len(bad))
 	if len(h.tokens) < cycles || held == 0 {
 		t.Errorf("%d tokens, %d by the replica held back: the test shows nothing", len(h.tokens), held)
