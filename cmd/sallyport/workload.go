@@ -152,7 +152,7 @@ It takes the flags of wl auth, so that one word can be changed; --audience and
 // testReport is the answer to a test.
 type testReport struct {
 	Verdict, Identity string
-	Checks            []struct{ Check, Claim, Operator, Expected, Actual, Result, Message string }
+	Checks            []cli.Check
 	Warnings          []struct {
 		Code, Message string
 		Blocks        bool
@@ -181,27 +181,7 @@ func (a *app) report(ctx context.Context, client *client, connection, jwt string
 }
 
 func (r testReport) write(w io.Writer, colour bool) error {
-	rows := cli.Rows{{"RESULT", "CHECK", "CLAIM", "EXPECTED", "ACTUAL", "MESSAGE"}}
-	for _, c := range r.Checks {
-		expected := c.Expected
-		if c.Operator != "" {
-			expected = c.Operator + " " + c.Expected
-		}
-		rows = append(rows, []string{c.Result, c.Check, c.Claim, expected, c.Actual, c.Message})
-	}
-	paint := func(row, col int, cell string) string {
-		if !colour || col != 0 {
-			return cell
-		}
-		switch cell {
-		case "pass":
-			return "\x1b[32m" + cell + "\x1b[0m"
-		case "fail":
-			return "\x1b[31m" + cell + "\x1b[0m"
-		}
-		return cell
-	}
-	if err := rows.Write(w, paint); err != nil {
+	if err := cli.CheckRows("", r.Checks).Write(w, cli.PaintResult("", colour)); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "verdict: %s\n", cli.Clean(r.Verdict))

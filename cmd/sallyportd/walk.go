@@ -262,16 +262,13 @@ func (w *walk) testNearMiss(ctx context.Context) error {
 func (w *walk) report(ctx context.Context, jwt, verdict string) error {
 	var got struct {
 		Verdict, Identity string
-		Checks            []struct{ Check, Claim, Operator, Expected, Actual, Result, Message string }
+		Checks            []cli.Check
 	}
 	if _, err := w.ask(ctx, "devops", http.MethodPost, w.path()+"/test", "", map[string]string{"token": jwt}, http.StatusOK, &got); err != nil {
 		return err
 	}
-	rows := cli.Rows{{"  ", "RESULT", "CHECK", "CLAIM", "MESSAGE"}}
-	for _, c := range got.Checks {
-		rows = append(rows, []string{"  ", c.Result, c.Check, c.Claim, c.Message})
-	}
-	if err := rows.Write(w.Out, w.paint); err != nil {
+	const indent = "   "
+	if err := cli.CheckRows(indent, got.Checks).Write(w.Out, cli.PaintResult(indent, w.colour)); err != nil {
 		return err
 	}
 	if got.Verdict != verdict {
@@ -279,17 +276,6 @@ func (w *walk) report(ctx context.Context, jwt, verdict string) error {
 	}
 	w.say("verdict: %s", got.Verdict)
 	return nil
-}
-
-// paint colours the results of checks.
-func (w *walk) paint(_, _ int, cell string) string {
-	switch {
-	case w.colour && cell == "pass":
-		return "\x1b[32mpass\x1b[0m"
-	case w.colour && cell == "fail":
-		return "\x1b[31mfail\x1b[0m"
-	}
-	return cell
 }
 
 func (w *walk) refuseDrafter(ctx context.Context) error {
