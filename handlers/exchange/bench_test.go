@@ -29,10 +29,12 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"sallyport.dev/domain"
 	"sallyport.dev/domain/events"
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/exchange"
 	"sallyport.dev/handlers/organisation/orgtest"
+	"sallyport.dev/projections/control"
 	"sallyport.dev/projections/trail"
 )
 
@@ -171,7 +173,9 @@ func benchmarkExchange(b *testing.B, callers int) {
 	b.ResetTimer()
 	m := drive(b, s.URL+"/orgs/default/token", body, callers, requests)
 	b.StopTimer()
-	if err := w.WaitFor(b.Context(), w.Last()); err != nil {
+	var folded domain.Head
+	w.Read(func(_ *control.State, at domain.Head) { folded = at })
+	if err := w.WaitFor(b.Context(), domain.Position{Sequence: folded.Stream}); err != nil {
 		b.Fatal(err)
 	}
 	spent = cpu() - spent
