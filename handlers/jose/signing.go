@@ -202,7 +202,8 @@ func parsePKCS8(der []byte) (crypto.Signer, error) {
 	return private, nil
 }
 
-// Sign signs claims, anything that encodes as a JSON object, as a compact
+// Sign signs claims, anything that encodes as a JSON object or a
+// [json.RawMessage] that encoding/json made, as a compact
 // JWS under a key that was generated or loaded. alg must be the key's. The
 // caller must have recorded the token before it asks, and must not hand it
 // out if this fails.
@@ -228,11 +229,13 @@ func sign(private crypto.Signer, kid, alg, typ string, claims any) (string, erro
 	if err != nil {
 		return "", fmt.Errorf("writing a header: %w", err)
 	}
-	body, err := encode(claims)
-	if err != nil {
-		return "", fmt.Errorf("writing claims: %w", err)
+	body, done := claims.(json.RawMessage) // written already, by encoding/json
+	if !done {
+		if body, err = encode(claims); err != nil {
+			return "", fmt.Errorf("writing claims: %w", err)
+		}
 	}
-	if body[0] != '{' {
+	if len(body) == 0 || body[0] != '{' {
 		return "", errors.New("writing claims: they are not an object")
 	}
 	input := b64(header) + "." + b64(body)
