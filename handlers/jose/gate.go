@@ -176,7 +176,7 @@ func (g Gate) checkName(host string) *Refusal {
 		return errHostname
 	case last[0] >= '0' && last[0] <= '9':
 		return refuse("numeric_host", "its host ends in a number and is not an address in its usual form")
-	case endsIn(host, reservedNames), len(g.Private) == 0 && endsIn(host, privateNames), host == metadataName:
+	case endsIn(host, reservedNames), len(g.Private) == 0 && endsIn(host, privateNames) && !endsIn(host, clusterNames), host == metadataName:
 		return refuse("reserved_name", "its host is a name for inner use")
 	}
 	return nil
@@ -199,6 +199,9 @@ var (
 	reservedNames = []string{"localhost", "nip.io", "sslip.io", "xip.io", "localtest.me", "lvh.me"}
 	// privateNames are a provider only where the operator allows private ranges.
 	privateNames = []string{"internal", "local", "home.arpa"}
+	// clusterNames are what every Kubernetes cluster calls itself: the usual
+	// issuer of its tokens. The name passes; its address decides.
+	clusterNames = []string{"cluster.local"}
 )
 
 // metadataName answers with a cloud machine's own credentials.

@@ -140,3 +140,16 @@ func TestAnIssuerHasNoQuery(t *testing.T) {
 		}
 	}
 }
+
+func TestTheNameOfAClusterPassesAndItsAddressDecides(t *testing.T) {
+	for url, reason := range map[string]string{
+		"https://kubernetes.default.svc.cluster.local": "",
+		"https://idp.corp.local/jwks":                  "reserved_name",
+		"https://idp.corp.internal/jwks":               "reserved_name",
+		"https://cluster.local.evil.local/jwks":        "reserved_name",
+	} {
+		if got := reasonOf(Gate{}.CheckURL(url)); got != reason {
+			t.Errorf("%s: got %q, want %q", url, got, reason)
+		}
+	}
+}
