@@ -198,6 +198,9 @@ func (f *fetcher) get(ctx context.Context, url string) ([]byte, http.Header, err
 		return nil, nil, fmt.Errorf("fetching %s: %w", url, refuse("jwks_status", "it answered "+strconv.Itoa(resp.StatusCode)))
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxKeySetBytes+1))
+	if err == nil {
+		err = ctx.Err() // a server that sees us give up may end its answer in good order
+	}
 	switch {
 	case err != nil:
 		return nil, nil, fmt.Errorf("reading %s: %w", url, err)
