@@ -215,18 +215,23 @@ func TestNothingIsIssuedAfterADeactivation(t *testing.T) {
 	}
 }
 
-// The check can fail: with the fence taken out of the replica held back, it finds what is wrong, in each of its ways.
+// The check can fail: with the fence taken out it finds what is wrong, in each
+// of its ways; which of them a run shows is a matter of chance, so it is given several.
 func TestWithoutTheFenceTheHistoryCheckFails(t *testing.T) {
 	ws, hold := heldReplicas(t)
 	for _, w := range ws {
 		w.journal.Unfence()
 	}
-	h := play(t, ws, hold, 100)
-	bad := h.violations(streamstest.All(t, ws[0].journal))
-	for _, way := range []string{"the log has", "the switch before it was off", "was asked for after"} {
-		if !slices.ContainsFunc(bad, func(b string) bool { return strings.Contains(b, way) }) {
-			t.Errorf("none of %d violations is found by %q", len(bad), way)
-		}
+	ways := []string{"the log has", "the switch before it was off", "was asked for after"}
+	for run := 0; run < 10 && len(ways) > 0; run++ {
+		h := play(t, ws, hold, 100)
+		bad := h.violations(streamstest.All(t, ws[0].journal))
+		ways = slices.DeleteFunc(ways, func(way string) bool {
+			return slices.ContainsFunc(bad, func(b string) bool { return strings.Contains(b, way) })
+		})
+		t.Logf("%d violations in %d tokens", len(bad), len(h.tokens))
 	}
-	t.Logf("%d violations in %d tokens", len(bad), len(h.tokens))
+	for _, way := range ways {
+		t.Errorf("nothing is found by %q", way)
+	}
 }

@@ -101,14 +101,21 @@ type candidate struct {
 
 // choose finds the connection that decides and verifies the proof with its keys.
 func (x *Exchange) choose(ctx context.Context, r request, now time.Time) (candidate, *oauth.Error) {
-	if r.connection != "" {
-		conn := x.connection(r.connection)
-		if conn.Status == "" || conn.Status == connection.Deleted {
-			return candidate{}, r.tell("connection.unknown")
-		}
-		return x.verify(ctx, conn, r.proof, now), nil
+	if r.connection == "" {
+		return x.byIssuer(ctx, r, now)
 	}
-	return x.byIssuer(ctx, r, now)
+	conn := x.connection(r.connection)
+	if conn.Status == connection.None {
+		// It may have been made on another replica just now.
+		if err := x.org.Fresh(ctx); err != nil {
+			return candidate{}, r.tell("log.unavailable")
+		}
+		conn = x.connection(r.connection)
+	}
+	if conn.Status == connection.None || conn.Status == connection.Deleted {
+		return candidate{}, r.tell("connection.unknown")
+	}
+	return x.verify(ctx, conn, r.proof, now), nil
 }
 
 // byIssuer tries the active connections that pin exactly the proof's issuer.
