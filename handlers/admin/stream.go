@@ -59,6 +59,7 @@ func (h *Admin) streamQuery(c *api.Call) (trail.Query, error) {
 			c.Refuse("", "position.invalid", "Last-Event-ID is the position of an event, such as 12.0")
 		}
 	case q.Since.IsZero():
+		h.org.Settle(c.Context()) // what was answered before is not news
 		last, err := h.org.Trail().Last(c.Context())
 		if err != nil {
 			return q, err
