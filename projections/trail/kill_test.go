@@ -64,9 +64,9 @@ func applyUntilKilled(path string) {
 // event of it once, and goes on from there.
 func TestKilledAtAnyInstantNothingIsLostOrDouble(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "trail.db")
-	rounds := 25
+	rounds := 12
 	if testing.Short() {
-		rounds = 8
+		rounds = 5
 	}
 	said := uint64(0)
 	for round := range rounds {
