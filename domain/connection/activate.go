@@ -9,7 +9,8 @@ import (
 )
 
 // DualControlRoles is the organisation setting under which the roles alone
-// decide who activates. Under any other, nobody activates what they wrote.
+// decide who activates, but for who set it. Under any other, nobody activates
+// what they wrote.
 const DualControlRoles = "roles"
 
 // Activate lets the newest version decide: of a draft, of a deactivated
@@ -18,6 +19,7 @@ type Activate struct {
 	Version     uint64   // as in If-Match: the one that was reviewed
 	Acknowledge []string // codes of warnings accepted for this version
 	DualControl string   // the organisation's setting: strict or roles
+	LoosenedBy  string   // who set DualControl to roles; not looked at under strict
 	Issuer      string   // the organisation's
 }
 
@@ -30,6 +32,10 @@ func (c Activate) decide(s State, m domain.Meta) ([]Event, error) {
 		return nil, ErrNotFound
 	case c.DualControl != DualControlRoles && s.Wrote(m.Actor.ID):
 		return nil, ErrSamePerson // nobody activates what they wrote since the last activation
+	case c.LoosenedBy == m.Actor.ID && s.Wrote(m.Actor.ID):
+		// Else an owner who is a security_admin too would set roles, activate
+		// their own draft and set strict again: one person's word.
+		return nil, ErrSamePerson.With("You set dual control to roles, so you activate nothing that you wrote: ask another security_admin.")
 	case c.Version != s.Version:
 		return nil, ErrStale
 	}

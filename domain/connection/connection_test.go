@@ -116,7 +116,10 @@ func TestCommands(t *testing.T) {
 		return connection.Activate{Version: version, Acknowledge: acknowledge, DualControl: strict, Issuer: ourIssuer}
 	}
 	byRoles := func(version uint64) connection.Activate {
-		return connection.Activate{Version: version, DualControl: connection.DualControlRoles, Issuer: ourIssuer}
+		return connection.Activate{Version: version, DualControl: connection.DualControlRoles, LoosenedBy: owner.ID, Issuer: ourIssuer}
+	}
+	loosenedBy := func(who domain.Actor) connection.Activate {
+		return connection.Activate{Version: 1, DualControl: connection.DualControlRoles, LoosenedBy: who.ID, Issuer: ourIssuer}
 	}
 
 	for _, tt := range []struct {
@@ -160,6 +163,9 @@ func TestCommands(t *testing.T) {
 		{"who drafted cannot activate what another edited since", []happened{{both, connection.WasDrafted{Spec: one}}, edited(derek, 2, two)}, both, activate(2), nil, connection.ErrSamePerson},
 		{"an unknown setting of dual control is strict", []happened{{both, connection.WasDrafted{Spec: one}}}, both, connection.Activate{Version: 1, Issuer: ourIssuer}, nil, connection.ErrSamePerson},
 		{"under roles the drafter may activate", []happened{{both, connection.WasDrafted{Spec: one}}}, both, byRoles(1), []connection.Event{connection.WasActivated{Version: 1}}, nil},
+		{"who set roles activates nothing they wrote", []happened{{both, connection.WasDrafted{Spec: one}}}, both, loosenedBy(both), nil, connection.ErrSamePerson},
+		{"nor what they wrote a part of", []happened{{both, connection.WasDrafted{Spec: one}}, edited(dana, 2, two)}, both, loosenedBy(both), nil, connection.ErrSamePerson},
+		{"who set roles activates what another wrote", []happened{drafted}, both, loosenedBy(both), []connection.Event{connection.WasActivated{Version: 1}}, nil},
 		{"under roles the role still decides", []happened{drafted}, dana, byRoles(1), nil, connection.ErrRole},
 		{"the reviewed version is not the newest", []happened{drafted, edited(dana, 2, two)}, sven, activate(1), nil, connection.ErrStale},
 		{"what was never drafted is not activated", nil, sven, activate(0), nil, connection.ErrNotFound},
@@ -229,6 +235,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}{
 		{"who drafts", nil, nobody, connection.Draft{}, []string{"devops_admin", "security_admin"}, domain.KindForbidden},
 		{"who activates", []happened{weakDraft}, dana, connection.Activate{Version: 1}, []string{"security_admin", "activates"}, domain.KindForbidden},
+		{"who set roles", []happened{{both, connection.WasDrafted{Spec: s}}}, both, connection.Activate{Version: 1, DualControl: "roles", LoosenedBy: both.ID}, []string{"You set dual control to roles", "another security_admin"}, domain.KindForbidden},
 		{"who deactivates", []happened{weakDraft}, dana, connection.Deactivate{Version: 1}, []string{"security_admin", "deactivates"}, domain.KindForbidden},
 		{"who edits later", []happened{weakDraft, {sven, connection.WasActivated{Version: 1}}}, dana, connection.Edit{Version: 1}, []string{"activated once", "security_admin"}, domain.KindForbidden},
 		{"deleted names", []happened{weakDraft, {sven, connection.WasDeleted{}}}, dana, connection.Draft{Spec: s}, []string{"deleted", "never given again"}, domain.KindConflict},

@@ -59,15 +59,23 @@ type activateRequest struct {
 func (h *Admin) activate(c *api.Call, in activateRequest) (api.Answer, error) {
 	name := domain.Name(c.Param("name"))
 	pos, err := h.org.Execute(c.Context(), c.Meta, func(s *control.State) ([]domain.Fact, error) {
-		return connection.Decide(s.Connection(name), connection.Activate{
-			Version: c.Version(), Acknowledge: in.Acknowledge,
-			DualControl: string(s.Organisation().DualControl), Issuer: h.org.Issuer(),
-		}, c.Meta)
+		cmd := h.activation(s, c.Version())
+		cmd.Acknowledge = in.Acknowledge
+		return connection.Decide(s.Connection(name), cmd, c.Meta)
 	})
 	if err != nil {
 		return api.Answer{}, err
 	}
 	return h.written(name, http.StatusOK, pos)
+}
+
+// activation is the command under the organisation's settings as they are.
+func (h *Admin) activation(s *control.State, version uint64) connection.Activate {
+	org := s.Organisation()
+	return connection.Activate{
+		Version: version, DualControl: string(org.DualControl), Issuer: h.org.Issuer(),
+		LoosenedBy: org.UpdatedBy, // dual control is the one setting there is to update
+	}
 }
 
 type deactivateRequest struct {
@@ -127,9 +135,7 @@ func (h *Admin) mayTest(c *api.Call) error {
 
 func (h *Admin) mayActivate(c *api.Call) error {
 	return h.judge(c, func(s *control.State, conn connection.State) error {
-		return permitted(c, conn, connection.Activate{
-			Version: conn.Version, DualControl: string(s.Organisation().DualControl), Issuer: h.org.Issuer(),
-		})
+		return permitted(c, conn, h.activation(s, conn.Version))
 	})
 }
 

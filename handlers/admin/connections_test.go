@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sallyport.dev/domain"
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/handlers/organisation/orgtest"
 )
@@ -128,6 +129,26 @@ func TestThePersonCountsAndNotTheToken(t *testing.T) {
 	set := e.must(200, e.as("owner", "GET", "/organisation", nil))
 	e.must(200, e.as("owner", "PUT", "/organisation", map[string]any{"dual_control": "roles"}, "If-Match", set.Header.Get("ETag")))
 	e.must(200, e.as("dana as security", "POST", "/connections/ci/activate", nil, "If-Match", `"1"`))
+}
+
+// One person with both roles would loosen dual control, activate their own
+// draft, and tighten it again.
+func TestWhoLoosensDualControlActivatesNothingOfTheirOwn(t *testing.T) {
+	e := newEdge(t)
+	e.tokens["olga as owner"] = e.Token("olga", domain.Owner)
+	e.tokens["olga as security"] = e.Token("olga", domain.SecurityAdmin)
+	e.must(201, e.as("olga as security", "POST", "/connections", e.document("ci", nil)))
+	e.must(201, e.as("devops", "POST", "/connections", e.document("other", nil)))
+	set := e.must(200, e.as("owner", "GET", "/organisation", nil))
+	e.must(200, e.as("olga as owner", "PUT", "/organisation", map[string]any{"dual_control": "roles"}, "If-Match", set.Header.Get("ETag")))
+	for _, version := range []string{`"1"`, ""} { // without a version the refusal comes before the body is read
+		r := e.as("olga as security", "POST", "/connections/ci/activate", nil, "If-Match", version)
+		if r.Status != 403 || r.text("code") != "connection.same_person" || !strings.Contains(r.text("detail"), "You set dual control to roles") {
+			t.Errorf("version %q: got %d %s", version, r.Status, r.Raw)
+		}
+	}
+	e.must(200, e.as("olga as security", "POST", "/connections/other/activate", nil, "If-Match", `"1"`))
+	e.must(200, e.as("security", "POST", "/connections/ci/activate", nil, "If-Match", `"1"`))
 }
 
 func TestWhatADraftMayNotSayIsNamedAndNothingIsRecorded(t *testing.T) {
