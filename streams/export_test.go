@@ -20,3 +20,6 @@ func (c *Committer[S]) Closing() bool {
 
 // SyncsAlways tells whether the server syncs every message before it acknowledges it.
 func SyncsAlways(s *Server) bool { return s.nats.JetStreamConfig().SyncAlways }
+
+// MaxStore is how much the server lets logs take, in bytes.
+func MaxStore(s *Server) int64 { return s.nats.JetStreamConfig().MaxStore }

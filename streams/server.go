@@ -86,7 +86,8 @@ func (s *Server) start(ctx context.Context, o ServerOptions) error {
 		JetStream:              true,
 		DisableJetStreamBanner: true,
 		StoreDir:               filepath.Join(o.Dir, "nats"),
-		SyncAlways:             true, // the default loses minutes of acknowledged events with the power
+		JetStreamMaxStore:      1 << 50, // the disk is the limit: the default is what was free at the start, for good
+		SyncAlways:             true,    // the default loses minutes of acknowledged events with the power
 		MaxPayload:             1 << 20,
 		Username:               s.user, // with a listener, too, nobody but us gets in
 		Password:               s.pass,

@@ -42,6 +42,11 @@ func TestASecondProcessIsRefusedAndToldTheFirst(t *testing.T) {
 
 func TestEveryCommitIsSyncedToDisk(t *testing.T) {
 	f := streamstest.New(t, toys{})
+	// The default would be a part of what was free when the server started: a
+	// disk that was enlarged since, or freed, would not be used.
+	if max := streams.MaxStore(f.Server); max < 1<<50 {
+		t.Errorf("logs may take %d bytes, want as much as the disk has", max)
+	}
 	if !streams.SyncsAlways(f.Server) {
 		t.Error("the server acknowledges what is not on disk")
 	}

@@ -12,10 +12,15 @@ import (
 	"unicode/utf8"
 )
 
+// maxNear bounds the wanted values that are looked at for a near miss: the
+// claim is a stranger's, and each look goes over all of it.
+const maxNear = 8
+
 // nearAny is the first near miss of any value with any wanted text, as a
 // sentence with a space before it, or "". Of a long list the beginning is looked
 // at: the list is a stranger's, and the search is quadratic.
 func nearAny(have []any, want []string) string {
+	want = want[:min(len(want), maxNear)]
 	for _, h := range have[:min(len(have), MaxAudiences)] {
 		text := scalarText(h)
 		if text == "" {
@@ -47,7 +52,7 @@ func scalarText(v any) string {
 // speaks to people: nothing it knows makes anything match.
 func nearMiss(have, want string) string {
 	switch {
-	case want == "" || have == want:
+	case want == "" || have == want, len(have) > MaxValueBytes+len(" / "):
 		return ""
 	case strings.EqualFold(have, want):
 		return " It differs only in case."
@@ -153,6 +158,9 @@ func didYouMean(p Path, s Set) string {
 // similarity scores how likely the claim at steps is the one that was meant; 0 is not at all.
 func similarity(want string, steps []string) int {
 	whole, leaf := strings.Join(steps, "/"), steps[len(steps)-1]
+	if len(whole) > MaxPathBytes+len(" / ") {
+		return 0 // nobody meant that, and comparing it is slow
+	}
 	wantLeaf := want[strings.LastIndexByte(want, '/')+1:]
 	switch {
 	case whole == want || whole == unescape(want):

@@ -20,6 +20,8 @@ type Claims struct {
 	ID        string   `json:"jti"`
 	ClientID  string   `json:"client_id"` // workload://{org}/{connection}
 	CID       string   `json:"cid"`       // the same, as seed systems call it
+	Scope     string   `json:"scope"`     // no scopes can be configured yet: ""
+	SCP       []string `json:"scp"`       // the same as a list
 	Sallyport Workmark `json:"sallyport"`
 }
 
@@ -28,7 +30,7 @@ type Workmark struct {
 	Connection domain.Name `json:"connection"`
 	Generation uint64      `json:"generation"` // dead once the connection's is higher
 	Identity   string      `json:"identity"`
-	RoleHint   string      `json:"role_hint,omitempty"`
+	RoleHint   string      `json:"role_hint"`
 	// Claims are the source's, without the registered ones. For another
 	// audience only the paths that the connection lists, under the path's text.
 	Claims map[string]any `json:"claims"`

@@ -44,9 +44,23 @@ var required = []string{proof.Format, proof.Keys, proof.Key, proof.Algorithm, pr
 // unknown (None or Deleted), the proof fails a check or a condition or makes no
 // token, the connection is inactive or a draft, the proof was used before, the audience is
 // not allowed. A caller that cannot satisfy the trust so learns nothing of its
-// state; the event tells everything that was looked at.
+// state; the event tells everything that was looked at. Conditions are held
+// against a proof that its provider signed: what a stranger made up is not worth
+// an explanation, in time or on disk.
 func Decide(org domain.Name, issuer string, c connection.State, p proof.Proof, checks []proof.Check, r Request,
 	spent func(key string) bool, jti string, m domain.Meta) Decision {
+	return decide(org, issuer, c, p, checks, r, spent, jti, m, signed(checks))
+}
+
+// signed tells whether the edge found the proof's signature to be its provider's.
+func signed(checks []proof.Check) bool {
+	return slices.ContainsFunc(checks, func(c proof.Check) bool { return c.Check == proof.Signature && c.Result == proof.Pass })
+}
+
+// decide is Decide; explain tells whether conditions are judged whatever became
+// of the signature.
+func decide(org domain.Name, issuer string, c connection.State, p proof.Proof, checks []proof.Check, r Request,
+	spent func(key string) bool, jti string, m domain.Meta, explain bool) Decision {
 	d := Decision{Organisation: org, Connection: c.Name}
 	if c.Status == connection.None || c.Status == connection.Deleted {
 		d.Code = CodeUnknown // and no event: strangers cannot fill the log
@@ -57,7 +71,7 @@ func Decide(org domain.Name, issuer string, c connection.State, p proof.Proof, c
 	}
 	d.Checks = complete(checks)
 	verified := proof.Passed(d.Checks)
-	identity, admitted := admit(c.Current, p)
+	identity, admitted := admit(c.Current, p, explain)
 	d.Checks = append(d.Checks, admitted...)
 	if verified {
 		d.Identity = identity
@@ -113,22 +127,32 @@ func complete(checks []proof.Check) []proof.Check {
 }
 
 // admit is what the connection says of the claims: every condition, then the
-// identity. A proof that could not be read has no claims to judge.
-func admit(s connection.Spec, p proof.Proof) (string, []proof.Check) {
-	if len(s.Conditions) == 0 {
+// identity. Claims that could not be read, or are anybody's, are not judged.
+func admit(s connection.Spec, p proof.Proof, explain bool) (string, []proof.Check) {
+	switch {
+	case len(s.Conditions) == 0:
 		return "", []proof.Check{{Check: proof.Condition, Result: proof.Fail, Code: CodeConditions, Message: "The connection has no conditions, and so trusts nobody."}}
+	case !explain:
+		const why = "Not looked at: the proof is not known to be its provider's."
+		return "", []proof.Check{ // one for all: a stranger's denial takes little room
+			{Check: proof.Condition, Result: proof.Skipped, Message: why},
+			{Check: proof.Identity, Result: proof.Skipped, Message: why},
+		}
+	case p.Claims == nil:
+		return "", unread(s)
 	}
-	if p.Claims != nil {
-		return s.Admit(p)
-	}
-	const unread = "Not looked at: the proof could not be read."
-	var out []proof.Check
+	return s.Admit(p)
+}
+
+// unread is the checks of a specification on a proof that could not be read.
+func unread(s connection.Spec) (out []proof.Check) {
+	const why = "Not looked at: the proof could not be read."
 	for _, c := range s.Conditions {
 		out = append(out, proof.Check{
-			Check: proof.Condition, Claim: string(c.Claim), Operator: string(c.Operator), Result: proof.Skipped, Message: unread,
+			Check: proof.Condition, Claim: string(c.Claim), Operator: string(c.Operator), Result: proof.Skipped, Message: why,
 		})
 	}
-	return "", append(out, proof.Check{Check: proof.Identity, Claim: string(s.IdentityClaim), Result: proof.Skipped, Message: unread})
+	return append(out, proof.Check{Check: proof.Identity, Claim: string(s.IdentityClaim), Result: proof.Skipped, Message: why})
 }
 
 // failure is the code of the first check that failed; without one, of the
@@ -172,7 +196,7 @@ func (d *Decision) build(issuer string, c connection.State, p proof.Proof, r Req
 	client := Workload(d.Organisation, c.Name, "")
 	claims := &Claims{
 		Issuer: issuer, Subject: Workload(d.Organisation, c.Name, d.Identity), Audience: audience,
-		IssuedAt: from.Unix(), NotBefore: from.Unix(), ExpiresAt: until.Unix(), ID: jti, ClientID: client, CID: client,
+		IssuedAt: from.Unix(), NotBefore: from.Unix(), ExpiresAt: until.Unix(), ID: jti, ClientID: client, CID: client, SCP: []string{},
 		Sallyport: Workmark{
 			Connection: c.Name, Generation: c.Generation, Identity: d.Identity, RoleHint: r.RoleHint,
 			Claims: carried(p.Claims, own, spec.AudienceClaims),

@@ -115,6 +115,8 @@ func TestAnAdmittedProofBecomesAToken(t *testing.T) {
   "jti": "our-jti",
   "client_id": "workload://default/ci",
   "cid": "workload://default/ci",
+  "scope": "",
+  "scp": [],
   "sallyport": {
     "connection": "ci",
     "generation": 2,
@@ -376,9 +378,17 @@ func TestADenialExplainsEverythingAndNamesOnlyTheVerified(t *testing.T) {
 	if f, _ := d.Fact(); d.Denied.Identity != "" || d.Identity != "" || f.Actor != "workload://default/ci" {
 		t.Errorf("a forged proof is recorded as %q by %q", d.Denied.Identity, f.Actor)
 	}
+	if len(d.Checks) != 8 || d.Checks[6].Result != proof.Skipped || d.Checks[7].Result != proof.Skipped {
+		t.Errorf("a forged proof is explained: %+v", d.Checks)
+	}
+	tested := q.test()
+	if len(tested.Checks) != 10 || tested.Checks[8].Result != proof.Fail {
+		t.Errorf("a test of a forged proof does not tell every condition: %+v", tested.Checks)
+	}
 	q.proof.Claims = nil
-	if d = q.decide(); len(d.Checks) != 10 || d.Checks[9].Result != proof.Skipped || d.Checks[6].Claim != "iss" {
-		t.Errorf("a proof that was not read is reported as %+v", d.Checks)
+	tested = q.test()
+	if len(tested.Checks) != 10 || tested.Checks[9].Result != proof.Skipped || tested.Checks[6].Claim != "iss" {
+		t.Errorf("a proof that was not read is reported as %+v", tested.Checks)
 	}
 }
 

@@ -95,11 +95,12 @@ func Workload(org, conn domain.Name, identity string) string {
 // Test is the decision on a proof if the connection's newest version were a
 // draft: it never allows anything, whatever the connection is. The draft is
 // satisfied if Code is connection.draft, and WouldIssue tells what it would
-// issue. No proof counts as spent.
+// issue. No proof counts as spent, and every condition is explained, whoever
+// signed the proof.
 func Test(org domain.Name, issuer string, c connection.State, p proof.Proof, checks []proof.Check, r Request, m domain.Meta) Decision {
 	if c.Status != connection.None && c.Status != connection.Deleted {
 		c.Current, c.Status = c.Newest(), connection.Drafted
 	}
 	unspent := func(string) bool { return false }
-	return Decide(org, issuer, c, p, checks, r, unspent, "not-issued", m)
+	return decide(org, issuer, c, p, checks, r, unspent, "not-issued", m, true)
 }

@@ -376,6 +376,11 @@ func TestAWriteThatIsRepeatedUnderItsKeyIsAnsweredAndNotDoneAgain(t *testing.T) 
 					t.Errorf("another body got %d %s", r.Status, r.Raw)
 				}
 			}
+			if s.ifMatch != "" {
+				if r := e.as(s.person, s.method, s.path, s.body, "If-Match", `"77"`, "Idempotency-Key", "key of "+s.name); r.Status != 422 || r.text("code") != "idempotency.mismatch" {
+					t.Errorf("the same of another version got %d %s", r.Status, r.Raw)
+				}
+			}
 		})
 	}
 }

@@ -216,9 +216,11 @@ func (c *Call) Done() (domain.Position, bool) {
 var errMismatch = domain.Invalid("idempotency.mismatch",
 	"This Idempotency-Key was used for another request within 24 hours: use a new key.")
 
+// requestHash tells requests apart: what is done, to what, to which version of
+// it, and with what.
 func (c *Call) requestHash() string {
 	r := c.Echo.Request()
-	return digest(r.Method, r.URL.Path, string(c.body))
+	return digest(r.Method, r.URL.Path, r.Header.Get("If-Match"), string(c.body))
 }
 
 // digest is the SHA-256 of the parts, each with its length, in hex.

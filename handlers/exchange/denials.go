@@ -12,10 +12,12 @@ import (
 // How many denials of one connection are written to the log one by one; beyond
 // that they are counted, so that a stranger cannot fill the disk.
 const (
-	denialsPerSecond       = 20 // of a connection
+	denialsPerSecond       = 2 // of a connection
 	denialsBurst           = 200
-	denialsPerSourceSecond = 2 // of one source at a connection
+	denialsPerSourceSecond = 0.5 // of one source at a connection
 	denialsPerSourceBurst  = 40
+	denialsOfAllSecond     = 5 // of all connections together: names are easy to guess
+	denialsOfAllBurst      = 1000
 	sourcesRemembered      = 50_000
 	// countFor is how long denials are counted before the count is written.
 	countFor = 10 * time.Second
@@ -24,6 +26,7 @@ const (
 // denials decides which denials are written and counts the others. It is safe
 // for concurrent use.
 type denials struct {
+	all         *limit.Limiter
 	connections *limit.Limiter
 	sources     *limit.Limiter
 
@@ -33,6 +36,7 @@ type denials struct {
 
 func newDenials() *denials {
 	return &denials{
+		all:         limit.New(denialsOfAllSecond, denialsOfAllBurst, 1),
 		connections: limit.New(denialsPerSecond, denialsBurst, sourcesRemembered),
 		sources:     limit.New(denialsPerSourceSecond, denialsPerSourceBurst, sourcesRemembered),
 		counted:     map[domain.Name]*token.DenialsWereSuppressed{},
@@ -41,9 +45,9 @@ func newDenials() *denials {
 
 // admit tells whether a denial is to be written; one that is not is counted.
 func (d *denials) admit(conn domain.Name, source, code string, now time.Time) bool {
-	// The source is asked first: one noisy source must not use up what the
-	// connection has for all the others.
-	if d.sources.Allow(conn.String()+" "+source, now) && d.connections.Allow(conn.String(), now) {
+	// The narrower limit is asked first: one noisy source must not use up what
+	// the connection has for all the others, nor one connection what all have.
+	if d.sources.Allow(conn.String()+" "+source, now) && d.connections.Allow(conn.String(), now) && d.all.Allow("", now) {
 		return true
 	}
 	d.mu.Lock()

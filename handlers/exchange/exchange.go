@@ -32,6 +32,10 @@ import (
 const (
 	// maxCandidates bounds the connections that are tried for a request that names none.
 	maxCandidates = 8
+	// verifyWithin bounds the wait for a provider's keys, and recordWithin the
+	// wait for the log: who is slow must not be told as the other.
+	verifyWithin = 5 * time.Second
+	recordWithin = 5 * time.Second
 	// patience bounds how long a request is decided anew while its connection keeps changing.
 	patience = 5 * time.Second
 )
@@ -71,9 +75,7 @@ var errMoved = errors.New("the connection changed since the decision")
 
 // exchange answers a request that was understood.
 func (x *Exchange) exchange(ctx context.Context, m domain.Meta, r request) (answer, *oauth.Error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for ctx.Err() == nil {
+	for begun := time.Now(); time.Since(begun) < patience; {
 		conn, refusal := x.choose(ctx, r, m.Now)
 		if refusal != nil {
 			return answer{}, refusal
@@ -177,6 +179,8 @@ func (x *Exchange) verify(ctx context.Context, conn connection.State, jwt string
 	if conn.Status == connection.Inactive {
 		return candidate{conn: conn}
 	}
+	ctx, cancel := context.WithTimeout(ctx, verifyWithin)
+	defer cancel()
 	p, checks := x.org.Verify(ctx, conn, conn.Current, conn.CurrentVersion(), jwt, now)
 	return candidate{conn, p, checks}
 }
@@ -185,6 +189,8 @@ func (x *Exchange) verify(ctx context.Context, conn connection.State, jwt string
 // hands out the token. code is the refusal. errMoved means that what was decided
 // is void, since the connection is no longer what it was decided on.
 func (x *Exchange) attempt(ctx context.Context, m domain.Meta, r request, c candidate) (a answer, code string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, recordWithin)
+	defer cancel()
 	d, err := x.decide(m, r, c)
 	if err != nil {
 		return answer{}, "", err
@@ -211,18 +217,20 @@ func (x *Exchange) attempt(ctx context.Context, m domain.Meta, r request, c cand
 	return answer{compact, int64(d.Issued.ExpiresAt.Sub(d.Issued.IssuedAt) / time.Second)}, "", nil
 }
 
-// decide asks the one decision function, on the state as it is here now.
+// decide asks the one decision function. It is asked outside the state's lock:
+// its work is a stranger's to choose, and Record holds what it found against the
+// state again.
 func (x *Exchange) decide(m domain.Meta, r request, c candidate) (token.Decision, error) {
 	jti := make([]byte, 16)
 	if _, err := rand.Read(jti); err != nil {
 		return token.Decision{}, err
 	}
-	var d token.Decision
-	x.org.Read(func(s *control.State, _ domain.Head) {
-		d = token.Decide(x.org.Name(), x.org.Issuer(), c.conn, c.proof, c.checks, r.ask, s.Spent,
-			base64.RawURLEncoding.EncodeToString(jti), m)
-	})
-	return d, nil
+	spent := func(key string) (was bool) {
+		x.org.Read(func(s *control.State, _ domain.Head) { was = s.Spent(key) })
+		return was
+	}
+	return token.Decide(x.org.Name(), x.org.Issuer(), c.conn, c.proof, c.checks, r.ask, spent,
+		base64.RawURLEncoding.EncodeToString(jti), m), nil
 }
 
 // deny records a denial, or counts it where there are too many of them.

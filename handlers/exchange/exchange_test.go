@@ -272,6 +272,9 @@ func TestWaysToATokenThatOneShouldNotGet(t *testing.T) {
 		{"an actor token", "request.invalid", "invalid_request", 400, form(fine, "connection", "ci", "actor_token", "x")},
 		{"a SAML assertion", "request.invalid", "invalid_request", 400, form(fine, "subject_token_type", "", "subject_token_type", "urn:ietf:params:oauth:token-type:saml2", "connection", "ci")},
 		{"a refresh token as the requested type", "request.invalid", "invalid_request", 400, form(fine, "connection", "ci", "requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token")},
+		{"a proof in place of an audience", "request.invalid", "invalid_request", 400, form(fine, "connection", "ci", "audience", fine)},
+		{"a proof in place of a hint", "request.invalid", "invalid_request", 400, form(fine, "connection", "ci", "role_hint", fine[:200])},
+		{"a bad name by jwt-bearer is invalid_grant", "connection.unknown", "invalid_grant", 400, url.Values{"grant_type": {jwtBearer}, "assertion": {fine}, "connection": {"ZZ"}}},
 		{"the proof twice", "request.invalid", "invalid_request", 400, form(fine, "subject_token", fine, "connection", "ci")},
 		{"the connection twice", "request.invalid", "invalid_request", 400, form(fine, "connection", "ci", "connection", "off")},
 	} {
@@ -358,14 +361,14 @@ func TestDenialsBeyondARateAreCountedNotWritten(t *testing.T) {
 	p := orgtest.NewProvider(t, "ES256")
 	e.Activated("ci", p.Spec(e.Issuer(), subject))
 	bad := form(p.Mint(p.Claims(e.Now(), e.Issuer(), "somebody else", nil)), "connection", "ci")
-	const asked = 120 // of one source: 40 at once and 2 a second are written
+	const asked = 120 // of one source: 40 at once and one in two seconds are written
 	begun := time.Now()
 	for range asked {
 		if r := e.ask(bad); r.text("error_code") != "proof.conditions" {
 			t.Fatalf("%d %v", r.Status, r.Body)
 		}
 	}
-	most := 40 + 2*int(time.Since(begun)/time.Second+1)
+	most := 41 + int(time.Since(begun)/(2*time.Second))
 	e.exchange.Close()
 	var written, counted int
 	for _, ev := range e.decisions(domain.Position{}) {

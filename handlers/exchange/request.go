@@ -56,12 +56,19 @@ func understand(f oauth.Form, issuer, source string) (request, *oauth.Error) {
 		return r, err
 	}
 	hint := f.Get("role_hint")
-	if len(hint) > 255 {
+	switch {
+	case len(hint) > 255:
 		return r, oauth.InvalidRequest("role_hint is longer than 255 bytes")
+	case looksSecret(hint) || looksSecret(r.ask.Audience):
+		return r, oauth.InvalidRequest("role_hint and audience take no JWT: the proof goes into subject_token or assertion")
 	}
 	r.ask.Grant, r.ask.RoleHint, r.ask.Source = r.grant, hint, source
 	return r, nil
 }
+
+// looksSecret finds a JWT that was pasted where a name belongs: names are
+// recorded, and proofs never are.
+func looksSecret(s string) bool { return strings.HasPrefix(s, "eyJ") }
 
 // takeSubjectToken reads what only token exchange has (RFC 8693 section 2.1).
 func (r *request) takeSubjectToken(f oauth.Form) *oauth.Error {
@@ -90,7 +97,7 @@ func (r *request) takeTargets(f oauth.Form, issuer string) *oauth.Error {
 	if name := f.Get("connection"); name != "" {
 		n, err := domain.ParseName(name)
 		if err != nil {
-			return &oauth.Error{Code: "invalid_request", ErrorCode: "connection.unknown", Description: "no connection has that name"}
+			return r.tell("connection.unknown")
 		}
 		r.connection = n
 	}
@@ -102,7 +109,8 @@ func (r *request) takeTargets(f oauth.Form, issuer string) *oauth.Error {
 		case named:
 			n, err := domain.ParseName(name)
 			if err != nil {
-				return &oauth.Error{Code: "invalid_target", ErrorCode: "connection.unknown", Description: "no connection has that name"}
+				r.byAudience = true
+				return r.tell("connection.unknown")
 			}
 			if r.connection != "" && r.connection != n {
 				return oauth.InvalidRequest("two different connections are named")

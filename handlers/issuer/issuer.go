@@ -63,7 +63,7 @@ func (i *Issuer) discovery(c echo.Context) error {
 		IDTokenAlgorithms:         []string{"RS256", "ES256"},
 		TokenEndpointAuthMethods:  []string{"none"},
 		IntrospectionEndpointAuth: []string{"bearer"},
-		Claims:                    []string{"iss", "sub", "aud", "iat", "nbf", "exp", "jti", "client_id", "cid", "sallyport"},
+		Claims:                    []string{"iss", "sub", "aud", "iat", "nbf", "exp", "jti", "client_id", "cid", "scope", "scp", "sallyport"},
 	})
 }
 

@@ -44,6 +44,7 @@ func (o *Organisation) Execute(ctx context.Context, m domain.Meta, decide func(*
 			return domain.Position{Sequence: head.Control}, err
 		}
 		pos, err := o.journal.Commit(ctx, head.Control, m, facts)
+		o.writes.note(err)
 		if err == nil {
 			return pos, o.folded(ctx, pos)
 		}

@@ -19,7 +19,7 @@ type feeder struct {
 	stopped chan struct{}
 
 	mu  sync.Mutex
-	err error // why the trail is fed no more
+	err error // why the trail does not go on
 }
 
 // feed starts the feeder; it returns once the control state is at the end of the log.
@@ -46,14 +46,15 @@ func (o *Organisation) feed(ctx context.Context) error {
 	return nil
 }
 
-// keepFed alternates between the two ways until ctx ends or a read model
-// cannot go on. The control state is fed all the while: alone feeds it until
+// keepFed alternates between the two ways until ctx ends. The control state is fed all the while: alone feeds it until
 // both are fed together.
 func (o *Organisation) keepFed(ctx context.Context, alone *streams.Follower) error {
 	defer func() { alone.Close() }() // whichever it is then
-	for {
+	for wait := firstWait; ; {
 		err := o.catchUp(ctx)
 		if err == nil {
+			o.feeder.fail(nil)
+			wait = firstWait
 			// Between two followers nothing is lost: the next one begins behind
 			// what was applied.
 			alone.Close()
@@ -62,22 +63,28 @@ func (o *Organisation) keepFed(ctx context.Context, alone *streams.Follower) err
 				return ctx.Err()
 			}
 		}
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, trail.ErrSetAside):
-			o.log.Warn("the audit trail is built again from the log", "reason", err)
-		case errors.Is(err, streams.ErrUnavailable):
-			o.log.Warn("the log cannot be read to feed the audit trail; trying again", "error", err)
-			pause(ctx)
-		default:
-			o.feeder.fail(err)
-			o.log.Error("the audit trail cannot go on; it is repaired or deleted, and then built again at the next start", "error", err)
-			<-ctx.Done()
+		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if errors.Is(err, trail.ErrSetAside) {
+			o.log.Warn("the audit trail is built again from the log", "reason", err)
+			continue
+		}
+		// A full disk is freed and a lost connection comes back; what cannot be
+		// read fails again. Until it goes on, readiness is red.
+		o.feeder.fail(err)
+		o.log.Error("the audit trail does not go on; trying again", "error", err, "in", wait)
+		pause(ctx, wait)
+		wait = min(2*wait, longestWait)
 	}
 }
+
+// How long a trail that does not go on is left alone before it is tried again:
+// a second at first, doubling.
+const (
+	firstWait   = time.Second
+	longestWait = 30 * time.Second
+)
 
 // followControl feeds the control state alone again; was is why it is not fed together.
 func (o *Organisation) followControl(ctx context.Context, old *streams.Follower, was error) (*streams.Follower, error) {
@@ -87,15 +94,15 @@ func (o *Organisation) followControl(ctx context.Context, old *streams.Follower,
 			return f, was
 		}
 		o.log.Warn("the log cannot be followed; trying again", "error", err)
-		pause(ctx)
+		pause(ctx, firstWait)
 	}
 	return old, ctx.Err()
 }
 
-// pause waits a second before what failed is tried again.
-func pause(ctx context.Context) {
+// pause lets time pass before what failed is tried again.
+func pause(ctx context.Context, d time.Duration) {
 	select {
-	case <-time.After(time.Second):
+	case <-time.After(d):
 	case <-ctx.Done():
 	}
 }
@@ -144,7 +151,7 @@ func (f *feeder) fail(err error) {
 	f.err = err
 }
 
-// failed is why the trail is fed no more, nil while it is.
+// failed is why the trail does not go on, nil while it does.
 func (f *feeder) failed() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

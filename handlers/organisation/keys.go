@@ -131,14 +131,21 @@ func (o *Organisation) PublicKeys() json.RawMessage {
 // Sign signs claims with the organisation's active key for alg (RS256 or ES256).
 // The caller hands the token out only after what it says is in the log.
 func (o *Organisation) Sign(ctx context.Context, alg, typ string, claims any) (string, error) {
+	signed, err := o.signOnce(ctx, alg, typ, claims)
+	if err != nil {
+		// A rotation may have taken the key away between finding and using it.
+		signed, err = o.signOnce(ctx, alg, typ, claims)
+	}
+	return signed, err
+}
+
+func (o *Organisation) signOnce(ctx context.Context, alg, typ string, claims any) (string, error) {
 	k, err := o.activeKey(key.Algorithm(alg))
 	if err != nil {
 		return "", err
 	}
-	if !o.keyring.Loaded(k.KeyID) { // another replica rotated
-		if err := o.keyring.Load(ctx, k.KeyID); err != nil {
-			return "", fmt.Errorf("opening signing key %s: %w", k.KeyID, err)
-		}
+	if err := o.keyring.Load(ctx, k.KeyID); err != nil { // another replica may have rotated
+		return "", fmt.Errorf("opening signing key %s: %w", k.KeyID, err)
 	}
 	return o.keyring.Sign(k.KeyID, alg, typ, claims)
 }

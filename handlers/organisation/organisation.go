@@ -9,6 +9,7 @@ package organisation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -56,6 +57,7 @@ type Organisation struct {
 	sources   *jose.Sources
 	tests     *limit.Limiter
 	fresh     freshness
+	writes    writes
 }
 
 // Open opens an organisation, and makes it where there is none: it returns
@@ -180,14 +182,16 @@ func (o *Organisation) Read(f func(s *control.State, at domain.Head)) { o.contro
 // is made on; it returns once that is durable. What it was to record must not
 // leave the process if it fails. d may be called several times.
 func (o *Organisation) Record(ctx context.Context, m domain.Meta, d streams.Decision[*control.State]) (domain.Position, error) {
-	return o.committer.Record(ctx, m, d)
+	p, err := o.committer.Record(ctx, m, d)
+	o.writes.note(err)
+	return p, err
 }
 
 // Ready tells, check by check, whether the organisation can do its work; nil is
 // ready. It does not depend on anybody else's service.
 func (o *Organisation) Ready(ctx context.Context) map[string]error {
 	return map[string]error{
-		"log":   o.Fresh(ctx),
+		"log":   errors.Join(o.Fresh(ctx), o.writes.failing()),
 		"fold":  o.control.Err(),
 		"trail": o.feeder.failed(),
 		"keys":  o.keysReady(),
