@@ -69,10 +69,15 @@ func Invalid(code, message string) *Error {
 	return &Error{Kind: KindInvalid, Code: code, Message: message}
 }
 
-// ErrFields is the error of a document whose fields break rules; each is named.
+// MaxFields bounds the fields that one error names, since an answer must not
+// grow with what a stranger sends.
+const MaxFields = 100
+
+// ErrFields is the error of a document whose fields break rules; each is named,
+// up to the first [MaxFields].
 func ErrFields(f []FieldError) error {
 	if len(f) == 0 {
 		return nil
 	}
-	return Invalid("request.invalid", "The request breaks a rule.").WithFields(f...)
+	return Invalid("request.invalid", "The request breaks a rule.").WithFields(f[:min(len(f), MaxFields)]...)
 }

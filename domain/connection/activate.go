@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,11 @@ func (c Activate) decide(s State, m domain.Meta) ([]Event, error) {
 }
 
 func (c Activate) acknowledgesOnlyCodes() error {
+	if len(c.Acknowledge) > len(warningCodes()) {
+		return domain.ErrFields([]domain.FieldError{{
+			Pointer: "/acknowledge", Code: "too_long", Detail: fmt.Sprintf("there are %d codes of warnings", len(warningCodes())),
+		}})
+	}
 	var errs []domain.FieldError
 	for i, code := range c.Acknowledge {
 		if !slices.Contains(warningCodes(), code) {

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -276,6 +278,55 @@ func TestCompleteRefuses(t *testing.T) {
 			}
 			if strings.TrimSpace(strings.Join(got, " ")) != strings.TrimSpace(tt.want) || (err == nil) != (tt.want == "") {
 				t.Errorf("got %q (%v), want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
+// What fits into one request must not keep a processor busy, nor be answered
+// with a line for each entry.
+func TestListsThatAreFarTooLongAreRefusedAtOnce(t *testing.T) {
+	const n = 150_000
+	texts := make([]string, n)
+	conditions := make([]claim.Condition, n)
+	for i := range n {
+		texts[i] = strconv.Itoa(i)
+		conditions[i] = equals("sub", texts[i])
+	}
+	drafted := state(happened{dana, connection.WasDrafted{Spec: spec(t)}})
+	complete := func(change func(*connection.Spec)) error {
+		_, err := connection.Complete(written(change), ourIssuer)
+		return err
+	}
+	for _, tt := range []struct {
+		name string
+		do   func() error
+		want string // pointers
+	}{
+		{"conditions", func() error { return complete(func(s *connection.Spec) { s.Conditions = conditions }) }, "/conditions "},
+		{"audiences", func() error { return complete(func(s *connection.Spec) { s.Audiences = texts }) }, "/audiences "},
+		{"claims for audiences", func() error { return complete(func(s *connection.Spec) { s.AudienceClaims = texts }) }, "/audience_claims "},
+		{"algorithms", func() error { return complete(func(s *connection.Spec) { s.Algorithms = texts }) }, "/algorithms "},
+		{"acknowledged codes", func() error {
+			_, err := decide(drafted, sven, connection.Activate{Version: 1, Acknowledge: texts, Issuer: ourIssuer})
+			return err
+		}, "/acknowledge"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			began := time.Now()
+			var e *domain.Error
+			if err := tt.do(); !errors.As(err, &e) {
+				t.Fatalf("got %v", err)
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("it took %s", took)
+			}
+			var got []string
+			for _, f := range e.Fields {
+				got = append(got, f.Pointer)
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("got %d fields, from %q on; want %q", len(got), got[:min(len(got), 3)], tt.want)
 			}
 		})
 	}

@@ -51,6 +51,9 @@ func (f *fieldErrors) refuse(pointer, code, format string, args ...any) {
 
 // check names every field that breaks a rule. whole tells that the preset, if
 // any, could fill in its part, so that what is missing is the writer's to give.
+//
+// The entries of a list that is too long are not looked at: each is compared
+// with each, and of what fits into one request that would take minutes.
 func (s Spec) check(issuer string, whole bool) []domain.FieldError {
 	var errs fieldErrors
 	s.checkDescription(&errs)
@@ -162,6 +165,7 @@ func (s Spec) checkConditions(errs *fieldErrors, whole bool) {
 		errs.refuse("/conditions", "required", "at least one condition is needed, such as sub equals a value")
 	case len(s.Conditions) > maxConditions:
 		errs.refuse("/conditions", "too_long", "at most 20 conditions are allowed")
+		return
 	}
 	for i, c := range s.Conditions {
 		at := "/conditions/" + strconv.Itoa(i)
@@ -195,6 +199,7 @@ func (s Spec) checkIdentity(errs *fieldErrors) {
 func (s Spec) checkAudiences(errs *fieldErrors, issuer string) {
 	if len(s.Audiences) > maxAudiences {
 		errs.refuse("/audiences", "too_long", "at most 10 audiences are allowed")
+		return
 	}
 	for i, a := range s.Audiences {
 		at := "/audiences/" + strconv.Itoa(i)
@@ -212,6 +217,7 @@ func (s Spec) checkAudiences(errs *fieldErrors, issuer string) {
 func (s Spec) checkAudienceClaims(errs *fieldErrors) {
 	if len(s.AudienceClaims) > maxAudienceClaims {
 		errs.refuse("/audience_claims", "too_long", "at most 50 claims are allowed")
+		return
 	}
 	for i, path := range s.AudienceClaims {
 		at := "/audience_claims/" + strconv.Itoa(i)
@@ -245,6 +251,7 @@ func checkDuration(errs *fieldErrors, pointer string, d Duration) {
 func (s Spec) checkAlgorithms(errs *fieldErrors) {
 	if len(s.Algorithms) == 0 || len(s.Algorithms) > len(algorithms()) {
 		errs.refuse("/algorithms", "invalid", "1 to 8 algorithms are needed")
+		return
 	}
 	for i, a := range s.Algorithms {
 		at := "/algorithms/" + strconv.Itoa(i)
