@@ -42,6 +42,9 @@ type KeySpec struct {
 	JWKSURL, IssuerURL string
 	Static             json.RawMessage // an uploaded key set
 	CA                 string          // PEM of the roots to trust; "" is the system's
+	// Draft tells that nobody activated the connection yet. It may change;
+	// everything else of a version stays.
+	Draft bool
 }
 
 // Source is the keys of one version of a connection: a [KeyFinder] that
@@ -54,7 +57,8 @@ type Source struct {
 	fetch   *fetcher
 	broken  error // why it can never answer; nil otherwise
 
-	used atomic.Int64 // when somebody asked last, Unix nanoseconds
+	used  atomic.Int64 // when somebody asked last, Unix nanoseconds
+	draft atomic.Bool  // nobody activated the connection yet
 
 	mu       sync.Mutex // guards what follows; taken before Sources.mu, never after
 	keys     *fetched   // nil: none yet
@@ -216,7 +220,7 @@ func (s *Source) run(now time.Time) {
 }
 
 func (s *Source) get(now time.Time) (*fetched, error) {
-	release, err := s.of.slot()
+	release, err := s.of.slot(s.draft.Load())
 	if err != nil {
 		return nil, err
 	}

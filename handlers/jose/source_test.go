@@ -592,6 +592,38 @@ func TestSixtyFourFetchesAtMostRunAtOnce(t *testing.T) {
 	}
 }
 
+// Whoever may draft may also point drafts at servers that never answer. They
+// hold up each other, and nobody whose connection two people stood for.
+func TestDraftsThatStallDelayNobodyElse(t *testing.T) {
+	w := newWorld(t)
+	release, document := make(chan struct{}), documentOf(hostKey(t, "rsa_r1"))
+	w.serves(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("stall") {
+			<-release
+		}
+		_, _ = rw.Write(document)
+	})
+	var wg sync.WaitGroup
+	stalled := func(i int) *Source {
+		return w.sources.Source(SourceID{"acme", domain.Name(fmt.Sprint("draft", i)), 1}, KeySpec{JWKSURL: w.url + "?stall", Draft: true}, nil)
+	}
+	for i := range maxFetches + maxDrafts {
+		wg.Go(func() { _, _ = stalled(i).Find(t.Context(), "r1") })
+	}
+	defer wg.Wait()
+	defer close(release)
+	for len(w.sources.drafts) < maxDrafts {
+		runtime.Gosched()
+	}
+	active := w.sources.Source(SourceID{"acme", "active", 1}, KeySpec{JWKSURL: w.url}, nil)
+	if f, err := active.Find(t.Context(), "r1"); err != nil || !f.Known {
+		t.Errorf("an active connection got %+v, %v", f, err)
+	}
+	if n := len(w.sources.slots); n != 0 {
+		t.Errorf("drafts took %d slots of the others", n)
+	}
+}
+
 func TestClosedSourcesAnswerFromWhatTheyHave(t *testing.T) {
 	w := newWorld(t)
 	s := w.source(1, nil)

@@ -14,6 +14,7 @@ import (
 
 const (
 	maxFetches  = 64 // at once, of all sources together
+	maxDrafts   = 8  // and of those that nobody activated: one person's word
 	queueFor    = 5 * time.Second
 	maxSources  = 4096
 	idleFor     = 2 * time.Hour // longer than keys can serve
@@ -45,6 +46,7 @@ type Sources struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	slots     chan struct{}
+	drafts    chan struct{} // slots of sources that nobody activated
 	tellings  chan *Source
 	running   sync.WaitGroup
 	mu        sync.Mutex // guards what follows
@@ -66,7 +68,8 @@ func NewSources(g Gate, o SourcesOptions) *Sources {
 		s.resolver = net.DefaultResolver
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.slots, s.tellings = make(chan struct{}, maxFetches), make(chan *Source, maxTellings)
+	s.slots, s.drafts = make(chan struct{}, maxFetches), make(chan struct{}, maxDrafts)
+	s.tellings = make(chan *Source, maxTellings)
 	if s.observe != nil {
 		s.begin(s.tellAll)
 	}
@@ -81,11 +84,13 @@ func (s *Sources) Source(id SourceID, spec KeySpec, lastGood *connection.KeySet)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if src, there := s.all[id]; there {
+		src.draft.Store(spec.Draft)
 		return src
 	}
 	now := s.now()
 	s.sweep(now)
 	src := newSource(s, id, spec, lastGood)
+	src.draft.Store(spec.Draft)
 	src.used.Store(now.UnixNano())
 	s.all[id] = src
 	return src
@@ -142,14 +147,19 @@ func (s *Sources) begin(f func()) bool {
 	return true
 }
 
-// slot waits until fewer than 64 fetches run. A fetch that waited 5 s fails:
-// then most providers stall, and those who wait for it want an answer.
-func (s *Sources) slot() (release func(), err error) {
+// slot waits until fewer than 64 fetches run, or of drafts fewer than 8, which
+// so take nothing from the others. A fetch that waited 5 s fails: then most
+// providers stall, and those who wait for it want an answer.
+func (s *Sources) slot(draft bool) (release func(), err error) {
+	slots := s.slots
+	if draft {
+		slots = s.drafts
+	}
 	t := time.NewTimer(queueFor)
 	defer t.Stop()
 	select {
-	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
+	case slots <- struct{}{}:
+		return func() { <-slots }, nil
 	case <-t.C:
 		return nil, errors.New("fetching keys: too many other fetches run")
 	case <-s.ctx.Done():

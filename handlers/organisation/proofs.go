@@ -17,7 +17,10 @@ import (
 func (o *Organisation) Verify(ctx context.Context, c connection.State, spec connection.Spec, version uint64, jwt string, now time.Time) (proof.Proof, []proof.Check) {
 	source := o.sources.Source(
 		jose.SourceID{Org: o.name, Connection: c.Name, Version: version},
-		jose.KeySpec{JWKSURL: spec.JWKSURL, IssuerURL: spec.IssuerURL, Static: spec.JWKS, CA: spec.CACertificate},
+		jose.KeySpec{
+			JWKSURL: spec.JWKSURL, IssuerURL: spec.IssuerURL, Static: spec.JWKS, CA: spec.CACertificate,
+			Draft: !c.EverActivated,
+		},
 		c.Keys)
 	rules := jose.Rules{Algorithms: spec.Algorithms}
 	if spec.ProofMaxAge != nil {
