@@ -47,7 +47,7 @@ type State struct {
 	CreatedBy, UpdatedBy, ActivatedBy string
 
 	// Keys is the last good key set of Current's key source; nil if none was
-	// seen, or it is uploaded.
+	// seen since the first activation, or it is uploaded.
 	Keys *KeySet
 }
 

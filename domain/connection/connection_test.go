@@ -357,7 +357,7 @@ func TestFactsNameTheConnectionAndTheActor(t *testing.T) {
 	if err != nil || len(facts) != 1 || facts[0].Subject != "connection/ci" || facts[0].Actor != "" {
 		t.Errorf("a draft: got %+v, %v", facts, err)
 	}
-	s := state(happened{dana, connection.WasDrafted{Spec: spec(t)}})
+	s := state(happened{dana, connection.WasDrafted{Spec: spec(t)}}, happened{sven, connection.WasActivated{Version: 1}})
 	facts, err = connection.Decide(s, connection.ObserveKeys{Version: 1, KeyIDs: []string{"a"}}, domain.Meta{Actor: sven, Now: noon})
 	if err != nil || len(facts) != 1 || facts[0].Subject != "connection/ci" || facts[0].Actor != "system:keys" {
 		t.Errorf("keys: got %+v, %v", facts, err)

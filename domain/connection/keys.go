@@ -23,8 +23,8 @@ const (
 )
 
 // ObserveKeys tells what a key source answered with. It comes from ourselves,
-// whenever a set was fetched, and is recorded when the set changed or the last
-// record is an hour old.
+// whenever a set was fetched, and is recorded of the activated version alone,
+// when the set changed or the last record is an hour old.
 type ObserveKeys struct {
 	Version   uint64          // of the specification whose source it is
 	Keys      json.RawMessage // {"keys":[...]}, public members only, in an order that does not change by itself
@@ -34,8 +34,11 @@ type ObserveKeys struct {
 }
 
 func (c ObserveKeys) decide(s State, m domain.Meta) ([]Event, error) {
-	if !s.exists() || c.Version != s.CurrentVersion() {
-		return nil, nil // of a version that decides nothing, or nothing any more
+	if !s.exists() || !s.EverActivated || c.Version != s.ActiveVersion {
+		// Of a version that decides nothing, or nothing any more. Of a draft
+		// least of all: its writer alone could make the log grow, with a server
+		// that answers with other keys each time.
+		return nil, nil
 	}
 	e := c.event(m.Now)
 	if was := s.Keys; was != nil {

@@ -37,7 +37,8 @@ func TestObserveKeys(t *testing.T) {
 		when  connection.ObserveKeys
 		then  []connection.Event
 	}{
-		{"the first set, of a draft", []happened{draft}, observed, and(func(e *connection.KeysChanged) { e.Added = []string{"a", "b"} })},
+		{"the first set", []happened{draft, active}, observed, and(func(e *connection.KeysChanged) { e.Added = []string{"a", "b"} })},
+		{"a draft, whose writer alone chose its server", []happened{draft}, observed, nil},
 		{"the same set within the hour", []happened{draft, active, seen(59 * time.Minute)}, observed, nil},
 		{"the same set after an hour", []happened{draft, active, seen(time.Hour)}, observed, and(func(*connection.KeysChanged) {})},
 		{"a rotated key", []happened{draft, active, seen(time.Minute)}, with(func(c *connection.ObserveKeys) { c.Keys, c.KeyIDs = keys("2"), []string{"b", "c"} }),
@@ -48,13 +49,13 @@ func TestObserveKeys(t *testing.T) {
 			and(func(e *connection.KeysChanged) { e.Keys = keys("3") })},
 		{"another address", []happened{draft, active, seen(time.Minute)}, with(func(c *connection.ObserveKeys) { c.SourceURL = "https://ci.example/2" }),
 			and(func(e *connection.KeysChanged) { e.SourceURL = "https://ci.example/2" })},
-		{"when it was fetched is kept", []happened{draft}, with(func(c *connection.ObserveKeys) { c.At = noon.Add(-time.Second) }),
+		{"when it was fetched is kept", []happened{draft, active}, with(func(c *connection.ObserveKeys) { c.At = noon.Add(-time.Second) }),
 			and(func(e *connection.KeysChanged) { e.Added, e.At = []string{"a", "b"}, noon.Add(-time.Second) })},
 		{"a set fetched before the one that is known", []happened{draft, active, seen(0)}, with(func(c *connection.ObserveKeys) { c.At, c.Keys = noon.Add(-time.Hour), keys("0") }), nil},
 		{"a version that is only pending", []happened{draft, active, pending}, with(func(c *connection.ObserveKeys) { c.Version = 2 }), nil},
 		{"the version that decides while another is pending", []happened{draft, active, pending}, observed, and(func(e *connection.KeysChanged) { e.Added = []string{"a", "b"} })},
 		{"the version that decided, of an inactive connection", []happened{draft, active, {sven, connection.WasDeactivated{}}, pending}, observed, and(func(e *connection.KeysChanged) { e.Added = []string{"a", "b"} })},
-		{"a version that never was", []happened{draft}, with(func(c *connection.ObserveKeys) { c.Version = 7 }), nil},
+		{"a version that never was", []happened{draft, active}, with(func(c *connection.ObserveKeys) { c.Version = 7 }), nil},
 		{"a connection that never was", nil, with(func(c *connection.ObserveKeys) { c.Version = 0 }), nil},
 		{"a deleted connection", []happened{draft, {sven, connection.WasDeleted{}}}, observed, nil},
 	} {
@@ -72,7 +73,7 @@ func TestObserveKeys(t *testing.T) {
 
 // What the log gives back is compact, and writes < as \\u003c.
 func TestTheSameKeysAreTheSameAfterTheLog(t *testing.T) {
-	s := state(happened{dana, connection.WasDrafted{Spec: spec(t)}})
+	s := state(happened{dana, connection.WasDrafted{Spec: spec(t)}}, happened{sven, connection.WasActivated{Version: 1}})
 	c := connection.ObserveKeys{Version: 1, Keys: json.RawMessage(`{ "keys": [ {"kid": "<a>"} ] }`), KeyIDs: []string{"<a>"}}
 	events, err := decide(s, nobody, c)
 	if err != nil || len(events) != 1 {
@@ -123,7 +124,7 @@ func TestKeysStayWithTheirSource(t *testing.T) {
 }
 
 func TestKeysFitAnEvent(t *testing.T) {
-	s := state(happened{dana, connection.WasDrafted{Spec: spec(t)}})
+	s := state(happened{dana, connection.WasDrafted{Spec: spec(t)}}, happened{sven, connection.WasActivated{Version: 1}})
 	s.Keys = &connection.KeySet{At: noon.Add(-time.Hour)}
 	c := connection.ObserveKeys{Version: 1, Keys: json.RawMessage(`"` + strings.Repeat("x", 21<<10) + `"`), SourceURL: strings.Repeat("u", 2048)}
 	for i := range 200 {

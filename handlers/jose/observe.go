@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 )
@@ -21,6 +22,10 @@ type Observation struct {
 	At             time.Time // when it was fetched
 	SourceURL      string
 }
+
+// ErrNotYet is returned by who is told of a key set and has no use for it yet:
+// it is told again at the next fetch, as after any error, and nothing is logged.
+var ErrNotYet = errors.New("no use for the key set yet")
 
 // record is what was told last. A nil set: nothing yet.
 type record struct {
@@ -61,7 +66,9 @@ func (s *Source) tellOne(ctx context.Context) {
 	o := Observation{ID: s.id, Keys: k.set.Public(), KeyIDs: k.set.KeyIDs(), At: k.at, SourceURL: k.url}
 	o.Added, o.Removed = difference(before.set, k.set)
 	if err := s.of.observe(ctx, o); err != nil {
-		s.of.log.Warn("key set not recorded", "org", s.id.Org, "connection", s.id.Connection, "err", err)
+		if !errors.Is(err, ErrNotYet) {
+			s.of.log.Warn("key set not recorded", "org", s.id.Org, "connection", s.id.Connection, "err", err)
+		}
 		return
 	}
 	s.mu.Lock()

@@ -1,10 +1,12 @@
 package jose
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -506,16 +508,33 @@ func TestWhatWasRecordedBeforeIsNotObservedAgain(t *testing.T) {
 }
 
 func TestAnObservationThatFailedIsToldAgainAtTheNextFetch(t *testing.T) {
-	w := newWorld(t)
-	told := make(chan Observation, 4)
-	w.sources.observe = func(_ context.Context, o Observation) error { told <- o; return errors.New("the log is away") }
-	s := w.source(1, nil)
-	w.want(s, "r1", true, false, 1)
-	first := <-told
-	w.pass(5 * time.Minute)
-	w.want(s, "r1", true, false, 2)
-	if second := <-told; fmt.Sprint(first.Added) != fmt.Sprint(second.Added) {
-		t.Errorf("got %v and then %v", first.Added, second.Added)
+	for _, tt := range []struct {
+		name   string
+		err    error
+		logged bool
+	}{
+		{"a failure is logged", errors.New("the log is away"), true},
+		{"no use yet is not", fmt.Errorf("a draft: %w", ErrNotYet), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			var log bytes.Buffer // of the goroutine that tells, until Close
+			told := make(chan Observation, 4)
+			w.sources.log = slog.New(slog.NewTextHandler(&log, nil))
+			w.sources.observe = func(_ context.Context, o Observation) error { told <- o; return tt.err }
+			s := w.source(1, nil)
+			w.want(s, "r1", true, false, 1)
+			first := <-told
+			w.pass(5 * time.Minute)
+			w.want(s, "r1", true, false, 2)
+			if second := <-told; fmt.Sprint(first.Added) != fmt.Sprint(second.Added) {
+				t.Errorf("got %v and then %v", first.Added, second.Added)
+			}
+			w.sources.Close()
+			if logged := strings.Contains(log.String(), "key set not recorded"); logged != tt.logged {
+				t.Errorf("the log is %q", log.String())
+			}
+		})
 	}
 }
 

@@ -31,12 +31,20 @@ func (o *Organisation) Verify(ctx context.Context, c connection.State, spec conn
 
 // observe records a provider's key set when it changes, and at most hourly while
 // it is in use, so that a cold start in an outage knows the keys and their age.
+// A version that was only written issues nothing that could need them; once it
+// is activated the next fetch tells again.
 func (o *Organisation) observe(ctx context.Context, seen jose.Observation) error {
 	m := domain.Meta{Actor: domain.System("keys"), Now: o.Now()}
+	decides := false
 	_, err := o.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
-		return connection.Decide(s.Connection(seen.ID.Connection), connection.ObserveKeys{
+		c := s.Connection(seen.ID.Connection)
+		decides = c.ActiveVersion == seen.ID.Version
+		return connection.Decide(c, connection.ObserveKeys{
 			Version: seen.ID.Version, Keys: seen.Keys, KeyIDs: seen.KeyIDs, At: seen.At, SourceURL: seen.SourceURL,
 		}, m)
 	})
+	if err == nil && !decides {
+		return jose.ErrNotYet
+	}
 	return err
 }
