@@ -20,6 +20,8 @@ const (
 	maxKeysBytes = 20 << 10
 	maxKeyIDs    = 100
 	maxKeyID     = 64 // bytes of an id as recorded
+	// maxChangeBytes leaves room for the attributes of the event.
+	maxChangeBytes = domain.MaxEventBytes - 2<<10
 )
 
 // ObserveKeys tells what a key source answered with. It comes from ourselves,
@@ -50,12 +52,32 @@ func (c ObserveKeys) decide(s State, m domain.Meta) ([]Event, error) {
 	} else {
 		e.Added = e.KeyIDs
 	}
-	return []Event{e}, nil
+	return []Event{e.fit()}, nil
 }
 
-// event is the observation within the bounds of an event.
+// fit leaves out what an event as stored has no room for: the keys, which are
+// fetched again, before the ids that came and went. Each part has a bound, and
+// all of them together have too little room, where JSON writes an & as \u0026.
+func (e KeysChanged) fit() KeysChanged {
+	over := func() bool {
+		b, err := json.Marshal(e)
+		return err != nil || len(b) > maxChangeBytes
+	}
+	if over() {
+		e.Keys = nil
+	}
+	if over() {
+		e.Added, e.Removed = nil, nil
+	}
+	return e
+}
+
+// event is the observation, each part within its bound.
 func (c ObserveKeys) event(now time.Time) KeysChanged {
 	e := KeysChanged{Version: c.Version, KeyIDs: []string{}, At: c.At.UTC(), SourceURL: c.SourceURL}
+	if len(e.SourceURL) > maxURL {
+		e.SourceURL = strings.ToValidUTF8(e.SourceURL[:maxURL], "")
+	}
 	if c.At.IsZero() {
 		e.At = now
 	}
@@ -93,7 +115,7 @@ func without(ids, others []string) []string {
 // again, an hour later. The actor is system:keys.
 type KeysChanged struct {
 	Version   uint64          `json:"version"`
-	Keys      json.RawMessage `json:"keys,omitempty"` // {"keys":[...]}, public members only; absent above 20 KiB
+	Keys      json.RawMessage `json:"keys,omitempty"` // {"keys":[...]}, public members only; absent above 20 KiB, or where the rest leaves no room
 	KeyIDs    []string        `json:"key_ids"`
 	Added     []string        `json:"added,omitempty"`   // ids that were not there before
 	Removed   []string        `json:"removed,omitempty"` // ids that are gone

@@ -124,21 +124,49 @@ func TestKeysStayWithTheirSource(t *testing.T) {
 }
 
 func TestKeysFitAnEvent(t *testing.T) {
-	s := state(happened{dana, connection.WasDrafted{Spec: spec(t)}}, happened{sven, connection.WasActivated{Version: 1}})
-	s.Keys = &connection.KeySet{At: noon.Add(-time.Hour)}
-	c := connection.ObserveKeys{Version: 1, Keys: json.RawMessage(`"` + strings.Repeat("x", 21<<10) + `"`), SourceURL: strings.Repeat("u", 2048)}
-	for i := range 200 {
-		c.KeyIDs = append(c.KeyIDs, fmt.Sprintf("%d-%s", i, strings.Repeat("<", 300)))
-		s.Keys.KeyIDs = append(s.Keys.KeyIDs, fmt.Sprintf("old %d", i))
+	ids := func(prefix string, n int) (out []string) {
+		for i := range n {
+			out = append(out, fmt.Sprintf("%s%03d%s", prefix, i, strings.Repeat("<", 300)))
+		}
+		return out
 	}
-	s.Keys.KeyIDs = s.Keys.KeyIDs[:100] // as an earlier event was bounded
-	events, err := decide(s, nobody, c)
-	if err != nil || len(events) != 1 {
-		t.Fatalf("got %v, %v", events, err)
-	}
-	b, err := json.Marshal(events[0])
-	e := events[0].(connection.KeysChanged)
-	if err != nil || len(b) > domain.MaxEventBytes-2048 || e.Keys != nil || len(e.KeyIDs) != 100 {
-		t.Errorf("got %d bytes with %d ids and %d bytes of keys; want the ids alone, within an event", len(b), len(e.KeyIDs), len(e.Keys))
+	keys := func(n int) json.RawMessage { return json.RawMessage(`"` + strings.Repeat("x", n-2) + `"`) }
+	const source = "https://ci.example/jwks?"
+	for _, tt := range []struct {
+		name     string
+		was      []string // ids before, as recorded
+		observed connection.ObserveKeys
+		keys     bool // are recorded
+		changes  int  // ids added and removed
+		url      int  // bytes of the address
+	}{
+		{"an ordinary set", ids("old", 2), connection.ObserveKeys{KeyIDs: ids("new", 3), Keys: keys(2000), SourceURL: source}, true, 5, len(source)},
+		{"keys above 20 KiB", nil, connection.ObserveKeys{KeyIDs: ids("new", 3), Keys: keys(20<<10 + 1), SourceURL: source}, false, 3, len(source)},
+		{"as many ids as are kept", nil, connection.ObserveKeys{KeyIDs: ids("new", 200), Keys: keys(2000), SourceURL: source}, true, 100, len(source)},
+		{"everything at its bound, in an address of ampersands",
+			ids("old", 100), connection.ObserveKeys{KeyIDs: ids("new", 100), Keys: keys(20 << 10), SourceURL: source + strings.Repeat("&", 2048-len(source))}, false, 200, 2048},
+		{"an address longer than any that is fetched", nil, connection.ObserveKeys{KeyIDs: ids("new", 1), SourceURL: source + strings.Repeat("é", 50_000)}, false, 1, 2048},
+		{"more ids before than are kept now", ids("old", 1000), connection.ObserveKeys{KeyIDs: ids("new", 100), Keys: keys(2000), SourceURL: source}, false, 0, len(source)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := state(happened{dana, connection.WasDrafted{Spec: spec(t)}}, happened{sven, connection.WasActivated{Version: 1}})
+			s.Keys = &connection.KeySet{At: noon.Add(-time.Hour)}
+			for _, id := range tt.was {
+				s.Keys.KeyIDs = append(s.Keys.KeyIDs, strings.ReplaceAll(id, "<", "_")[:64])
+			}
+			tt.observed.Version = 1
+			events, err := decide(s, nobody, tt.observed)
+			if err != nil || len(events) != 1 {
+				t.Fatalf("got %v, %v", events, err)
+			}
+			b, err := json.Marshal(events[0])
+			if err != nil || len(b) > domain.MaxEventBytes-2048 {
+				t.Errorf("got %d bytes, %v", len(b), err)
+			}
+			e := events[0].(connection.KeysChanged)
+			if n := len(e.Added) + len(e.Removed); (e.Keys != nil) != tt.keys || n != tt.changes || len(e.SourceURL) != tt.url || len(e.KeyIDs) != min(len(tt.observed.KeyIDs), 100) {
+				t.Errorf("got %d bytes of keys, %d ids, %d changes, %d bytes of address", len(e.Keys), len(e.KeyIDs), n, len(e.SourceURL))
+			}
+		})
 	}
 }
