@@ -110,15 +110,19 @@ func (s Spec) issuers() []string {
 }
 
 // shared is the issuers everybody shares that this connection trusts, by what
-// it says of iss or, since that may be nothing, by where its keys are.
+// it says of iss or, since that may be nothing, by where its keys are, or, since
+// they may be uploaded or a mirror's, by the provider it says it is of.
 func (s Spec) shared() []provider.Shared {
 	var out []provider.Shared
-	for _, url := range append(s.issuers(), s.JWKSURL) {
-		found, ok := provider.SharedIssuer(url)
+	add := func(found provider.Shared, ok bool) {
 		if ok && !slices.ContainsFunc(out, func(o provider.Shared) bool { return o.Name == found.Name }) {
 			out = append(out, found)
 		}
 	}
+	for _, url := range append(s.issuers(), s.JWKSURL) {
+		add(provider.SharedIssuer(url))
+	}
+	add(s.Provider.SharedIssuer(s.Settings, s.issuers()))
 	return out
 }
 

@@ -35,6 +35,17 @@ func TestWarnings(t *testing.T) {
 	at := func(url string, cs ...claim.Condition) func(*connection.Spec) {
 		return func(s *connection.Spec) { s.JWKSURL, s.Conditions = url, cs }
 	}
+	// of is of a provider by name alone, with uploaded keys.
+	of := func(k provider.Kind, cs ...claim.Condition) func(*connection.Spec) {
+		return func(s *connection.Spec) {
+			s.Provider, s.JWKSURL, s.JWKS, s.Conditions = k, "", json.RawMessage(publicKeys), cs
+		}
+	}
+	mirrored := func(k provider.Kind, cs ...claim.Condition) func(*connection.Spec) {
+		return func(s *connection.Spec) {
+			s.Provider, s.JWKSURL, s.Conditions = k, "https://mirror.example/jwks", cs
+		}
+	}
 	for _, tt := range []struct {
 		name   string
 		change func(*connection.Spec)
@@ -84,6 +95,30 @@ func TestWarnings(t *testing.T) {
 		{"Google with an account", preset(provider.GoogleCloud, "client_id", "c", "email", "a@b.example", "account_id", "7"), ""},
 		{"CircleCI, whose issuer is the tenant's", preset(provider.CircleCI, "organization_id", "o"), ""},
 		{"CircleCI's keys without a word about iss", at("https://oidc.circleci.com/org/o/.well-known/jwks-pub.json", aud, equals("sub", "x")), "tenant.not_pinned"},
+		{"GitHub by name with uploaded keys", of(provider.GitHub, aud), "tenant.not_pinned"},
+		{"Google by name with uploaded keys", of(provider.GoogleCloud, aud), "tenant.not_pinned"},
+		{"CircleCI by name with uploaded keys", of(provider.CircleCI, aud), "tenant.not_pinned"},
+		{"GitLab by name with uploaded keys", of(provider.GitLab, aud), "tenant.not_pinned"},
+		{"GitHub by a mirror", mirrored(provider.GitHub, aud, equals("ref", "refs/heads/main")), "tenant.not_pinned"},
+		{"GitHub by a mirror, with an owner's name", mirrored(provider.GitHub, aud, equals("repository_owner", "octo")), "subject.name_only"},
+		{"GitHub by a mirror, with an owner's id", mirrored(provider.GitHub, aud, equals("repository_owner_id", "1")), ""},
+		{"Google by a mirror", mirrored(provider.GoogleCloud, aud), "tenant.not_pinned"},
+		{"Google by a mirror, with an account", mirrored(provider.GoogleCloud, aud, equals("sub", "7")), ""},
+		{"a GitLab of one's own by a mirror", mirrored(provider.GitLab, equals("iss", "https://git.acme.example"), aud), ""},
+		{"gitlab.com by its domain, mirrored, and conditions without a tenant", func(s *connection.Spec) {
+			mirrored(provider.GitLab, equals("iss", "https://gitlab.com"), aud)(s)
+			s.Settings = provider.Settings{"domain": "gitlab.com"}
+		}, "tenant.not_pinned"},
+		{"Google's keys by a path with an empty step", at("https://www.googleapis.com//oauth2/v3/certs", aud), "tenant.not_pinned"},
+		{"Google's keys by an escaped path", at("https://www.googleapis.com/o%61uth2/v3/certs", aud), "tenant.not_pinned"},
+		{"a cluster with uploaded keys", of(provider.Kubernetes, aud), ""},
+		{"a cluster at Google", func(s *connection.Spec) {
+			const gke = "https://container.googleapis.com/v1/projects/p/locations/l/clusters/c"
+			s.Provider, s.JWKSURL, s.IssuerURL, s.Conditions = provider.Kubernetes, "", gke, []claim.Condition{equals("iss", gke), aud}
+		}, ""},
+		{"any other by a mirror", mirrored(provider.GenericJWT, aud), ""},
+		{"any other with uploaded keys", of(provider.GenericJWT, aud), ""},
+
 		{"GitHub's preset by name", preset(provider.GitHub, "owner", "octo"), "subject.name_only"},
 		{"GitHub's preset by id", preset(provider.GitHub, "owner", "octo", "owner_id", "1"), ""},
 

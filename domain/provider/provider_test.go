@@ -286,12 +286,50 @@ func TestSharedIssuer(t *testing.T) {
 		{"https://gitlab.example.com", ""},
 		{"https://gitlab.com.evil.example", ""},
 		{"https://evil.example/gitlab.com", ""},
-		{"https://www.googleapis.com/service_accounts/v1/jwk/sa@p.iam.gserviceaccount.com", ""},
+		{"https://www.googleapis.com//oauth2/v3/certs", "Google"},
+		{"https://www.googleapis.com/o%61uth2/v3/certs", "Google"},
+		{"https://www.googleapis.com/x/../oauth2/v3/certs", "Google"},
+		{"https://www.googleapis.com/service_accounts/v1/jwk/sa@p.iam.gserviceaccount.com", "Google"},
+		{"https://googleapis.com/oauth2/v3/certs", "Google"},
+		{"https://oauth2.googleapis.com/oauth2/v3/certs", "Google"},
+		{"https://gitlab.com?x=/oauth/discovery/keys", "gitlab.com"},
+		{"https://gitlab.com#x", "gitlab.com"},
+		{"https://container.googleapis.com/v1/projects/p/locations/l/clusters/c", ""},
+		{"https://storage.googleapis.com/issuer-of-a-cluster", ""},
+		{"https://ci.example/?x=https://gitlab.com", ""},
 		{"", ""},
 	} {
 		got, ok := provider.SharedIssuer(tt.url)
 		if got.Name != tt.want || ok != (tt.want != "") {
 			t.Errorf("%q: got %q, %t; want %q", tt.url, got.Name, ok, tt.want)
+		}
+	}
+}
+
+func TestSharedIssuerOfAKind(t *testing.T) {
+	own, shared := []string{"https://git.acme.example"}, []string{"https://git.acme.example", "https://gitlab.com"}
+	for _, tt := range []struct {
+		name     string
+		kind     provider.Kind
+		settings provider.Settings
+		issuers  []string
+		want     string
+	}{
+		{"GitHub, whatever it says of iss", provider.GitHub, nil, own, "GitHub"},
+		{"Google", provider.GoogleCloud, nil, nil, "Google"},
+		{"CircleCI", provider.CircleCI, nil, nil, "CircleCI"},
+		{"GitLab that says nothing", provider.GitLab, nil, nil, "gitlab.com"},
+		{"gitlab.com by its domain", provider.GitLab, provider.Settings{"domain": "gitlab.com"}, own, "gitlab.com"},
+		{"gitlab.com with its port", provider.GitLab, provider.Settings{"domain": "gitlab.com:443"}, own, "gitlab.com"},
+		{"gitlab.com among others", provider.GitLab, nil, shared, "gitlab.com"},
+		{"a GitLab of one's own by iss", provider.GitLab, nil, own, ""},
+		{"a GitLab of one's own that does not ask for iss", provider.GitLab, provider.Settings{"domain": "git.acme.example"}, nil, "gitlab.com"},
+		{"a cluster", provider.Kubernetes, provider.Settings{"issuer": "https://k.example"}, nil, ""},
+		{"anything else", provider.GenericJWT, nil, nil, ""},
+	} {
+		got, ok := tt.kind.SharedIssuer(tt.settings, tt.issuers)
+		if got.Name != tt.want || ok != (tt.want != "") {
+			t.Errorf("%s: got %q, %t; want %q", tt.name, got.Name, ok, tt.want)
 		}
 	}
 }

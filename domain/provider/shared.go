@@ -59,18 +59,40 @@ var (
 )
 
 // SharedIssuer tells whether a URL (of an issuer, or of a key set) belongs to an
-// issuer that everybody shares. Text that is no URL belongs to none.
+// issuer that everybody shares. Text that is no URL belongs to none. The host
+// alone decides: one path can be written in many ways. Google's other hosts are
+// not meant, since at container and storage are issuers of one's own.
 func SharedIssuer(url string) (Shared, bool) {
-	host, path := hostAndPath(url)
-	switch {
-	case host == "token.actions.githubusercontent.com":
+	switch host(url) {
+	case "token.actions.githubusercontent.com":
 		return sharedGitHub(), true
-	case host == "gitlab.com":
+	case "gitlab.com":
 		return sharedGitLab(), true
-	case host == "accounts.google.com", host == "www.googleapis.com" && strings.HasPrefix(path, "oauth2/"):
+	case "accounts.google.com", "www.googleapis.com", "oauth2.googleapis.com", "googleapis.com":
 		return sharedGoogle(), true
-	case host == "oidc.circleci.com":
+	case "oidc.circleci.com":
 		return sharedCircleCI(), true
+	}
+	return Shared{}, false
+}
+
+// SharedIssuer is the shared issuer that connections of this kind trust,
+// wherever their keys are and even if they say nothing of iss. issuers is every
+// iss that a proof may carry, as far as is known. GitLab alone runs elsewhere
+// too: it is gitlab.com if its domain is, and unless every iss is another's.
+func (k Kind) SharedIssuer(s Settings, issuers []string) (Shared, bool) {
+	switch k {
+	case GitHub:
+		return sharedGitHub(), true
+	case GoogleCloud:
+		return sharedGoogle(), true
+	case CircleCI:
+		return sharedCircleCI(), true
+	case GitLab:
+		theirs := func(url string) bool { return host(url) == "gitlab.com" }
+		if len(issuers) == 0 || slices.ContainsFunc(issuers, theirs) || theirs(s["domain"]) {
+			return sharedGitLab(), true
+		}
 	}
 	return Shared{}, false
 }
@@ -128,16 +150,18 @@ func sharedCircleCI() Shared {
 	}}
 }
 
-// hostAndPath takes a URL apart as loosely as the loosest reader would: scheme
-// or none, any case, user, port, a dot at the end of the host.
-func hostAndPath(url string) (host, path string) {
+// host takes a URL apart as loosely as the loosest reader would: scheme or none,
+// any case, user, port, a dot at the end of the host.
+func host(url string) string {
 	if _, after, found := strings.Cut(url, "://"); found {
 		url = after
 	}
-	host, path, _ = strings.Cut(url, "/")
-	if at := strings.LastIndexByte(host, '@'); at >= 0 {
-		host = host[at+1:]
+	if end := strings.IndexAny(url, `/?#\`); end >= 0 {
+		url = url[:end]
 	}
-	host, _, _ = strings.Cut(host, ":")
-	return strings.TrimSuffix(strings.ToLower(host), "."), path
+	if at := strings.LastIndexByte(url, '@'); at >= 0 {
+		url = url[at+1:]
+	}
+	url, _, _ = strings.Cut(url, ":")
+	return strings.TrimSuffix(strings.ToLower(url), ".")
 }
