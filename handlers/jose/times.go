@@ -99,11 +99,16 @@ func (t times) check(now time.Time, maxAge time.Duration) (wrong []*Refusal) {
 	return wrong
 }
 
-// ago tells people how far a moment is from now.
+// ago tells people how far a moment is from now. Years say enough where it is
+// far, and a difference of 292 years and more does not fit a [time.Duration].
 func ago(now, t time.Time) string {
-	d := now.Sub(t).Round(time.Second)
-	if d < 0 {
-		return (-d).String() + " from now"
+	const far = 100 * 365 * 24 * time.Hour
+	direction, d := " ago", now.Sub(t).Round(time.Second)
+	if t.After(now) {
+		direction, d = " from now", t.Sub(now).Round(time.Second)
 	}
-	return d.String() + " ago"
+	if d > far {
+		return "more than 100 years" + direction
+	}
+	return d.String() + direction
 }

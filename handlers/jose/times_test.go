@@ -66,3 +66,26 @@ func TestTimesToTheSecond(t *testing.T) {
 		})
 	}
 }
+
+func TestHowLongAgo(t *testing.T) {
+	now := time.Unix(1767225600, 0)
+	for _, c := range []struct {
+		seconds int64 // since 1970
+		want    string
+	}{
+		{1767225600, "0s ago"},
+		{1767225599, "1s ago"},
+		{1767225601, "1s from now"},
+		{1767225600 - 3600, "1h0m0s ago"},
+		{0, "490896h0m0s ago"},
+		{1767225600 + 101*366*86400, "more than 100 years from now"},
+		{maxSeconds, "more than 100 years from now"}, // 7973 years, which a Duration does not hold
+	} {
+		if got := ago(now, time.Unix(c.seconds, 0)); got != c.want {
+			t.Errorf("%d: got %q, want %q", c.seconds, got, c.want)
+		}
+	}
+	if got := ago(time.Unix(maxSeconds, 0), time.Unix(0, 0)); got != "more than 100 years ago" {
+		t.Errorf("the other way: got %q", got)
+	}
+}
