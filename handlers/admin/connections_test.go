@@ -174,6 +174,8 @@ func TestWhatADraftMayNotSayIsNamedAndNothingIsRecorded(t *testing.T) {
 		{"keys behind a user name", map[string]any{"jwks_url": "https://ci.example@evil.example/jwks"}, []string{"/jwks_url url.userinfo"}},
 		{"keys without encryption", map[string]any{"jwks_url": "http://ci.example/jwks"}, []string{"/jwks_url url.scheme"}},
 		{"an issuer inside", map[string]any{"jwks_url": nil, "issuer_url": "https://10.0.0.1"}, []string{"/issuer_url url.address"}},
+		{"an issuer with a query, behind which nothing can be found", map[string]any{"jwks_url": nil, "issuer_url": "https://ci.example?x=1"}, []string{"/issuer_url url.query"}},
+		{"an issuer with an empty query", map[string]any{"jwks_url": nil, "issuer_url": "https://ci.example/?"}, []string{"/issuer_url url.query"}},
 		{"an issuer inside, by a preset", map[string]any{"jwks_url": nil, "conditions": nil, "provider": "kubernetes",
 			"settings": map[string]any{"issuer": "https://10.0.0.1", "audience": "x"}}, []string{"/settings url.address"}},
 		{"the wrong place and another fault", map[string]any{"jwks_url": "https://127.0.0.1:22/x", "algorithms": []string{"HS256"}}, []string{"/algorithms/0 unknown"}},

@@ -96,8 +96,9 @@ func (h *Admin) complete(written connection.Spec) (connection.Spec, error) {
 			broken = append(broken, f)
 		}
 	}
-	broken = append(broken, h.checkSource("/jwks_url", written.JWKSURL, spec.JWKSURL, broken)...)
-	broken = append(broken, h.checkSource("/issuer_url", written.IssuerURL, spec.IssuerURL, broken)...)
+	gate := h.org.Gate()
+	broken = append(broken, checkSource(gate.CheckURL, "/jwks_url", written.JWKSURL, spec.JWKSURL, broken)...)
+	broken = append(broken, checkSource(gate.CheckIssuerURL, "/issuer_url", written.IssuerURL, spec.IssuerURL, broken)...)
 	if strings.Count(written.CACertificate, "-----BEGIN ") > maxCertificates {
 		broken = append(broken, domain.FieldError{Pointer: "/ca_certificate", Code: "too_long", Detail: "at most 16 certificates are allowed"})
 	}
@@ -109,7 +110,7 @@ const maxCertificates = 16
 
 // checkSource asks the gate whether keys may be fetched from a URL: the one
 // written, or the one that the preset made of the settings.
-func (h *Admin) checkSource(pointer, written, complete string, broken []domain.FieldError) []domain.FieldError {
+func checkSource(check func(string) error, pointer, written, complete string, broken []domain.FieldError) []domain.FieldError {
 	url := written
 	if url == "" {
 		pointer, url = "/settings", complete
@@ -117,7 +118,7 @@ func (h *Admin) checkSource(pointer, written, complete string, broken []domain.F
 	if url == "" || named(broken, pointer) {
 		return nil
 	}
-	if err := h.org.Gate().CheckURL(url); err != nil {
+	if err := check(url); err != nil {
 		return []domain.FieldError{refused(pointer, err)}
 	}
 	return nil
