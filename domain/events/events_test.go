@@ -353,7 +353,7 @@ func TestTheReasonIsTheFirstFailureAndCountsTheOthers(t *testing.T) {
 		checks []proof.Check
 		want   string
 	}{
-		{"without checks the code is the reason", nil, "ci refused a token to an unknown workload: connection.inactive"},
+		{"without checks the code is the reason", nil, "ci refused a token to an unknown workload: it is inactive"},
 		{"the first failure", []proof.Check{fail("signature", "the signature is wrong")}, "ci refused a token to an unknown workload: the signature is wrong"},
 		{"others are counted", []proof.Check{fail("signature", "the signature is wrong"), fail("times", "x"), fail("condition", "y")},
 			"ci refused a token to an unknown workload: the signature is wrong (and 2 more)"},

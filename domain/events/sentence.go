@@ -8,6 +8,7 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/proof"
+	"sallyport.dev/domain/token"
 )
 
 // maxSentence bounds a summary, in bytes.
@@ -50,7 +51,12 @@ func short(s string) string {
 // condition what was expected and found. Without a failed check the code has to do.
 func reason(checks []proof.Check, code string) string {
 	f := proof.FirstFailure(checks)
-	if f == nil {
+	switch {
+	case code == token.CodeDraft:
+		return "the proof satisfies it, and it is a draft"
+	case f == nil && code == token.CodeInactive:
+		return "it is inactive"
+	case f == nil:
 		return code
 	}
 	s := f.Message

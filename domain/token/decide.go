@@ -49,7 +49,7 @@ var required = []string{proof.Format, proof.Keys, proof.Key, proof.Algorithm, pr
 // an explanation, in time or on disk.
 func Decide(org domain.Name, issuer string, c connection.State, p proof.Proof, checks []proof.Check, r Request,
 	spent func(key string) bool, jti string, m domain.Meta) Decision {
-	return decide(org, issuer, c, p, checks, r, spent, jti, m, signed(checks))
+	return decide(org, issuer, c, p, checks, r, spent, jti, m, false)
 }
 
 // signed tells whether the edge found the proof's signature to be its provider's.
@@ -57,10 +57,10 @@ func signed(checks []proof.Check) bool {
 	return slices.ContainsFunc(checks, func(c proof.Check) bool { return c.Check == proof.Signature && c.Result == proof.Pass })
 }
 
-// decide is Decide; explain tells whether conditions are judged whatever became
-// of the signature.
+// decide is Decide and [Test]: a test judges conditions whatever became of the
+// signature, and tells of a draft what else would be asked of it.
 func decide(org domain.Name, issuer string, c connection.State, p proof.Proof, checks []proof.Check, r Request,
-	spent func(key string) bool, jti string, m domain.Meta, explain bool) Decision {
+	spent func(key string) bool, jti string, m domain.Meta, testing bool) Decision {
 	d := Decision{Organisation: org, Connection: c.Name}
 	if c.Status == connection.None || c.Status == connection.Deleted {
 		d.Code = CodeUnknown // and no event: strangers cannot fill the log
@@ -71,7 +71,7 @@ func decide(org domain.Name, issuer string, c connection.State, p proof.Proof, c
 	}
 	d.Checks = complete(checks)
 	verified := proof.Passed(d.Checks)
-	identity, admitted := admit(c.Current, p, explain)
+	identity, admitted := admit(c.Current, p, testing || signed(checks))
 	d.Checks = append(d.Checks, admitted...)
 	if verified {
 		d.Identity = identity
@@ -82,6 +82,9 @@ func decide(org domain.Name, issuer string, c connection.State, p proof.Proof, c
 	claims, code := d.build(issuer, c, p, r, jti, m.Now)
 	if code != "" {
 		return d.denied(code, c, p, r)
+	}
+	if c.Status == connection.Drafted && !testing {
+		return d.denied(CodeDraft, c, p, r)
 	}
 	code = d.exchange(c.Current, p, claims.Audience, claims.Audience == issuer, spent)
 	switch {

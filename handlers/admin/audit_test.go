@@ -218,6 +218,23 @@ func TestAStreamTellsWhatHappensAndGoesOnWhereItsReaderStopped(t *testing.T) {
 	}
 }
 
+func TestAStreamBehindTheEndOfTheLogIsRefused(t *testing.T) {
+	e := newEdge(t)
+	r := e.as("auditor", "GET", "/audit/stream", nil, "Last-Event-ID", "99999.0")
+	if r.Status != 422 || !strings.Contains(string(r.Raw), "position.ahead") {
+		t.Errorf("%d %s", r.Status, r.Raw)
+	}
+}
+
+func TestAFilterThatNothingCanMatchIsRefused(t *testing.T) {
+	e := newEdge(t)
+	for query, code := range map[string]string{"?status=activ": "status.unknown", "?provider=gitlabb": "provider.unknown", "?status=": "status.unknown"} {
+		if r := e.as("auditor", "GET", "/connections"+query, nil); r.Status != 422 || !strings.Contains(string(r.Raw), code) {
+			t.Errorf("%s: %d %s", query, r.Status, r.Raw)
+		}
+	}
+}
+
 func TestAStreamEndsWhenItsReaderMayNotReadAnyMore(t *testing.T) {
 	e := newEdge(t)
 	s := e.tail("auditor", "")

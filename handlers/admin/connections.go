@@ -3,22 +3,30 @@ package admin
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/connection"
+	"sallyport.dev/domain/provider"
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/projections/control"
 )
 
 func (h *Admin) list(c *api.Call) (api.Answer, error) {
-	status, _ := c.Query("status")
-	provider, _ := c.Query("provider")
+	status, filtered := c.Query("status")
+	if filtered && !slices.Contains([]connection.Status{connection.Drafted, connection.Active, connection.Inactive}, connection.Status(status)) {
+		c.Refuse("/status", "status.unknown", "status is draft, active or inactive")
+	}
+	of, filtered := c.Query("provider")
+	if filtered && !slices.Contains(provider.Kinds(), provider.Kind(of)) {
+		c.Refuse("/provider", "provider.unknown", "provider is one of %v", provider.Kinds())
+	}
 	answer := struct {
 		Connections []shown `json:"connections"`
 	}{[]shown{}}
 	h.org.Read(func(s *control.State, _ domain.Head) {
 		for _, conn := range s.Connections() {
-			if (status == "" || status == string(conn.Status)) && (provider == "" || provider == string(conn.Newest().Provider)) {
+			if (status == "" || status == string(conn.Status)) && (of == "" || of == string(conn.Newest().Provider)) {
 				answer.Connections = append(answer.Connections, show(conn, h.org.Issuer()))
 			}
 		}

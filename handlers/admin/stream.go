@@ -51,19 +51,21 @@ func (h *Admin) stream(c *api.Call) error {
 // streamQuery is where a stream begins, and what it holds.
 func (h *Admin) streamQuery(c *api.Call) (trail.Query, error) {
 	q := query(c)
+	h.org.Settle(c.Context()) // what was answered before is not news
+	last, err := h.org.Trail().Last(c.Context())
+	if err != nil {
+		return q, err
+	}
 	at := domain.Position{}
 	switch id := c.Echo.Request().Header.Get("Last-Event-ID"); {
 	case id != "":
-		var err error
 		if at, err = domain.ParsePosition(id); err != nil {
 			c.Refuse("", "position.invalid", "Last-Event-ID is the position of an event, such as 12.0")
+		} else if last.Less(at) {
+			// A log that was put back to an older state: waiting would be for ever, in silence.
+			c.Refuse("", "position.ahead", "Last-Event-ID is %s, and the last event there is stands at %s", at, last)
 		}
 	case q.Since.IsZero():
-		h.org.Settle(c.Context()) // what was answered before is not news
-		last, err := h.org.Trail().Last(c.Context())
-		if err != nil {
-			return q, err
-		}
 		at = last
 	}
 	if err := c.Refused(); err != nil {

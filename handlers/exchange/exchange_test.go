@@ -258,6 +258,7 @@ func TestWaysToATokenThatOneShouldNotGet(t *testing.T) {
 		{"a changed payload", "proof.signature", "invalid_request", 400, form(header+"."+promoted+"."+signature, "connection", "ci")},
 		{"alg none", "proof.algorithm", "invalid_request", 400, form("eyJhbGciOiJub25lIiwia2lkIjoieCJ9."+payload+".AA", "connection", "ci")},
 		{"no signature", "proof.malformed", "invalid_request", 400, form(header+"."+payload+".", "connection", "ci")},
+		{"a line end behind the proof", "proof.malformed", "invalid_request", 400, form(fine+"\n", "connection", "ci")},
 		{"our own token as a proof", "proof.malformed", "invalid_request", 400, form(ours, "connection", "ci")},
 		{"a proof that was used before", "proof.replayed", "invalid_request", 400, form(once, "connection", "once")},
 		{"no connection, and two that fit", "connection.ambiguous", "invalid_request", 400, form(other.Mint(other.Claims(now, e.Issuer(), "twin", nil)))},

@@ -43,14 +43,17 @@ func ParseForm(body string) (Form, error) {
 			return nil, errors.New("each parameter must be name=value")
 		}
 		name, err := unescape(rawName)
-		if err != nil {
+		if err != nil || controls(name) {
 			return nil, errors.New("a parameter name is not form encoded UTF-8 text")
 		}
 		value, err := unescape(rawValue)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, fmt.Errorf("%s is not form encoded UTF-8 text", known(name))
-		}
-		if len(value) > maxValue && name != "subject_token" && name != "assertion" && name != "token" {
+		case isToken(name): // whoever reads tokens has bounds of their own, and says what is wrong
+		case controls(value):
+			return nil, fmt.Errorf("%s holds a control character, such as a line end", known(name))
+		case len(value) > maxValue:
 			return nil, fmt.Errorf("%s is longer than %d bytes", known(name), maxValue)
 		}
 		if len(f[name]) > 0 && name != "audience" && name != "resource" {
@@ -61,9 +64,7 @@ func ParseForm(body string) (Form, error) {
 	return f, nil
 }
 
-// unescape decodes one form value and refuses what no parameter of ours may
-// hold. A JWT needs no decoding and is most of the form, so bytes are looked at
-// one by one only where that tells something.
+// unescape decodes one name or value. A JWT needs no decoding, and is most of a form.
 func unescape(s string) (string, error) {
 	if strings.ContainsAny(s, "%+") {
 		decoded, err := url.QueryUnescape(s)
@@ -72,15 +73,25 @@ func unescape(s string) (string, error) {
 		}
 		s = decoded
 	}
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c == 0x7f {
-			return "", errors.New("a control character")
-		}
-	}
 	if !utf8.ValidString(s) {
 		return "", errors.New("not UTF-8")
 	}
 	return s, nil
+}
+
+// isToken tells the parameters that hold a token.
+func isToken(name string) bool {
+	return name == "subject_token" || name == "assertion" || name == "token"
+}
+
+// controls tells whether s holds a control character, which no parameter but a token may.
+func controls(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c == 0x7f {
+			return true
+		}
+	}
+	return false
 }
 
 // known names a parameter in an error only if it is one of ours, so that a
