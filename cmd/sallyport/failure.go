@@ -80,7 +80,6 @@ var nexts = map[string]string{
 	"proof.replayed":         "get a new token: this connection takes each only once",
 	"keys.unavailable":       "the provider's keys cannot be fetched now; try again",
 	"audience.not_allowed":   "ask for an audience that the connection lists",
-	"token.too_large":        "list fewer claims in the connection's audience_claims, or have the platform send fewer",
 	"log.unavailable":        "nothing was issued or changed; try again",
 }
 

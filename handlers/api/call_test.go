@@ -17,6 +17,7 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/organisation"
+	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/organisation/orgtest"
 	"sallyport.dev/projections/control"
@@ -300,6 +301,33 @@ func TestATokenLetsInNoLongerThanItLives(t *testing.T) {
 	b.Advance(time.Minute)
 	if res, body := b.ask("GET", "/things/lamp", token, ""); res.StatusCode != 401 {
 		t.Errorf("at its end: %d %s", res.StatusCode, body)
+	}
+}
+
+// Who has a token that does not hold is told why, since it takes the token to ask.
+func TestATokenThatDoesNotHoldIsToldWhy(t *testing.T) {
+	b := newBench(t)
+	made := func(life time.Duration) (id, secret string) {
+		m := domain.Meta{Actor: domain.System("host"), Now: b.Now()}
+		made, err := b.CreateToken(t.Context(), m, "security", domain.SecurityAdmin, life)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made.ID, made.Secret
+	}
+	_, short := made(time.Minute)
+	id, revoked := made(time.Hour)
+	m := domain.Meta{Actor: domain.System("host"), Now: b.Now()}
+	if _, err := b.Execute(t.Context(), m, func(s *control.State) ([]domain.Fact, error) {
+		return person.Decide(s.People(), person.RevokeToken{ID: id}, m)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.Advance(time.Minute)
+	for token, want := range map[string]string{"": "auth.required", short + "x": "api_token.unknown", short: "api_token.expired", revoked: "api_token.revoked"} {
+		if res, body := b.ask("GET", "/things/lamp", token, ""); res.StatusCode != 401 || !strings.Contains(body, `"code":"`+want+`"`) {
+			t.Errorf("got %d %s, want %s", res.StatusCode, body, want)
+		}
 	}
 }
 

@@ -30,7 +30,6 @@ var descriptions = map[string]string{
 	"audience.not_allowed": "the connection does not issue tokens for that audience",
 	"log.unavailable":      "the decision cannot be recorded now, so nothing was issued: try again later",
 	"rate.limited":         "too many requests: try again later",
-	"token.too_large":      "the token would be larger than 8 KiB: list fewer claims on the connection",
 }
 
 // tell turns an error_code into the answer that RFC 6749, RFC 8693 section
