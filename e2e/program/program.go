@@ -124,6 +124,9 @@ func Dev(t testing.TB, args ...string) *Server {
 	return s
 }
 
+// Said is everything the process has said so far, on both of its outputs.
+func (s *Server) Said() string { return s.log.String() }
+
 // await returns once the credentials are there, which are written whole when
 // the server answers.
 func (s *Server) await(ended <-chan struct{}) error {
