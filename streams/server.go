@@ -152,6 +152,16 @@ func (s *Server) Close() {
 	})
 }
 
+// InUseError tells that another process has the data directory.
+type InUseError struct {
+	Dir     string
+	Process string // its id; empty while it has not written it yet
+}
+
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("the data directory %s is in use by process %s", e.Dir, e.Process)
+}
+
 // lockDir takes the data directory for this process until the file is closed,
 // or the process ends however it ends.
 func lockDir(dir string) (*os.File, error) {
@@ -165,7 +175,7 @@ func lockDir(dir string) (*os.File, error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("locking the data directory %s: %w", dir, err)
 		}
-		return nil, fmt.Errorf("the data directory %s is in use by process %s", dir, strings.TrimSpace(string(holder)))
+		return nil, &InUseError{Dir: dir, Process: strings.TrimSpace(string(holder))}
 	}
 	err = errors.Join(f.Truncate(0), writeAt(f, strconv.Itoa(os.Getpid())+"\n"))
 	if err != nil {

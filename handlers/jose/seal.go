@@ -61,6 +61,9 @@ func ParseKEK(b []byte) (*Sealer, error) {
 	return &Sealer{a}, nil
 }
 
+// ErrSealed means that a sealed secret does not open.
+var ErrSealed = errors.New("another key-encryption key sealed it, it is somebody else's, or it was changed")
+
 // Seal encrypts a secret that belongs to owner. Only the same owner opens it.
 func (s *Sealer) Seal(secret []byte, owner string) ([]byte, error) {
 	b, err := s.aead.Encrypt(secret, []byte(owner))
@@ -74,7 +77,7 @@ func (s *Sealer) Seal(secret []byte, owner string) ([]byte, error) {
 func (s *Sealer) Open(sealed []byte, owner string) ([]byte, error) {
 	b, err := s.aead.Decrypt(sealed, []byte(owner))
 	if err != nil {
-		return nil, fmt.Errorf("opening a secret of %s: another key-encryption key sealed it, it is somebody else's, or it was changed", owner)
+		return nil, fmt.Errorf("opening a secret of %s: %w", owner, ErrSealed)
 	}
 	return b, nil
 }
