@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"sallyport.dev/cmd/internal/cli"
 )
 
 // write keeps a configuration in a file of its own, with a key-encryption key
@@ -41,8 +46,8 @@ func TestConfig(t *testing.T) {
 		{name: "a setting that is none is named", text: whole + "colour: red\n", err: "colour is no setting"},
 		{name: "one in a group is named with its group", text: whole + "nats: {urls: x}\n", err: "nats.urls is no setting"},
 		{name: "names are exact", text: whole + "Listen: 127.0.0.1:1\n", err: "Listen is no setting"},
-		{name: "a number is no text", text: whole + "nats: {replicas: three}\n", err: "nats.replicas is a string, wanted int"},
-		{name: "a text is no list", text: whole + "organisations: acme\n", err: "organisations is a string"},
+		{name: "a number is no text", text: whole + "nats: {replicas: three}\n", err: "nats.replicas is a text, wanted a whole number"},
+		{name: "a text is no list", text: whole + "organisations: acme\n", err: "organisations is a text, wanted a list"},
 		{name: "nothing at all is told whole", text: "", err: "data_dir is missing"},
 		{name: "http reaches nobody else", text: strings.Replace(whole, "https", "http", 1), err: "is not https"},
 		{name: "a slash at the end of the base URL", text: strings.Replace(whole, "example.com", "example.com/", 1), err: "without a slash"},
@@ -50,12 +55,16 @@ func TestConfig(t *testing.T) {
 		{name: "an organisation is a name", text: whole + "organisations: [Acme]\n", err: `"Acme"`},
 		{name: "an organisation is there once", text: whole + "organisations: [a, a]\n", err: `"a"`},
 		{name: "no organisation", text: whole + "organisations: []\n", err: "names none"},
-		{name: "credentials without a cluster", text: whole + "nats: {credentials_file: x}\n", err: "need nats.url"},
+		{name: "credentials without a cluster", text: whole + "nats: {credentials_file: x}\n", err: "nats.url is missing"},
 		{name: "no copies", text: whole + "nats: {replicas: 0}\n", err: "1 to 5"},
+		{name: "a number is no group", text: whole + "nats: 3\n", err: "nats is number, wanted a group"},
+		{name: "a group is written as one", text: whole + "nats.replicas: 3\n", err: "nats.replicas is no setting"},
+		{name: "an empty group says nothing", text: whole + "nats: {}\ntls:\n"},
+		{name: "a certificate that is not there", text: whole + "tls: {cert_file: /nowhere/crt, key_file: KEK}\n", err: "tls.cert_file names /nowhere/crt, which is not there"},
 		{name: "half of TLS", text: whole + "tls: {cert_file: x}\n", err: "go together"},
 		{name: "a proxy is a network", text: whole + "trusted_proxies: [10.0.0.1]\n", err: "no network"},
 		{name: "a port of 0", text: whole + "jwks: {ports: [0]}\n", err: "0 is no port"},
-		{name: "a port that is none", text: whole + "jwks: {ports: [70000]}\n", err: "jwks.ports"},
+		{name: "a port that is none", text: whole + "jwks: {ports: [70000]}\n", err: "jwks.ports is number 70000, wanted a port, 1 to 65535"},
 		{name: "a level that is none", text: whole + "log: {level: loud}\n", err: "log.level"},
 		{name: "a key file that is not there", text: strings.Replace(whole, "KEK", "/nowhere/kek", 1), err: "/nowhere/kek"},
 	} {
@@ -72,11 +81,42 @@ func TestConfig(t *testing.T) {
 }
 
 func TestConfigTellsEverythingAtOnce(t *testing.T) {
-	_, err := loadConfig(write(t, "listen: nowhere\n"))
-	for _, want := range []string{"listen", "base_url", "data_dir", "key_encryption_key_file"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s named", err, want)
-		}
+	_, err := loadConfig(write(t, `
+lisen: nowhere
+base_url: http://sallyport.example.com
+data_dir: [a]
+tls: {cert_file: /nowhere/tls.crt, key_file: /nowhere/tls.key}
+nats: {urls: x, replicas: three}
+`))
+	var wrong *configError
+	if !errors.As(err, &wrong) {
+		t.Fatalf("got %v", err)
+	}
+	want := []string{
+		"data_dir is a list, wanted a text", "lisen is no setting", "nats.replicas is a text, wanted a whole number", "nats.urls is no setting",
+		"listen is missing; it is an address such as 0.0.0.0:8443", `base_url "http://sallyport.example.com" is not https`,
+		"key_encryption_key_file is missing; `sallyportd keys kek --out FILE` makes one",
+		"tls.cert_file names /nowhere/tls.crt, which is not there", "tls.key_file names /nowhere/tls.key, which is not there",
+	}
+	if !slices.Equal(wrong.lines, want) {
+		t.Errorf("got  %q\nwant %q", wrong.lines, want)
+	}
+}
+
+// Whoever starts with the sample as it stands learns of every file it lacks,
+// each on a line of its own.
+func TestTheSampleConfigurationNamesItsMissingFiles(t *testing.T) {
+	var errs bytes.Buffer
+	s := cli.IO{Out: io.Discard, Err: &errs, Getenv: func(string) string { return "" }}
+	code := cli.Run(t.Context(), root(s), s, []string{"serve", "--config", "../../deploy/sallyportd.example.yaml"})
+	want := `sallyportd: the configuration ../../deploy/sallyportd.example.yaml is wrong
+  key_encryption_key_file names /etc/sallyport/kek.json, which is not there; ` + "`sallyportd keys kek --out /etc/sallyport/kek.json` makes it" + `
+  tls.cert_file names /etc/sallyport/tls.crt, which is not there
+  tls.key_file names /etc/sallyport/tls.key, which is not there
+  next: correct the file; ` + "`sallyportd serve --help`" + ` lists the settings
+`
+	if code != cli.ExitFailed || errs.String() != want {
+		t.Errorf("exit code %d, got\n%s\nwant\n%s", code, &errs, want)
 	}
 }
 
@@ -138,7 +178,13 @@ func TestTheSampleConfigurationIsRead(t *testing.T) {
 		}
 		text.WriteString(line)
 	}
-	sample := strings.ReplaceAll(text.String(), "/etc/sallyport/kek.json", "KEK")
+	dir := t.TempDir() // with every file that the sample names
+	for _, name := range []string{"kek.json", "tls.crt", "tls.key", "nats.creds", "nats-ca.pem"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sample := strings.ReplaceAll(text.String(), "/etc/sallyport/", dir+"/")
 	c, err := loadConfig(write(t, sample))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, sample)

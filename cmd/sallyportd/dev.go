@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,6 +67,7 @@ type devServer struct {
 	log                *slog.Logger
 	kept               credentials // of the last start on this data
 	provider           *demo.Provider
+	wrote              []byte // to file, by this start
 }
 
 func dev(s cli.IO) *cobra.Command {
@@ -79,7 +81,8 @@ provider that signs what it is asked to. A second start on the same data finds t
 same state, keys, people and tokens.
 
 --credentials names a file (mode 0600) that is written, whole, when the server
-answers: its address, the people's tokens, the demo provider's URLs.`,
+answers: its address, the people's tokens, the demo provider's URLs. It is removed when
+the server stops.`,
 		Example: `  sallyportd dev --demo
   sallyportd dev --listen 127.0.0.1:8420 --data ./data --credentials ./dev.json`,
 		Args: cli.Args(),
@@ -98,11 +101,11 @@ answers: its address, the people's tokens, the demo provider's URLs.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&d.listen, "listen", "127.0.0.1:8420", "address on the loopback; port 0 picks a free one, the same at every start on the same data")
-	f.StringVar(&d.data, "data", "", "data directory (default: sallyport/dev below $XDG_STATE_HOME or ~/.local/state)")
-	f.StringVar(&d.file, "credentials", "", "file for addresses and tokens, written when the server is ready")
+	f.StringVar(&d.listen, "listen", "127.0.0.1:8420", "`ADDRESS` on the loopback; port 0 picks a free one, the same at every start on the same data")
+	f.StringVar(&d.data, "data", "", "data directory `DIR` (default: sallyport/dev below $XDG_STATE_HOME or ~/.local/state)")
+	f.StringVar(&d.file, "credentials", "", "`FILE` for addresses and tokens, written when the server is ready")
 	f.BoolVar(&d.walk, "demo", false, "walk through the main job on screen, then keep serving")
-	f.StringVar(&level, "log-level", level, "what is logged to stderr: debug, info, warn, error")
+	f.StringVar(&level, "log-level", level, "what is logged to stderr: `LEVEL` debug, info, warn or error")
 	return c
 }
 
@@ -140,7 +143,7 @@ func devConfig(dir, baseURL string) Config {
 
 // devSealer is the sealer of a dev server, whose key is made at its first start.
 func devSealer(dir string) (*jose.Sealer, error) {
-	path := filepath.Join(dir, "kek.json")
+	path := kekFile(dir)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		b, err := jose.NewKEK()
 		if err != nil {
@@ -154,6 +157,7 @@ func devSealer(dir string) (*jose.Sealer, error) {
 	return openSealer(path)
 }
 
+func kekFile(dir string) string  { return filepath.Join(dir, "kek.json") }
 func keptFile(dir string) string { return filepath.Join(dir, "credentials.json") }
 
 // readCredentials reads what the last start kept; before the first there is nothing.
@@ -172,14 +176,14 @@ func readCredentials(dir string) (c credentials, err error) {
 }
 
 func (d *devServer) run(ctx context.Context) error {
+	if err := refuseServes(d.data); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(d.data, 0o700); err != nil {
 		return cli.Fail("name another with --data", "making the data directory: %v", err)
 	}
 	var err error
 	if d.kept, err = readCredentials(d.data); err != nil {
-		return err
-	}
-	if err := d.removeStale(); err != nil {
 		return err
 	}
 	l, err := d.listenMain()
@@ -188,7 +192,7 @@ func (d *devServer) run(ctx context.Context) error {
 	}
 	baseURL := "http://" + l.Addr().String()
 	sealer, err := devSealer(d.data)
-	if err != nil {
+	if err = errors.Join(err, d.removeStale(baseURL)); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	m := &Main{
@@ -196,7 +200,11 @@ func (d *devServer) run(ctx context.Context) error {
 		Gate: jose.Gate{LoopbackHTTP: true}, Log: d.log,
 		Ready: func(ctx context.Context, h *host.Host) error { return d.ready(ctx, h, baseURL) },
 	}
-	return m.Run(ctx)
+	err = m.Run(ctx)
+	if err == nil {
+		d.Note("Stopped. What was recorded is in %s; a start with --data %s goes on from there.", d.data, quote(d.data))
+	}
+	return whyClosed(errors.Join(err, d.removeOwn()), m.Config, "address (--listen)", "data directory (--data)")
 }
 
 func orElse(s, other string) string {
@@ -206,19 +214,53 @@ func orElse(s, other string) string {
 	return s
 }
 
-// removeStale removes the credentials file of an earlier start: whoever waits
-// for it waits for this one.
-func (d *devServer) removeStale() error {
+// removeStale removes the credentials file of a server that is gone: whoever
+// waits for the file waits for this server. It is called once baseURL is ours.
+// What a server that runs wrote stays until ours is ready.
+func (d *devServer) removeStale(baseURL string) error {
 	if d.file == "" {
 		return nil
 	}
 	path, err := filepath.Abs(d.file)
-	if err != nil || path == keptFile(d.data) {
+	if err != nil {
 		return err
 	}
 	d.file = path
+	b, err := os.ReadFile(path)
+	if err != nil || path == keptFile(d.data) {
+		return nil // what cannot be read is told when it cannot be written
+	}
+	var old credentials
+	if json.Unmarshal(b, &old) != nil || old.BaseURL != baseURL && answers(hostOf(old.BaseURL)) {
+		return nil
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing the credentials of an earlier start: %w", err)
+	}
+	return nil
+}
+
+// answers tells whether somebody listens there.
+func answers(addr string) bool {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+// removeOwn removes the credentials file at the end, if it still is what we
+// wrote: another server may have replaced it.
+func (d *devServer) removeOwn() error {
+	if d.wrote == nil || d.file == keptFile(d.data) {
+		return nil
+	}
+	if b, err := os.ReadFile(d.file); err != nil || !bytes.Equal(b, d.wrote) {
+		return nil
+	}
+	if err := os.Remove(d.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing our credentials file: %w", err)
 	}
 	return nil
 }
@@ -291,13 +333,13 @@ func (d *devServer) ready(ctx context.Context, h *host.Host, baseURL string) err
 	// What is kept names the first address, which is the issuer's for good.
 	kept := c
 	kept.BaseURL = orElse(d.kept.BaseURL, baseURL)
-	if err := writeCredentials(keptFile(d.data), kept); err != nil {
+	if _, err := writeCredentials(keptFile(d.data), kept); err != nil {
 		return err
 	}
 	file := keptFile(d.data)
 	if d.file != "" {
 		file = d.file
-		if err := writeCredentials(file, c); err != nil {
+		if d.wrote, err = writeCredentials(file, c); err != nil {
 			return err
 		}
 	}
@@ -354,14 +396,16 @@ func (d *devServer) tokens(ctx context.Context, h *host.Host) (map[string]string
 	return tokens, nil
 }
 
-// writeCredentials writes a line for each secret, so that a shell can take one out.
-func writeCredentials(path string, c credentials) error {
+// writeCredentials writes a line for each secret, so that a shell can take one
+// out, and returns what it wrote.
+func writeCredentials(path string, c credentials) ([]byte, error) {
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encoding the credentials: %w", err)
+		return nil, fmt.Errorf("encoding the credentials: %w", err)
 	}
-	if err := cli.WriteSecret(path, append(b, '\n')); err != nil {
-		return fmt.Errorf("writing the credentials: %w", err)
+	b = append(b, '\n')
+	if err := cli.WriteSecret(path, b); err != nil {
+		return nil, fmt.Errorf("writing the credentials: %w", err)
 	}
-	return nil
+	return b, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/handlers/host"
 	"sallyport.dev/handlers/jose"
+	"sallyport.dev/streams"
 )
 
 // operator does the operator's work: in the server that runs, or, where none
@@ -37,38 +39,56 @@ type site struct {
 
 func (t *site) flags(c *cobra.Command) {
 	f := c.PersistentFlags()
-	f.StringVar(&t.config, "config", "", "the configuration file of `sallyportd serve`")
-	f.StringVar(&t.data, "data", "", "the data directory of `sallyportd dev` (default: where dev keeps it)")
-	f.StringVar(&t.org, "org", "", "organisation (default: the one that the server has, of several \"default\")")
+	f.StringVar(&t.config, "config", "", "the configuration `FILE` of sallyportd serve")
+	f.StringVar(&t.data, "data", "", "the data directory `DIR` of sallyportd dev (default: where dev keeps it)")
+	f.StringVar(&t.org, "org", "", "organisation `NAME` (default: the one that the server has, of several \"default\")")
+}
+
+// flagsGiven are those that name the site, as they were given, for a command
+// that a person may repeat.
+func (t *site) flagsGiven() string {
+	var b strings.Builder
+	for _, f := range [][2]string{{"--config", t.config}, {"--data", t.data}, {"--org", t.org}} {
+		if f[1] != "" {
+			b.WriteString(" " + f[0] + " " + quote(f[1]))
+		}
+	}
+	return b.String()
 }
 
 // do finds the server, or opens its data, and does f.
-func (t *site) do(c *cobra.Command, f func(context.Context, operator) error) error {
+func (t *site) do(c *cobra.Command, f func(ctx context.Context, o operator, org string) error) error {
 	m, err := t.server(c)
 	if err != nil {
 		return err
 	}
-	if t.org == "" {
-		t.org = theOrganisation(m.Config.Organisations)
-	}
+	org := t.organisation(m.Config.Organisations)
 	client, err := host.Dial(c.Context(), m.Config.DataDir)
 	if err == nil {
 		defer client.Close()
-		return told(f(c.Context(), client))
+		return told(f(c.Context(), client, org))
 	}
 	if !errors.Is(err, host.ErrNoServer) {
 		return err
 	}
 	tenants, err := openTenants(c.Context(), m.Config, m.Sealer, m.Gate, m.Log)
+	var inUse *streams.InUseError
+	if errors.As(err, &inUse) {
+		return cli.Fail(fmt.Sprintf("if process %s is a server that starts, wait; if it hangs, see its log", inUse.Process), "no server answers, but %v", inUse)
+	}
 	if err != nil {
-		return cli.Fail("if the server is starting, wait; if it hangs, see its log", "no server answers, and its data cannot be opened: %v", err)
+		return whyClosed(fmt.Errorf("no server answers, and its data cannot be opened: %w", err), m.Config, "base_url", "data directory")
 	}
 	defer tenants.close()
-	return told(f(c.Context(), host.New(tenants.orgs...)))
+	return told(f(c.Context(), host.New(tenants.orgs...), org))
 }
 
-func theOrganisation(of []string) string {
-	if len(of) == 1 {
+// organisation is the one that is meant.
+func (t *site) organisation(of []string) string {
+	switch {
+	case t.org != "":
+		return t.org
+	case len(of) == 1:
 		return of[0]
 	}
 	return "default"
@@ -82,13 +102,16 @@ func (t *site) server(c *cobra.Command) (*Main, error) {
 	case t.config != "":
 		m, err := production(t.config, t.Err)
 		if err != nil {
-			return nil, cli.Fail("correct the file; `sallyportd serve --help` lists the settings", "%v", err)
+			return nil, misconfigured(err)
 		}
 		m.Log = quiet(t.Err)
 		return m, nil
 	}
 	dir, err := devData(t.data, t.Getenv)
 	if err != nil {
+		return nil, err
+	}
+	if err := refuseServes(dir); err != nil {
 		return nil, err
 	}
 	kept, err := readCredentials(dir)
@@ -145,7 +168,7 @@ Whether the server runs makes no difference.`,
 }
 
 func (t *site) create() *cobra.Command {
-	var person, role string
+	var person, role once
 	var ttl time.Duration
 	c := &cobra.Command{
 		Use: "create", Short: "Make a person's API token and print it, once, on stdout",
@@ -156,17 +179,17 @@ stored as a hash. It is an event of the audit trail.`,
   sallyportd token create --config /etc/sallyport/config.yaml --person sam --role security_admin --ttl 24h`,
 		Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if person == "" || role == "" {
-				return cli.Usage(c, "--person and --role are needed")
+			if err := checkPersonAndRole(c, string(person), domain.Role(role)); err != nil {
+				return err
 			}
-			r := host.TokenRequest{Person: person, Role: domain.Role(role), TTL: ttl}
-			return t.do(c, func(ctx context.Context, o operator) error {
-				made, err := o.CreateToken(ctx, t.org, r)
+			r := host.TokenRequest{Person: string(person), Role: domain.Role(role), TTL: ttl}
+			return t.do(c, func(ctx context.Context, o operator, org string) error {
+				made, err := o.CreateToken(ctx, org, r)
 				if err != nil {
 					return err
 				}
-				t.Note("%s may be %s until %s. The token is shown this once; revoke it with: sallyportd token revoke %s",
-					made.Person, made.Role, made.ExpiresAt.UTC().Format(time.RFC3339), made.ID)
+				t.Note("%s may be %s until %s. The token is shown this once; revoke it with: sallyportd token revoke%s %s",
+					made.Person, made.Role, made.ExpiresAt.UTC().Format(time.RFC3339), t.flagsGiven(), made.ID)
 				if made.Granted {
 					t.Note("%s did not have the role %s; they were granted it.", made.Person, made.Role)
 				}
@@ -177,10 +200,41 @@ stored as a hash. It is an event of the audit trail.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&person, "person", "", "whose token it is")
-	c.Flags().StringVar(&role, "role", "", "owner, devops_admin, security_admin, resource_admin, auditor or member")
+	c.Flags().Var(&person, "person", "`NAME` of the person whose token it is")
+	c.Flags().Var(&role, "role", "`ROLE` that the token bears: "+joinRoles(domain.Roles()))
 	c.Flags().DurationVar(&ttl, "ttl", 8*time.Hour, "how long it is good for, 1m to 2160h")
 	return c
+}
+
+// once is the value of a flag that is given once: of two the last would win in
+// silence, and a token would bear a role that was not meant.
+type once string
+
+// Set, String and Type make once a flag.
+func (o *once) Set(s string) error {
+	if *o != "" {
+		return errors.New("it is given twice")
+	}
+	*o = once(s)
+	return nil
+}
+
+func (o *once) String() string { return string(*o) }
+
+// Type names the value in help where the usage does not.
+func (o *once) Type() string { return "string" }
+
+func checkPersonAndRole(c *cobra.Command, person string, role domain.Role) error {
+	if person == "" || role == "" {
+		return cli.Usage(c, "--person and --role are needed")
+	}
+	if _, err := domain.ParseName(person); err != nil {
+		return cli.Usage(c, "--person %q: %v", person, err)
+	}
+	if !slices.Contains(domain.Roles(), role) {
+		return cli.Usage(c, "--role %q is none; the roles are %s", role, joinRoles(domain.Roles()))
+	}
+	return nil
 }
 
 func joinRoles(roles []domain.Role) string {
@@ -197,8 +251,8 @@ func (t *site) list() *cobra.Command {
 		Example: "  sallyportd token list -o json",
 		Args:    cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return t.do(c, func(ctx context.Context, o operator) error {
-				all, err := o.Tokens(ctx, t.org)
+			return t.do(c, func(ctx context.Context, o operator, org string) error {
+				all, err := o.Tokens(ctx, org)
 				if err != nil {
 					return err
 				}
@@ -222,8 +276,8 @@ func (t *site) revoke() *cobra.Command {
 		Example: "  sallyportd token revoke 01JD8Z3Y6T9V4K2M7Q5R1S0X8W",
 		Args:    cli.Args("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return t.do(c, func(ctx context.Context, o operator) error {
-				if err := o.RevokeToken(ctx, t.org, args[0]); err != nil {
+			return t.do(c, func(ctx context.Context, o operator, org string) error {
+				if err := o.RevokeToken(ctx, org, args[0]); err != nil {
 					return err
 				}
 				t.Note("Revoked.")
@@ -254,11 +308,11 @@ verifiers had time to learn of it.`,
 		Example: "  sallyportd keys rotate",
 		Args:    cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return t.do(c, func(ctx context.Context, o operator) error {
-				if err := o.RotateKeys(ctx, t.org); err != nil {
+			return t.do(c, func(ctx context.Context, o operator, org string) error {
+				if err := o.RotateKeys(ctx, org); err != nil {
 					return err
 				}
-				return t.printKeys(ctx, o)
+				return t.printKeys(ctx, o, org)
 			})
 		},
 	}
@@ -273,8 +327,8 @@ func (t *site) keyList() *cobra.Command {
 	}
 }
 
-func (t *site) printKeys(ctx context.Context, o operator) error {
-	all, err := o.Keys(ctx, t.org)
+func (t *site) printKeys(ctx context.Context, o operator, org string) error {
+	all, err := o.Keys(ctx, org)
 	if err != nil {
 		return err
 	}
@@ -318,6 +372,6 @@ not: without it the signing keys cannot be opened. A file that exists is not rep
 			return nil
 		},
 	}
-	c.Flags().StringVar(&out, "out", "", "file for the key")
+	c.Flags().StringVar(&out, "out", "", "`FILE` for the key")
 	return c
 }

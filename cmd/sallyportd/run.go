@@ -56,6 +56,7 @@ func (m *Main) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer m.Log.Info("stopped") // after the data is closed
 	defer tenants.close()
 	return m.serve(ctx, tenants)
 }

@@ -158,8 +158,10 @@ func TestStoppingEndsOpenStreamsAndReturnsWell(t *testing.T) {
 	if took := time.Since(begun); took > drainTime/2 {
 		t.Errorf("stopping took %s: the stream was waited for", took)
 	}
-	if !strings.Contains(r.log.String(), "stopping") {
-		t.Errorf("the log says nothing of it: %s", r.log)
+	for _, want := range []string{"msg=stopping", "msg=stopped"} {
+		if !strings.Contains(r.log.String(), want) {
+			t.Errorf("the log does not say %s: %s", want, r.log)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,7 +29,8 @@ func serve(s cli.IO) *cobra.Command {
 		Use: "serve", Short: "Serve in production, as a configuration file says",
 		Long: `Serves what the configuration names until SIGTERM or SIGINT, then lets requests in
 flight finish. The file is YAML and read strictly: a key that is no setting is an
-error, and everything that is wrong is told before anything is opened.
+error. All that is wrong is told at once, files that are missing too, before anything
+is opened.
 
   listen: 127.0.0.1:8420                    # required
   base_url: https://sallyport.example.com   # required; never changes
@@ -48,15 +51,18 @@ error, and everything that is wrong is told before anything is opened.
 			}
 			m, err := production(path, s.Err)
 			if err != nil {
-				return cli.Fail("correct the file; `sallyportd serve --help` lists the settings", "%v", err)
+				return misconfigured(err)
+			}
+			if err := m.Config.checkPair(); err != nil {
+				return misconfigured(err)
 			}
 			if m.Listener, err = net.Listen("tcp", m.Config.Listen); err != nil {
 				return cli.Fail("free the address or choose another", "listening: %v", err)
 			}
-			return m.Run(c.Context())
+			return whyClosed(m.Run(c.Context()), m.Config, "base_url", "data_dir")
 		},
 	}
-	c.Flags().StringVar(&path, "config", "", "the configuration file")
+	c.Flags().StringVar(&path, "config", "", "the configuration `FILE`")
 	return c
 }
 
@@ -82,6 +88,28 @@ func production(path string, logs io.Writer) (*Main, error) {
 		Config: c, Sealer: sealer, Gate: jose.Gate{Private: private, Ports: c.JWKS.Ports},
 		Limiter: limit.New(requestsPerSecond, requestsBurst, requestsNetworks), Log: log,
 	}, nil
+}
+
+// misconfigured is how a person is told what is wrong with a configuration file.
+func misconfigured(err error) error {
+	e := cli.Fail("correct the file; `sallyportd serve --help` lists the settings", "%v", err)
+	var wrong *configError
+	if errors.As(err, &wrong) {
+		e.Message, e.Details = "the configuration "+wrong.path+" is wrong", wrong.lines
+	}
+	return e
+}
+
+// checkPair wants the certificate and its key to be one pair. Only who serves
+// needs that: a token can be revoked while the files are being replaced.
+func (c Config) checkPair() error {
+	if c.TLS.CertFile == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile); err != nil {
+		return fmt.Errorf("reading tls.cert_file and tls.key_file: %w", err)
+	}
+	return nil
 }
 
 // openSealer reads the key-encryption key; an error does not quote it.

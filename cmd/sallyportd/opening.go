@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sallyport.dev/cmd/internal/cli"
+	"sallyport.dev/domain"
+	"sallyport.dev/handlers/jose"
+	"sallyport.dev/streams"
+)
+
+// whyClosed tells a person what to do where data does not open for a reason
+// that they can do something about; url and dir are what they call the address
+// and the data directory. Any other error, and none, is returned as it is.
+func whyClosed(err error, c Config, url, dir string) error {
+	var inUse *streams.InUseError
+	var other *domain.Error
+	switch {
+	case errors.As(err, &inUse):
+		return cli.Fail("stop process "+inUse.Process+", or choose another "+dir, "%v", inUse)
+	case errors.Is(err, jose.ErrSealed):
+		return cli.Fail("name the key-encryption key that was used from the start; a backup of it is as good",
+			"the signing keys in %s do not open: another key-encryption key sealed them, or they were changed", c.DataDir)
+	case errors.As(err, &other) && other.Code == "organisation.taken":
+		return cli.Fail("put back the "+url+" that its issuer begins with (it never changes), or choose another "+dir,
+			"the %s is %s, but the data in %s was made with another one: %s", url, c.BaseURL, c.DataDir, other.Message)
+	}
+	return err
+}
+
+// isServes tells whether a directory holds the data of `sallyportd serve`: dev
+// keeps its key-encryption key and its people's tokens beside its log, and
+// writes the first of them before it opens the log.
+func isServes(dir string) (bool, error) {
+	for _, name := range []string{kekFile(dir), keptFile(dir)} {
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	for _, name := range []string{"mode", "nats", "trail"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// refuseServes keeps `dev`, which makes people, out of the data of production.
+func refuseServes(dir string) error {
+	switch its, err := isServes(dir); {
+	case err != nil:
+		return cli.Fail("name another with --data", "looking into the data directory: %v", err)
+	case its:
+		return cli.Fail("use `sallyportd serve --config FILE` and --config, or name another folder with --data",
+			"%s is the data of `sallyportd serve`", dir)
+	}
+	return nil
+}
