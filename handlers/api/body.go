@@ -14,12 +14,13 @@ import (
 )
 
 // ReadBody reads the whole body, at most limit bytes; a larger one is an error
-// that is answered with 413.
+// that is answered with 413, and ends the connection.
 func ReadBody(c echo.Context, limit int64) ([]byte, error) {
 	if c.Request().ContentLength > limit {
 		return nil, errTooLarge
 	}
-	b, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, limit))
+	// net/http's own writer, and not echo's around it: only that one is told to close the connection.
+	b, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, c.Request().Body, limit))
 	var large *http.MaxBytesError
 	if err != nil && !errors.As(err, &large) {
 		return nil, &refusal{http.StatusBadRequest, "body.incomplete", "The body ended before it was complete."}

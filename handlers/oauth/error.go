@@ -43,7 +43,8 @@ func Refuse(c echo.Context, e *Error) error {
 	return c.JSON(e.Status, e)
 }
 
-// ReadForm reads the form of a request: from the body alone, and no more of it than [MaxBody].
+// ReadForm reads the form of a request: from the body alone, and no more of it
+// than [MaxBody]. Whoever sends more is not listened to any longer.
 func ReadForm(c echo.Context) (Form, *Error) {
 	req := c.Request()
 	if req.URL.RawQuery != "" {
@@ -52,7 +53,8 @@ func ReadForm(c echo.Context) (Form, *Error) {
 	if !formEncoded(req.Header.Get("Content-Type")) {
 		return nil, InvalidRequest("Content-Type must be application/x-www-form-urlencoded")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), req.Body, MaxBody))
+	// net/http's own writer, and not echo's around it: only that one is told to close the connection.
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, req.Body, MaxBody))
 	if err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
