@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -13,6 +14,10 @@ import (
 
 // marker stands on the line before a block of a page that is run as it stands.
 const marker = "<!-- e2e -->"
+
+// refused is what a page has the shell say behind a command that must fail; it
+// closes nobody's terminal.
+const refused = "refused, as it should be"
 
 // TestDocs runs the marked blocks of the README and of each how-to in bash, in
 // their order, in one shell, against a server of their own whose credentials
@@ -25,8 +30,36 @@ func TestDocs(t *testing.T) {
 	if err != nil || len(pages) < 6 {
 		t.Fatalf("%d how-to pages (%v): one for each provider and one for a bare host are promised", len(pages), err)
 	}
-	for _, page := range append(pages, "../README.md") {
+	pages = append(pages, "../README.md")
+	for _, page := range pages {
 		t.Run(filepath.Base(page), func(t *testing.T) { runPage(t, page) })
+	}
+}
+
+var drafted = regexp.MustCompile(`connection draft ([a-z0-9-]+)`)
+
+// Whoever tries one page after the other on one server meets no name that is
+// taken: a connection's name is never given again.
+func TestPagesDraftConnectionsOfTheirOwn(t *testing.T) {
+	pages, err := filepath.Glob("../docs/howto-*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := map[string]string{}
+	for _, page := range append(pages, "../README.md") {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range drafted.FindAllStringSubmatch(string(b), -1) {
+			if other := first[m[1]]; other != "" {
+				t.Errorf("%s and %s both draft %s", other, page, m[1])
+			}
+			first[m[1]] = page
+		}
+	}
+	if len(first) < len(pages)-3 {
+		t.Errorf("found %d connections on %d pages, so this test looks in the wrong place", len(first), len(pages))
 	}
 }
 
@@ -39,8 +72,12 @@ func runPage(t *testing.T, page string) {
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", script)
 	cmd.Dir = s.Dir
 	cmd.Env = append(os.Environ(), "PATH="+program.Build(t)+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+s.Dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Fatalf("%s: %v\n%s", page, err, out)
+	}
+	if want, got := strings.Count(script, refused), strings.Count(string(out), refused); got != want {
+		t.Errorf("%s: %d commands were refused, %d should be\n%s", page, got, want, out)
 	}
 }
 
