@@ -147,6 +147,7 @@ func TestRequestsThatAreReadAsTheyAreOrRefused(t *testing.T) {
 		{"an empty header name", "GET /livez HTTP/1.1\r\nHost: x\r\n: y\r\n", []int{400}},
 		{"both lengths, CL.TE", "POST /form HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked, identity\r\n", []int{400, 501}},
 		{"a header of 17 KiB", "GET /livez HTTP/1.1\r\nHost: x\r\nX-Big: " + strings.Repeat("a", 17<<10) + "\r\n", []int{431}},
+		{"a header of a mebibyte", "GET /livez HTTP/1.1\r\nHost: x\r\nX-Big: " + strings.Repeat("a", 1<<20) + "\r\n", []int{431}},
 		{"ten thousand headers", "GET /livez HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-A: b\r\n", 10_000), []int{431}},
 		{"one header just within 16 KiB", "GET /livez HTTP/1.1\r\nHost: x\r\nX-Big: " + strings.Repeat("a", 15<<10) + "\r\n", []int{200}},
 	} {

@@ -40,6 +40,18 @@ func identify(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// endBehindChunks closes the connection behind a request in chunks. It may also
+// have had a Content-Length, by which a proxy would see the next request begin
+// elsewhere, and net/http drops that without a word (RFC 9112 section 6.1).
+func endBehindChunks(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if len(c.Request().TransferEncoding) > 0 {
+			c.Response().Header().Set("Connection", "close")
+		}
+		return next(c)
+	}
+}
+
 // observe logs each request at level debug: its route and never its path,
 // query or headers, which may hold what a client should not have sent.
 func observe(log *slog.Logger) echo.MiddlewareFunc {

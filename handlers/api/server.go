@@ -42,7 +42,7 @@ func New(o Options) *echo.Echo {
 	e.IPExtractor = clientAddress(o.TrustedProxies)
 	e.Binder = refusingBinder{}
 	e.HTTPErrorHandler = func(err error, c echo.Context) { fail(o.Log, c, err) }
-	e.Pre(identify, observe(o.Log), recoverPanics(o.Log), strictPaths, routeHeadAsGet)
+	e.Pre(identify, endBehindChunks, observe(o.Log), recoverPanics(o.Log), strictPaths, routeHeadAsGet)
 	e.Use(keepHead)
 	return e
 }

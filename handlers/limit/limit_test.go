@@ -2,6 +2,7 @@ package limit_test
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -52,4 +53,24 @@ func TestSourceIsAnIPv4AddressOrAnIPv6Network(t *testing.T) {
 			t.Errorf("Source(%q) = %q, want %q", addr, got, want)
 		}
 	}
+}
+
+// A million sources take as much memory as the size says, and not more.
+func TestAFloodOfKeysTakesBoundedMemory(t *testing.T) {
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	const size = 10_000
+	l := limit.New(100, 200, size)
+	before := heap()
+	for i := range 1_000_000 {
+		l.Allow(fmt.Sprint("2001:db8::", i), noon)
+	}
+	if used := int64(heap()) - int64(before); used > 2*size*400 {
+		t.Errorf("%d keys of two generations of %d take %d KiB", 1_000_000, size, used>>10)
+	}
+	runtime.KeepAlive(l)
 }

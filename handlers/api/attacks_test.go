@@ -1,0 +1,151 @@
+package api_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/handlers/api"
+)
+
+// A document of any size and shape is refused in a moment: what is too large
+// before it is read, what is too deep or has too much in it before it is built.
+func TestHugeDocumentsAreRefusedSoon(t *testing.T) {
+	b := newBench(t)
+	token := b.Token("security", domain.SecurityAdmin)
+	members := func(n int) string {
+		var doc strings.Builder
+		doc.WriteString(`{"any":{"a":1`)
+		for i := range n {
+			fmt.Fprintf(&doc, `,"k%x":1`, i)
+		}
+		doc.WriteString("}}")
+		return doc.String()
+	}
+	for _, tt := range []struct {
+		name, body string
+		status     int
+	}{
+		{"ten thousand objects in each other", strings.Repeat(`{"any":`, 10_000) + "1" + strings.Repeat("}", 10_000), 400},
+		{"ten thousand lists in each other", `{"any":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + "}", 400},
+		{"ten thousand lists that never end", `{"any":` + strings.Repeat("[", 10_000), 400},
+		{"as many members as a mebibyte holds", members(90_000), 400},
+		{"a million members", members(1_000_000), 413},
+		{"a number of a mebibyte", `{"amount":` + strings.Repeat("9", 1<<20-100) + "}", 422},
+		{"a number of a hundred megabytes", `{"amount":` + strings.Repeat("9", 100<<20) + "}", 413},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			began := time.Now()
+			res, body := b.ask("POST", "/things", token, tt.body)
+			took := time.Since(began)
+			if res.StatusCode != tt.status {
+				t.Errorf("got %d, want %d: %.300s", res.StatusCode, tt.status, body)
+			}
+			if len(body) > 4096 {
+				t.Errorf("the answer has %d bytes", len(body))
+			}
+			// Some milliseconds, with room for a busy machine.
+			if took > 500*time.Millisecond {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+// What is sent in a way that two readers might read as two requests is one
+// request, or none.
+func TestOneRequestIsNeverTwo(t *testing.T) {
+	url, _ := serve(t, api.Options{}, routes)
+	const smuggled = "GET /admin HTTP/1.1\r\nHost: x\r\n\r\n"
+	for _, tt := range []struct {
+		name, request string
+		answers       int // at most
+	}{
+		{"both lengths, and a request behind", "POST /form HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled, 1},
+		{"two lengths that differ", "POST /form HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\n" + smuggled, 1},
+		{"a length with a sign", "POST /form HTTP/1.1\r\nHost: x\r\nContent-Length: +0\r\n\r\n" + smuggled, 1},
+		{"an encoding nobody knows", "POST /form HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n" + smuggled, 1},
+		{"an encoding before a line end", "POST /form HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n chunked\r\nContent-Length: 40\r\n\r\n" + smuggled, 1},
+		{"a space before the colon", "POST /form HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\nContent-Length: 40\r\n\r\n" + smuggled, 1},
+		{"a piece whose size is no number", "POST /form HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0x0\r\n\r\n" + smuggled, 1},
+		{"a piece with a megabyte of extensions", "POST /form HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("a", 1<<20) + "\r\na\r\n0\r\n\r\n" + smuggled, 1},
+		{"two requests, plainly", "POST /form HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" + smuggled, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(10 * time.Second))
+			go func() {
+				_, _ = io.WriteString(c, tt.request) // it may be cut off
+				_ = c.(*net.TCPConn).CloseWrite()
+			}()
+			var statuses []int
+			for r := bufio.NewReader(c); ; {
+				res, err := http.ReadResponse(r, nil)
+				if err != nil {
+					break
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				statuses = append(statuses, res.StatusCode)
+			}
+			if len(statuses) > tt.answers || tt.answers == 2 && len(statuses) < 2 {
+				t.Errorf("got the answers %v, want %d", statuses, tt.answers)
+			}
+		})
+	}
+}
+
+// Clients that never finish are cut off, and nothing of them stays.
+func TestSlowClientsAreCutOff(t *testing.T) {
+	t.Parallel() // it takes as long as headers may take
+	url, _ := serve(t, api.Options{}, routes)
+	before := runtime.NumGoroutine()
+	var wg sync.WaitGroup
+	began := time.Now()
+	for i := range 200 {
+		wg.Go(func() {
+			c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(20 * time.Second))
+			start := []string{"", "G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\nX-A: "}[i%4]
+			if _, err := io.WriteString(c, start); err != nil {
+				t.Error(err)
+				return
+			}
+			go func() { // a byte now and then, as long as anybody listens
+				tick := time.NewTicker(500 * time.Millisecond)
+				defer tick.Stop()
+				for range tick.C {
+					if _, err := io.WriteString(c, "a"); err != nil {
+						return
+					}
+				}
+			}()
+			_, _ = io.Copy(io.Discard, c) // ends when the server closes
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("%q was listened to for %s", start, took)
+			}
+		})
+	}
+	wg.Wait()
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before+50; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines before, %d after", before, runtime.NumGoroutine())
+		}
+	}
+}
