@@ -56,6 +56,8 @@ func Run(ctx context.Context, root *cobra.Command, s IO, args []string) int {
 	root.SetErr(s.Err)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = false
+	root.Version = BuildVersion() // --version says what the command version says
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageOf(c, err) })
 	tame(root)
 	err := root.ExecuteContext(ctx)
@@ -77,7 +79,7 @@ func tame(c *cobra.Command) {
 		c.Args = cobra.ArbitraryArgs
 		c.RunE = func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return Usage(c, "%q is no command of %s", args[0], c.CommandPath())
+				return unknown(c, args[0])
 			}
 			return Usage(c, "%s needs a command", c.CommandPath())
 		}
@@ -93,6 +95,17 @@ func tame(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		tame(sub)
 	}
+}
+
+// unknown is the error of a command that is not there, with those it may be
+// meant for.
+func unknown(c *cobra.Command, name string) error {
+	e := Usage(c, "%q is no command of %s", name, c.CommandPath())
+	c.SuggestionsMinimumDistance = 2 // letters that may be wrong
+	for _, s := range c.SuggestionsFor(name) {
+		e.Details = append(e.Details, fmt.Sprintf("did you mean `%s %s`?", c.CommandPath(), s))
+	}
+	return e
 }
 
 func usageOf(c *cobra.Command, err error) error {

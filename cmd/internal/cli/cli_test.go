@@ -74,6 +74,36 @@ func TestUsageErrorsExitWith2(t *testing.T) {
 	}
 }
 
+func TestAnUnknownCommandSuggestsSimilarOnes(t *testing.T) {
+	var out, errs bytes.Buffer
+	c := &cobra.Command{Use: "prog"}
+	c.AddCommand(&cobra.Command{Use: "audit", RunE: func(*cobra.Command, []string) error { return nil }})
+	s := IO{In: strings.NewReader(""), Out: &out, Err: &errs, Getenv: func(string) string { return "" }}
+	if code := Run(t.Context(), c, s, []string{"adit"}); code != ExitUsage || !strings.Contains(errs.String(), "did you mean `prog audit`?") {
+		t.Errorf("exit %d: %s", code, errs.String())
+	}
+	if code := Run(t.Context(), c, s, []string{"--version"}); code != ExitOK || out.String() != "prog "+BuildVersion()+"\n" {
+		t.Errorf("--version: exit %d: %q", code, out.String())
+	}
+}
+
+func TestAFolderThatCannotBeWrittenIsKnownBefore(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{filepath.Join(dir, "none", "token"), dir} {
+		if _, err := NewSecretFile(path); err == nil {
+			t.Errorf("%s: no error", path)
+		}
+	}
+	f, err := NewSecretFile(filepath.Join(dir, "token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Discard()
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 func TestColourIsForTerminals(t *testing.T) {
 	none := func(string) string { return "" }
 	if Colour(&bytes.Buffer{}, none) {

@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -225,26 +224,64 @@ func Colour(w io.Writer, getenv func(string) string) bool {
 
 // WriteSecret writes a file that only its owner may read, whole or not at all:
 // a reader never sees half of it. What was there is replaced.
-func WriteSecret(path string, b []byte) error { return writeSecret(path, b, os.Rename) }
-
-// WriteNewSecret is [WriteSecret] where nothing may be replaced: a file that is
-// there is fs.ErrExist.
-func WriteNewSecret(path string, b []byte) error { return writeSecret(path, b, os.Link) }
-
-func writeSecret(path string, b []byte, place func(from, to string) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+func WriteSecret(path string, b []byte) error {
+	f, err := NewSecretFile(path)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // nothing to remove once it was renamed
-	if _, err := f.Write(b); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil {
+	defer f.Discard()
+	return f.Write(b)
+}
+
+// WriteNewSecret is [WriteSecret] where nothing may be replaced: a file that is
+// there is fs.ErrExist.
+func WriteNewSecret(path string, b []byte) error {
+	f, err := NewSecretFile(path)
+	if err != nil {
 		return err
 	}
-	return place(f.Name(), path)
+	defer f.Discard()
+	return f.place(b, os.Link)
+}
+
+// SecretFile is a file that can be written and is not there yet: who fetches a
+// secret that is shown once makes sure first that there is room for it.
+type SecretFile struct {
+	path string
+	temp *os.File
+}
+
+// NewSecretFile makes sure that a file at path can be written, mode 0600. What
+// is there is left until [SecretFile.Write].
+func NewSecretFile(path string) (*SecretFile, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a folder", path)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return nil, err
+	}
+	return &SecretFile{path, f}, nil
+}
+
+// Write puts b in place of what is there, in one step.
+func (s *SecretFile) Write(b []byte) error { return s.place(b, os.Rename) }
+
+// Discard removes what was begun; after Write it does nothing.
+func (s *SecretFile) Discard() {
+	s.temp.Close()
+	os.Remove(s.temp.Name())
+}
+
+func (s *SecretFile) place(b []byte, put func(from, to string) error) error {
+	if _, err := s.temp.Write(b); err != nil {
+		return err
+	}
+	if err := s.temp.Sync(); err != nil {
+		return err
+	}
+	if err := s.temp.Close(); err != nil {
+		return err
+	}
+	return put(s.temp.Name(), s.path)
 }
