@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,8 +41,8 @@ func (f *filterFlags) add(c *cobra.Command) {
 	s.StringVar(&f.workload, "workload", "", "identity of the workload")
 	s.StringVar(&f.outcome, "outcome", "", "success, denied or failed")
 	s.StringVar(&f.requestID, "request-id", "", "the request id of an answer")
-	s.StringVar(&f.since, "since", "", "not before this time (RFC 3339), or this long ago (24h)")
-	s.StringVar(&f.until, "until", "", "before this time (RFC 3339), or this long ago")
+	s.StringVar(&f.since, "since", "", "not before this time, such as 2026-11-22T13:00:00Z, or this long ago, such as 24h")
+	s.StringVar(&f.until, "until", "", "before this time, or this long ago")
 	s.StringVar(&f.q, "q", "", "words to look for")
 	// An error here means the flag above does not exist.
 	_ = c.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions([]string{"success", "denied", "failed"}, cobra.ShellCompDirectiveNoFileComp))
@@ -78,26 +80,39 @@ func moment(s string, now time.Time) (time.Time, error) {
 }
 
 // event is what the client shows of a CloudEvent.
-type event struct{ Time, Type, Actor, Subject, Position, Summary, RequestID string }
+type event struct{ Time, Type, Position, Summary string }
 
-func (e event) clock() string {
-	t, err := time.Parse(time.RFC3339, e.Time)
+// clock is a time of the API as all tables show it.
+func clock(s string) string {
+	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return e.Time
+		return s
 	}
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
+// pageFlags say which page of the trail.
+type pageFlags struct {
+	after, order string
+	limit        int
+	all          bool
+}
+
+// newestPage is how many events are shown when nobody says.
+const newestPage = 20
+
 func (a *app) auditList() *cobra.Command {
 	var f filterFlags
-	var after, order string
-	var limit int
-	var all bool
+	var p pageFlags
 	c := &cobra.Command{
-		Use: "list", Short: "List events of the trail, a page at a time or all",
-		Long: `Lists the events that all given filters admit. A page ends with the --after of the
-next one, on stderr; --all streams every event (with -o json one a line).`,
-		Example: `  sallyport audit list --connection gitlab-ci --order desc --limit 10
+		Use: "list", Short: "List the newest events of the trail, a page, or all",
+		Long: `Lists events that all given filters admit: the newest ones, at most --limit (20),
+the oldest of them first. With --order asc the page begins at the oldest event of
+the trail, with --order desc the newest event comes first.
+
+A page ends with the --after of the next one, on stderr; --all streams every event
+from the oldest on (with -o json one a line).`,
+		Example: `  sallyport audit list --connection gitlab-ci --limit 10
   sallyport audit list --request-id 01JD8Z3Y6T9V4K2M7Q5R1S0X8W
   sallyport audit list --type token.denied --since 24h --all -o json`,
 		Args: cli.Args(),
@@ -110,52 +125,93 @@ next one, on stderr; --all streams every event (with -o json one a line).`,
 			if err != nil {
 				return err
 			}
-			for name, v := range map[string]string{"after": after, "order": order} {
-				if v != "" {
-					q.Set(name, v)
-				}
-			}
-			if all {
-				return a.everything(c.Context(), client, q)
-			}
-			if limit != 0 {
-				q.Set("limit", strconv.Itoa(limit))
-			}
-			return a.page(c.Context(), client, q)
+			return a.listEvents(c, client, q, p)
 		},
 	}
 	f.add(c)
-	c.Flags().StringVar(&after, "after", "", "the next of an earlier page, with the same filters")
-	c.Flags().StringVar(&order, "order", "", "asc or desc (asc)")
-	c.Flags().IntVar(&limit, "limit", 0, "events of a page, 1 to 200 (50)")
-	c.Flags().BoolVar(&all, "all", false, "all events instead of a page")
+	c.Flags().StringVar(&p.after, "after", "", "the next of an earlier page, with the same filters and order")
+	c.Flags().StringVar(&p.order, "order", "", "asc or desc; without it the newest events, in the order they happened")
+	c.Flags().IntVar(&p.limit, "limit", newestPage, "events of a page, 1 to 200")
+	c.Flags().BoolVar(&p.all, "all", false, "all events instead of a page")
+	// An error here means the flag above does not exist.
+	_ = c.RegisterFlagCompletionFunc("order", cobra.FixedCompletions([]string{"asc", "desc"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
-func (a *app) page(ctx context.Context, client *client, q url.Values) error {
+func (a *app) listEvents(c *cobra.Command, client *client, q url.Values, p pageFlags) error {
+	switch {
+	case p.order != "" && p.order != "asc" && p.order != "desc":
+		return cli.Usage(c, "--order is asc or desc")
+	case p.limit < 1 || p.limit > 200:
+		return cli.Usage(c, "--limit is 1 to 200; --all has no limit")
+	}
+	for name, v := range map[string]string{"after": p.after, "order": p.order} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	if p.all {
+		return a.everything(c.Context(), client, q)
+	}
+	q.Set("limit", strconv.Itoa(p.limit))
+	if p.order == "" {
+		q.Set("order", "desc") // the newest, which are then turned round
+	}
+	return a.page(c.Context(), client, q, p.order == "")
+}
+
+// page prints one page. One that is turned round was asked for newest first
+// and is shown in the order in which things happened.
+func (a *app) page(ctx context.Context, client *client, q url.Values, turn bool) error {
 	got, err := client.call(ctx, http.MethodGet, "/v1/audit?"+q.Encode(), nil, nil)
 	if err != nil {
 		return err
 	}
-	var page struct {
-		Events  []event
-		Next    string
-		HasMore bool `json:"has_more"`
+	var doc struct {
+		Events  []json.RawMessage `json:"events"`
+		Next    string            `json:"next"`
+		HasMore bool              `json:"has_more"`
+		Last    string            `json:"last_position"`
 	}
-	if err := json.Unmarshal(got.body, &page); err != nil {
+	if err := json.Unmarshal(got.body, &doc); err != nil {
 		return fmt.Errorf("reading the page: %w", err)
 	}
-	err = cli.Print(a.Out, a.format, got.body, func(w io.Writer) error {
-		rows := cli.Rows{{"TIME", "TYPE", "ACTOR", "SUMMARY"}}
-		for _, e := range page.Events {
-			rows = append(rows, []string{e.clock(), e.Type, e.Actor, e.Summary})
-		}
-		return rows.Write(w, nil)
-	})
-	if err == nil && page.HasMore {
-		a.Note("There is more: repeat with --after %s", page.Next)
+	body := got.body
+	if turn {
+		slices.Reverse(doc.Events)
+		body = text(doc)
 	}
-	return err
+	if err := cli.Print(a.Out, a.format, body, func(w io.Writer) error { return eventTable(w, doc.Events) }); err != nil {
+		return err
+	}
+	if doc.HasMore {
+		a.Note("There is more: repeat with --after %s%s", doc.Next, sameTimes(q))
+	}
+	return nil
+}
+
+// sameTimes names the times that a page was asked for: a next is only good for
+// the same ones, and an hour ago is another time by then.
+func sameTimes(q url.Values) string {
+	var b strings.Builder
+	for _, name := range []string{"since", "until"} {
+		if v := q.Get(name); v != "" {
+			fmt.Fprintf(&b, " --%s %s", name, v)
+		}
+	}
+	return b.String()
+}
+
+func eventTable(w io.Writer, events []json.RawMessage) error {
+	rows := cli.Rows{{"TIME", "POSITION", "TYPE", "SUMMARY"}}
+	for _, raw := range events {
+		var e event
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return fmt.Errorf("reading an event: %w", err)
+		}
+		rows = append(rows, []string{clock(e.Time), e.Position, e.Type, e.Summary})
+	}
+	return rows.Write(w, nil)
 }
 
 // everything streams the events, one JSON document a line.
@@ -177,6 +233,9 @@ func (a *app) everything(ctx context.Context, client *client, q url.Values) erro
 	return nil
 }
 
+// position is where an event stands in the trail: sequence and index.
+var position = regexp.MustCompile(`\A[0-9]+\.[0-9]+\z`)
+
 func (a *app) auditTail() *cobra.Command {
 	var f filterFlags
 	var after string
@@ -197,6 +256,9 @@ it goes on at the event after the last one seen: none is lost, none comes twice.
 			if err != nil {
 				return err
 			}
+			if after != "" && !position.MatchString(after) {
+				return cli.Usage(c, "--after %q is no position of an event, such as 12.0", after)
+			}
 			return a.tail(c.Context(), client, q, after, count)
 		},
 	}
@@ -212,6 +274,12 @@ func (a *app) tail(ctx context.Context, client *client, q url.Values, last strin
 	path := "/v1/audit/stream"
 	if len(q) > 0 {
 		path += "?" + q.Encode()
+	}
+	if last == "" && !q.Has("since") { // with a time to begin at, that is where it begins again
+		var err error
+		if last, err = client.lastPosition(ctx); err != nil {
+			return ended(ctx, err)
+		}
 	}
 	for seen, connected := 0, false; ; connected = true {
 		h := http.Header{"Accept": {"text/event-stream"}}
@@ -240,13 +308,38 @@ func (a *app) tail(ctx context.Context, client *client, q url.Values, last strin
 		case !connected, errors.As(err, &refused) && refused.Exit != cli.ExitUnreachable:
 			return err
 		}
-		a.Note("The stream broke; going on after %s.", first(last, "now"))
+		a.Note("The stream broke; going on after %s.", first(last, "the same time"))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(time.Second): // a server that restarts needs about that
 		}
 	}
+}
+
+// ended is the error of a tail, unless somebody ended it.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// lastPosition is where the trail ends now. A stream that begins there and
+// breaks before its first event is taken up there, not where the trail ends
+// by then.
+func (c *client) lastPosition(ctx context.Context) (string, error) {
+	got, err := c.call(ctx, http.MethodGet, "/v1/audit?limit=1&order=desc", nil, nil)
+	if err != nil {
+		return "", err
+	}
+	var page struct {
+		Last string `json:"last_position"`
+	}
+	if err := json.Unmarshal(got.body, &page); err != nil {
+		return "", fmt.Errorf("reading the end of the trail: %w", err)
+	}
+	return page.Last, nil
 }
 
 var errEnough = errors.New("as many events as asked for")
@@ -329,6 +422,6 @@ func (a *app) printEvent(raw []byte) error {
 		}
 		return cli.Print(a.Out, cli.YAML, json.RawMessage(raw), nil)
 	}
-	_, err := fmt.Fprintf(a.Out, "%s  %-22s %-12s %s\n", e.clock(), cli.Clean(e.Type), cli.Clean(e.Actor), cli.Clean(e.Summary))
+	_, err := fmt.Fprintf(a.Out, "%s  %-8s  %-22s  %s\n", clock(e.Time), cli.Clean(e.Position), cli.Clean(e.Type), cli.Clean(e.Summary))
 	return err
 }

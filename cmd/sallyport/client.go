@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"sallyport.dev/cmd/internal/cli"
@@ -35,6 +36,9 @@ func (a *app) open() (*client, error) {
 	if addr == "" {
 		return nil, &cli.Error{Exit: cli.ExitUsage, Message: "no server is named", Next: "set SALLYPORT_ADDR, such as http://127.0.0.1:8420, or give --addr"}
 	}
+	if err := addressMistake(addr); err != nil {
+		return nil, err
+	}
 	u, err := url.Parse(addr)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		// The address is not repeated: it might hold a password.
@@ -52,6 +56,20 @@ func (a *app) open() (*client, error) {
 		org:   strings.TrimRight(u.String(), "/") + "/orgs/" + url.PathEscape(org),
 		token: strings.TrimSpace(a.Getenv("SALLYPORT_TOKEN")),
 	}, nil
+}
+
+// addressMistake tells the two mistakes that are easily made with an address.
+func addressMistake(addr string) error {
+	switch {
+	case !strings.Contains(addr, "://"):
+		return &cli.Error{Exit: cli.ExitUsage, Message: "the server's address does not say how to speak to it", Next: "add https:// in front of it, or http:// (this machine only)"}
+	case strings.Contains(addr+"/", "/orgs/"):
+		return &cli.Error{
+			Exit: cli.ExitUsage, Message: "the server's address names an organisation",
+			Next: "leave out /orgs/ and what follows, and name the organisation with --org or SALLYPORT_ORG",
+		}
+	}
+	return nil
 }
 
 // openAsPerson is open for commands that need a person's API token.
@@ -113,6 +131,22 @@ func (c *client) call(ctx context.Context, method, path string, header http.Head
 	return c.send(req, true)
 }
 
+// issuer asks for the organisation's issuer, at most once and only when it is
+// needed: it is the audience that presets fill in.
+func (c *client) issuer(ctx context.Context) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		got, err := c.call(ctx, http.MethodGet, "/.well-known/openid-configuration", nil, nil)
+		if err != nil {
+			return "", err
+		}
+		var doc struct{ Issuer string }
+		if json.Unmarshal(got.body, &doc) != nil || doc.Issuer == "" {
+			return "", cli.Fail("check that SALLYPORT_ADDR names a Sallyport server", "the server does not say what its issuer is")
+		}
+		return doc.Issuer, nil
+	})
+}
+
 // exchange posts a form to the token endpoint, as a workload: without a
 // person's token.
 func (c *client) exchange(ctx context.Context, form url.Values) (answer, error) {
@@ -169,8 +203,9 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 	if errors.As(err, &n) && n.Timeout() {
 		why = fmt.Sprintf("no answer within %s", c.http.Timeout.Round(time.Millisecond))
 	}
-	return &cli.Error{
-		Exit: cli.ExitUnreachable, Message: fmt.Sprintf("%s is unreachable: %s", c.org, why),
-		Next: "check that the server runs and that SALLYPORT_ADDR names it",
+	next := "check that the server runs and that SALLYPORT_ADDR names it"
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		why, next = "it speaks http://, not https://", "give its address with http:// (this machine only), or that of the proxy in front of it"
 	}
+	return &cli.Error{Exit: cli.ExitUnreachable, Message: fmt.Sprintf("%s is unreachable: %s", c.org, why), Next: next}
 }

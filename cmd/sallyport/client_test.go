@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -39,6 +40,9 @@ func server(t *testing.T, status int, header http.Header, body string) string {
 	return s.URL
 }
 
+// someJWT looks like one: {"alg":"ES256"}, {}.
+const someJWT = "eyJhbGciOiJFUzI1NiJ9.e30.c2ln"
+
 func TestExitCodes(t *testing.T) {
 	const problem = `{"type":"about:blank","title":"Nope","status":%d,"detail":"It is so.","code":"%s","request_id":"R1","errors":[{"pointer":"/name","code":"name.invalid","detail":"too long"}]}`
 	for _, tt := range []struct {
@@ -50,10 +54,11 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"no token is a denial", 401, fmt.Sprintf(problem, 401, "api_token.unknown"), 3, []string{"It is so. (api_token.unknown)", "next: set SALLYPORT_TOKEN", "request id: R1"}},
 		{"no role is a denial", 403, fmt.Sprintf(problem, 403, "role.missing"), 3, []string{"next: ask someone who has the role"}},
-		{"a field is named", 422, fmt.Sprintf(problem, 422, "request.invalid"), 1, []string{"/name: too long (name.invalid)", "next: correct"}},
-		{"a stale version says what to do", 412, fmt.Sprintf(problem, 412, "version.stale"), 1, []string{"next: someone changed it"}},
+		{"a field is named", 422, fmt.Sprintf(problem, 422, "request.invalid"), 1, []string{"NAME: too long (name.invalid)", "next: correct"}},
+		{"a stale version says what to do", 412, fmt.Sprintf(problem, 412, "version.stale"), 1, []string{"somebody changed it since you looked (version.stale)", "next: run `sallyport connection show NAME` and repeat"}},
 		{"too often says how long to wait", 429, fmt.Sprintf(problem, 429, "rate.limited"), 1, []string{"next: wait 7 s"}},
-		{"not now is unreachable", 503, fmt.Sprintf(problem, 503, "log.unavailable"), 5, []string{"next: nothing was issued or changed; try again"}},
+		{"not now is unreachable", 503, fmt.Sprintf(problem, 503, "log.unavailable"), 5, []string{"next: try again in 7 s"}},
+		{"an organisation that is not there is named", 404, fmt.Sprintf(problem, 404, "route.not_found"), 1, []string{"the organisation may not exist there: nothing answers at /orgs/default/v1/connections", "next: check --org or SALLYPORT_ORG"}},
 		{"another server is told as such", 404, "<html>", 1, []string{"404 Not Found", "next: check the name"}},
 		{"a redirect is not followed", 302, "", 1, []string{"the server redirects"}},
 		{"a gateway that finds nobody is unreachable", 502, "<html>", 5, []string{"next: try again"}},
@@ -75,7 +80,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestTokenDenialsExitWith3(t *testing.T) {
 	url := server(t, 400, nil, `{"error":"invalid_request","error_description":"the proof has expired","error_code":"proof.expired","request_id":"R2"}`)
-	code, out, errs := run(t, map[string]string{"SALLYPORT_ADDR": url, "J": "a.b.c"}, "wl", "auth", "--connection", "c", "--jwt-env", "J")
+	code, out, errs := run(t, map[string]string{"SALLYPORT_ADDR": url, "J": someJWT}, "wl", "auth", "--connection", "c", "--jwt-env", "J")
 	if code != cli.ExitDenied || out != "" || !strings.Contains(errs, "the proof has expired (proof.expired)") || !strings.Contains(errs, "R2") {
 		t.Errorf("exit %d, %q, %q", code, out, errs)
 	}
@@ -83,7 +88,7 @@ func TestTokenDenialsExitWith3(t *testing.T) {
 
 func TestARequestThatIsNotUnderstoodIsNoDenial(t *testing.T) {
 	url := server(t, 400, nil, `{"error":"invalid_request","error_description":"role_hint is too long","error_code":"request.invalid","request_id":"R3"}`)
-	code, _, errs := run(t, map[string]string{"SALLYPORT_ADDR": url, "J": "a.b.c"}, "wl", "auth", "--connection", "c", "--jwt-env", "J")
+	code, _, errs := run(t, map[string]string{"SALLYPORT_ADDR": url, "J": someJWT}, "wl", "auth", "--connection", "c", "--jwt-env", "J")
 	if code != cli.ExitFailed || !strings.Contains(errs, "next: correct") {
 		t.Errorf("exit %d, %q", code, errs)
 	}
@@ -118,7 +123,7 @@ func TestWorkloadsSendNoPersonsToken(t *testing.T) {
 		io.WriteString(w, `{"access_token":"t"}`)
 	}))
 	t.Cleanup(s.Close)
-	env := map[string]string{"SALLYPORT_ADDR": s.URL, "SALLYPORT_TOKEN": "x", "J": "a.b.c"}
+	env := map[string]string{"SALLYPORT_ADDR": s.URL, "SALLYPORT_TOKEN": "x", "J": someJWT}
 	code, out, errs := run(t, env, "wl", "auth", "--connection", "c", "--jwt-env", "J")
 	if code != 0 || out != "t\n" || errs != "" {
 		t.Fatalf("exit %d, %q, %q", code, out, errs)
@@ -136,7 +141,7 @@ func TestTestingNeverAsksForAnAudienceThatExists(t *testing.T) {
 		io.WriteString(w, `{"error":"invalid_target","error_code":"audience.not_allowed"}`)
 	}))
 	t.Cleanup(s.Close)
-	env := map[string]string{"SALLYPORT_ADDR": s.URL, "J": "a.b.c"}
+	env := map[string]string{"SALLYPORT_ADDR": s.URL, "J": someJWT}
 	for range 2 {
 		code, out, _ := run(t, env, "wl", "test", "--connection", "c", "--jwt-env", "J", "--audience", "real.example.com")
 		if code != 0 || out != "connection.active\n" {
@@ -195,7 +200,16 @@ func TestParseCondition(t *testing.T) {
 	for in, want := range map[string]string{
 		"ref equals main":                    `{"claim":"ref","operator":"equals","value":"main"}`,
 		"sub starts_with repo:acme/app:":     `{"claim":"sub","operator":"starts_with","value":"repo:acme/app:"}`,
-		"workflow equals  two  blanks ":      `{"claim":"workflow","operator":"equals","value":" two  blanks "}`,
+		"workflow equals two  blanks":        `{"claim":"workflow","operator":"equals","value":"two  blanks"}`,
+		"workflow equals two blanks ":        "",
+		"workflow equals  two blanks":        "",
+		`workflow equals "quoted"`:           "",
+		`workflow starts_with 'quoted'`:      "",
+		`workflow equals say "hi"`:           `{"claim":"workflow","operator":"equals","value":"say \"hi\""}`,
+		"ref one_of main , release":          `{"claim":"ref","operator":"one_of","values":["main","release"]}`,
+		`ref one_of "main","release"`:        "",
+		"ref one_of main,,release":           "",
+		`ref one_of [" main"]`:               `{"claim":"ref","operator":"one_of","values":[" main"]}`,
 		"environment exists":                 `{"claim":"environment","operator":"exists"}`,
 		"ref one_of main,release":            `{"claim":"ref","operator":"one_of","values":["main","release"]}`,
 		`ref one_of ["a,b","c"]`:             `{"claim":"ref","operator":"one_of","values":["a,b","c"]}`,
@@ -314,8 +328,108 @@ func TestAnInterruptedTailEndsWell(t *testing.T) {
 	io := cli.IO{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard, Getenv: func(k string) string {
 		return map[string]string{"SALLYPORT_ADDR": s.URL, "SALLYPORT_TOKEN": "x"}[k]
 	}}
-	if code := cli.Run(ctx, root(io), io, []string{"audit", "tail"}); code != 0 {
-		t.Errorf("exit %d", code)
+	for _, args := range [][]string{{"audit", "tail", "--after", "1.0"}, {"audit", "tail"}} { // at the stream; before it
+		if code := cli.Run(ctx, root(io), io, args); code != 0 {
+			t.Errorf("exit %d", code)
+		}
+	}
+}
+
+func TestATailThatBreaksBeforeItsFirstEventLosesNone(t *testing.T) {
+	var resumed []string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/orgs/default/v1/audit" {
+			io.WriteString(w, `{"events":[],"last_position":"7.1"}`)
+			return
+		}
+		if resumed = append(resumed, r.Header.Get("Last-Event-ID")); len(resumed) == 2 {
+			io.WriteString(w, "id: 8.0\ndata: {\"type\":\"t\",\"summary\":\"meanwhile\"}\n\n")
+		}
+	}))
+	t.Cleanup(s.Close)
+	code, out, _ := run(t, map[string]string{"SALLYPORT_ADDR": s.URL, "SALLYPORT_TOKEN": "x"}, "audit", "tail", "--count", "1")
+	if code != 0 || !strings.Contains(out, "meanwhile") || fmt.Sprint(resumed) != "[7.1 7.1]" {
+		t.Errorf("exit %d, %q, resumed after %v", code, out, resumed)
+	}
+}
+
+func TestTheNewestEventsAreShownInTheOrderTheyHappened(t *testing.T) {
+	var asked string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.Query().Encode()
+		io.WriteString(w, `{"events":[{"time":"2026-11-22T13:00:01.5Z","position":"9.0","type":"t","summary":"second"},{"position":"8.0","summary":"first"}],"next":"n","has_more":true,"last_position":"9.0"}`)
+	}))
+	t.Cleanup(s.Close)
+	env := map[string]string{"SALLYPORT_ADDR": s.URL, "SALLYPORT_TOKEN": "x"}
+	_, out, errs := run(t, env, "audit", "list", "--since", "2026-11-22T12:00:00Z")
+	const want = "TIME                  POSITION  TYPE  SUMMARY\n                      8.0             first\n2026-11-22 13:00:01Z  9.0       t     second\n"
+	if out != want || asked != "limit=20&order=desc&since=2026-11-22T12%3A00%3A00Z" {
+		t.Errorf("asked for %s, got\n%swant\n%s", asked, out, want)
+	}
+	if !strings.Contains(errs, "repeat with --after n --since 2026-11-22T12:00:00Z") {
+		t.Errorf("got %q", errs)
+	}
+	_, out, _ = run(t, env, "audit", "list", "--order", "desc", "-o", "json")
+	if strings.Index(out, "second") > strings.Index(out, "first") || !strings.Contains(out, `"last_position": "9.0"`) {
+		t.Errorf("got %s", out)
+	}
+}
+
+func TestWhatIsNoJWTIsNotSent(t *testing.T) {
+	asked := false
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	t.Cleanup(s.Close)
+	for value, says := range map[string]string{
+		"a.b.c":                  "three parts",
+		"eyJhbGciOiJFUzI1NiJ9":   "three parts",
+		`{"token":"x"}`:          "it is JSON",
+		"Bearer " + someJWT:      "leave out the word",
+		`"` + someJWT + `"`:      "leave out the quotes",
+		someJWT + ".four.five":   "three parts",
+		"sallyport_abcdefghijkl": "SALLYPORT_TOKEN",
+	} {
+		for _, sub := range []string{"auth", "test"} {
+			code, _, errs := run(t, map[string]string{"SALLYPORT_ADDR": s.URL, "J": value}, "wl", sub, "--connection", "c", "--jwt-env", "J")
+			if code != cli.ExitUsage || !strings.Contains(errs, "the environment variable J gave no JWT") || !strings.Contains(errs, says) || strings.Contains(errs, value) {
+				t.Errorf("%s %s: exit %d: %s", sub, value, code, errs)
+			}
+		}
+	}
+	if code, _, errs := run(t, map[string]string{"SALLYPORT_ADDR": s.URL, "J": someJWT}, "wl", "auth", "--connection", "c", "--jwt-env", "J", "--out", t.TempDir()+"/none/token"); code != cli.ExitFailed || !strings.Contains(errs, "no token was asked for") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if asked {
+		t.Error("the server was asked")
+	}
+}
+
+func TestMistakenAddressesAreTold(t *testing.T) {
+	plain := server(t, 200, nil, "{}")
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	for addr, says := range map[string]string{
+		"127.0.0.1:8420":                                "add https:// in front of it, or http:// (this machine only)",
+		"sallyport.example.com":                         "add https://",
+		"https://h/orgs/acme":                           "leave out /orgs/",
+		strings.Replace(plain, "http", "https", 1):      "it speaks http://, not https://",
+		strings.Replace(secure.URL, "https", "http", 1): "give its address with https://",
+	} {
+		if _, _, errs := run(t, map[string]string{"SALLYPORT_ADDR": addr, "SALLYPORT_TOKEN": "x"}, "connection", "list"); !strings.Contains(errs, says) {
+			t.Errorf("%s: %s", addr, errs)
+		}
+	}
+}
+
+func TestPointersAreToldAsFlags(t *testing.T) {
+	for pointer, want := range map[string]string{
+		"/settings/domain": "--setting domain", "/jwks_url": "--jwks-url", "/conditions/1/value": "--condition, the 2nd of those sent",
+		"/colour": "/colour", "": "", "/token_ttl/unit": "--ttl",
+	} {
+		if got := inFlags(pointer); got != want {
+			t.Errorf("%s: got %q, want %q", pointer, got, want)
+		}
 	}
 }
 

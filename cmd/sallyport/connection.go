@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,46 +35,62 @@ func (a *app) draft() *cobra.Command {
 	var f specFlags
 	c := &cobra.Command{
 		Use: "draft NAME", Short: "Create a connection, as a draft that issues nothing",
-		Long: `Creates a connection as a draft. With --setting the provider's preset fills the
-key source and the conditions; those given replace the filled ones. Nothing is
-fetched, and no token is issued until another person activates it.`,
+		Long: `Creates a connection as a draft. With --setting the provider's preset fills in the
+key source and the conditions. --condition adds to them, or takes the place of
+those on the same claim; with --replace-conditions only those given are left.
+Nothing is fetched, and no token is issued until another person activates it.`,
 		Example: `  sallyport connection draft gitlab-ci --provider gitlab --setting domain=gitlab.com --setting group=acme --ttl 15m
+  sallyport connection draft gitlab-main --provider gitlab --setting domain=gitlab.com --setting group=acme --condition 'ref one_of main, release'
   sallyport connection draft robots --provider generic_jwt --jwks-file host.jwks --condition 'iss equals https://robots.example.com' --condition 'aud equals https://sallyport.example.com/orgs/default' --condition 'sub starts_with robot/'
   sallyport connection show gitlab-ci -o yaml | sallyport connection draft gitlab-staging --from-file -`,
 		Args: cli.Args("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			doc, err := f.document(a, c, nil)
-			if err != nil {
-				return err
+			if !anySource(c) {
+				return cli.Usage(c, "give --provider (%s), or where the keys are: --jwks-url, --issuer-url or --jwks-file", strings.Join(providers(), ", "))
 			}
-			doc["name"] = text(args[0])
 			client, err := a.openAsPerson()
 			if err != nil {
 				return err
 			}
+			doc, err := f.document(a, c, client.issuer(c.Context()), nil)
+			if err != nil {
+				return err
+			}
+			doc["name"] = text(args[0])
 			got, err := client.call(c.Context(), http.MethodPost, "/v1/connections", nil, doc)
 			if err != nil {
 				return err
 			}
+			if err := a.printConnection(got.body); err != nil {
+				return err
+			}
 			a.Note("Drafted. Next: test it with a token of the platform: sallyport connection test %s --jwt-file FILE", args[0])
-			return a.printConnection(got.body)
+			return nil
 		},
 	}
 	f.add(c)
 	return c
 }
 
+// anySource tells whether the flags say where a new connection's keys are.
+func anySource(c *cobra.Command) bool {
+	return slices.ContainsFunc([]string{"from-file", "provider", "jwks-url", "issuer-url", "jwks-file"}, c.Flags().Changed)
+}
+
 func (a *app) edit() *cobra.Command {
 	var f specFlags
 	c := &cobra.Command{
 		Use: "edit NAME", Short: "Change a connection; once it was activated, as a pending version",
-		Long: `Changes a connection. Flags change what they name and leave the rest; --from-file
-replaces the whole. A connection that was ever activated gets a pending version:
-the activated one goes on deciding until another person activates the pending one.
+		Long: `Changes a connection. Flags change what they name and leave the rest: --condition
+changes the condition on that claim or adds it, --remove-condition takes it away,
+--setting changes that setting and the conditions it fills in. --from-file replaces
+the whole. A connection that was ever activated gets a pending version: the
+activated one goes on deciding until another person activates the pending one.
 
 A "version" in the file says which version it was made from: when someone has
 changed the connection since, nothing is changed and the exit code is 1.`,
 		Example: `  sallyport connection edit gitlab-ci --ttl 10m
+  sallyport connection edit gitlab-ci --condition 'ref equals main' --remove-condition environment
   sallyport connection show gitlab-ci -o yaml > c.yaml && $EDITOR c.yaml && sallyport connection edit gitlab-ci --from-file c.yaml`,
 		Args: cli.Args("NAME"),
 		RunE: func(c *cobra.Command, args []string) error { return a.runEdit(c, args[0], &f) },
@@ -91,7 +108,7 @@ func (a *app) runEdit(c *cobra.Command, name string, f *specFlags) error {
 	if err != nil {
 		return err
 	}
-	doc, err := f.document(a, c, now.newest())
+	doc, err := f.document(a, c, client.issuer(c.Context()), now.newest())
 	if err != nil {
 		return err
 	}
@@ -103,7 +120,20 @@ func (a *app) runEdit(c *cobra.Command, name string, f *specFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.printConnection(got.body)
+	var edited connection
+	if err := json.Unmarshal(got.body, &edited); err != nil {
+		return fmt.Errorf("reading the connection: %w", err)
+	}
+	if err := a.printConnection(got.body); err != nil {
+		return err
+	}
+	if edited.Version == now.Version {
+		a.Note("Nothing was changed: %s says so already.", name)
+	}
+	if edited.Pending != nil {
+		a.Note("Version %d waits. Another security admin runs: sallyport connection activate %s", edited.Version, name)
+	}
+	return nil
 }
 
 func (a *app) connectionTest() *cobra.Command {
@@ -137,8 +167,8 @@ func (a *app) activate() *cobra.Command {
 	var version uint64
 	c := &cobra.Command{
 		Use: "activate NAME", Short: "Let a connection issue tokens, or make its pending version count",
-		Long: `Reads the connection, shows on stderr what is about to be trusted (version,
-conditions, the difference that is pending, warnings), and activates exactly that:
+		Long: `Reads the connection, shows on stderr what is about to be trusted (version, keys,
+conditions or the difference that is pending, warnings), and activates exactly that:
 when someone changes it in between, nothing happens. Nobody activates what they
 wrote. Warnings that block are acknowledged one by one, by code.`,
 		Example: `  sallyport connection activate gitlab-ci
@@ -156,7 +186,7 @@ wrote. Warnings that block are acknowledged one by one, by code.`,
 			if version != 0 && version != now.Version {
 				return cli.Fail("review it again: `sallyport connection show "+args[0]+"`", "%s is at version %d, not %d", args[0], now.Version, version)
 			}
-			if err := now.review(a.Err); err != nil {
+			if err := now.brief(a.Err, acknowledge); err != nil {
 				return err
 			}
 			body := map[string]any{"acknowledge": append([]string{}, acknowledge...)}
@@ -164,8 +194,7 @@ wrote. Warnings that block are acknowledged one by one, by code.`,
 			if err != nil {
 				return err
 			}
-			a.Note("Activated.")
-			return a.printConnection(got.body)
+			return a.printStatus(got.body)
 		},
 	}
 	c.Flags().StringArrayVar(&acknowledge, "acknowledge", nil, "code of a warning that is accepted for this version; repeat it")
@@ -195,8 +224,7 @@ are inactive at introspection until the connection is activated again; with
 			if err != nil {
 				return err
 			}
-			a.Note("Deactivated.")
-			return a.printConnection(got.body)
+			return a.printStatus(got.body)
 		},
 	}
 	c.Flags().BoolVar(&revoke, "revoke-tokens", false, "tokens already issued are dead for good")
@@ -252,7 +280,7 @@ func listTable(w io.Writer, body json.RawMessage) error {
 	}
 	rows := cli.Rows{{"NAME", "STATUS", "VERSION", "PROVIDER", "UPDATED", "BY", "WARNINGS"}}
 	for _, c := range page.Connections {
-		rows = append(rows, []string{c.Name, c.statusLine(), strconv.FormatUint(c.Version, 10), c.Provider, c.UpdatedAt, c.UpdatedBy, strings.Join(c.codes(), " ")})
+		rows = append(rows, []string{c.Name, c.statusLine(), strconv.FormatUint(c.Version, 10), c.Provider, clock(c.UpdatedAt), c.UpdatedBy, strings.Join(c.codes(), " ")})
 	}
 	return rows.Write(w, nil)
 }
@@ -297,6 +325,17 @@ func (a *app) printConnection(body json.RawMessage) error {
 			return fmt.Errorf("reading the connection: %w", err)
 		}
 		return c.review(w)
+	})
+}
+
+// printStatus is printConnection for who has just seen the rest.
+func (a *app) printStatus(body json.RawMessage) error {
+	return cli.Print(a.Out, a.format, body, func(w io.Writer) error {
+		var c connection
+		if err := json.Unmarshal(body, &c); err != nil {
+			return fmt.Errorf("reading the connection: %w", err)
+		}
+		return cli.Rows{c.heading()}.Write(w, nil)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"sallyport.dev/cmd/internal/cli"
@@ -25,6 +26,9 @@ type refusal struct {
 func failure(res *http.Response, body []byte) *cli.Error {
 	var r refusal
 	if json.Unmarshal(body, &r) != nil || r.Title == "" && r.Error == "" {
+		if strings.Contains(string(body), "HTTP request to an HTTPS server") {
+			return cli.Fail("give its address with https://", "the server speaks https://, not http://")
+		}
 		return &cli.Error{
 			Exit: exitOf(res.StatusCode, ""), Message: "the server answered " + res.Status,
 			Next: cmp.Or(nextOf(res, ""), "check that SALLYPORT_ADDR names a Sallyport server"),
@@ -38,10 +42,72 @@ func failure(res *http.Response, body []byte) *cli.Error {
 		Next:      nextOf(res, cmp.Or(code, r.Error)),
 		RequestID: cmp.Or(r.RequestID, res.Header.Get("X-Request-Id")),
 	}
+	switch e.Code {
+	case "version.stale":
+		e.Message = "somebody changed it since you looked"
+	case "route.not_found":
+		e.Message = "the organisation may not exist there: nothing answers at " + res.Request.URL.Path
+	case "connection.blocked":
+		e.Next = blocked(r)
+		return e // the warnings themselves were shown before it was tried
+	}
 	for _, f := range r.Errors {
-		e.Details = append(e.Details, fmt.Sprintf("%s: %s (%s)", cmp.Or(f.Pointer, "/"), f.Detail, f.Code))
+		e.Details = append(e.Details, strings.TrimPrefix(fmt.Sprintf("%s: %s (%s)", inFlags(f.Pointer), f.Detail, f.Code), ": "))
 	}
 	return e
+}
+
+// blocked says what to add to an activation that warnings block.
+func blocked(r refusal) string {
+	var flags []string
+	for _, f := range r.Errors {
+		flags = append(flags, "--acknowledge "+f.Code)
+	}
+	return "if that is meant, repeat and add " + strings.Join(flags, " ")
+}
+
+// flagOf is the flag that fills a member of the API's documents; the rest of
+// a pointer follows it.
+var flagOf = map[string]string{
+	"name": "NAME", "description": "--description", "provider": "--provider", "settings": "--setting",
+	"jwks_url": "--jwks-url", "issuer_url": "--issuer-url", "jwks": "--jwks-file", "ca_certificate": "--ca-file",
+	"conditions": "--condition", "identity_claim": "--identity-claim", "identity_path": "--identity-path",
+	"audiences": "--audience", "audience_claims": "--audience-claim", "token_ttl": "--ttl", "algorithms": "--algorithm",
+	"single_use": "--single-use", "proof_max_age": "--proof-max-age", "ttl_within_proof": "--ttl-within-proof",
+	"acknowledge": "--acknowledge", "limit": "--limit", "after": "--after", "order": "--order",
+	"type": "--type", "actor": "--actor", "connection": "--connection", "workload": "--workload", "outcome": "--outcome",
+	"request_id": "--request-id", "since": "--since", "until": "--until", "q": "--q",
+}
+
+// inFlags tells a pointer into a document of the API (RFC 6901) in the words of
+// the command line; one that no flag fills stays a pointer.
+func inFlags(pointer string) string {
+	member, rest, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
+	flag, ok := flagOf[member]
+	if !ok {
+		return pointer
+	}
+	first, _, _ := strings.Cut(rest, "/")
+	n, err := strconv.Atoi(first)
+	switch {
+	case member == "settings" && rest != "":
+		return flag + " " + rest
+	case err == nil:
+		return fmt.Sprintf("%s, the %s of those sent", flag, ordinal(n+1))
+	}
+	return flag
+}
+
+func ordinal(n int) string {
+	switch {
+	case n%10 == 1 && n%100 != 11:
+		return strconv.Itoa(n) + "st"
+	case n%10 == 2 && n%100 != 12:
+		return strconv.Itoa(n) + "nd"
+	case n%10 == 3 && n%100 != 13:
+		return strconv.Itoa(n) + "rd"
+	}
+	return strconv.Itoa(n) + "th"
 }
 
 // exitOf tells a denial, and "not now", from other errors. Whatever the token
@@ -58,34 +124,37 @@ func exitOf(status int, errorCode string) int {
 	return cli.ExitFailed
 }
 
-// nexts say what to do about a code. What is not here goes by its status.
+// nexts say what to do about a code, {name} being the connection's; "" where the
+// server's sentence says it already. What is not here goes by its status.
 var nexts = map[string]string{
-	"connection.unknown":     "check the name with `sallyport connection list`",
-	"connection.ambiguous":   "name one with --connection",
-	"connection.draft":       "the token satisfies the draft; ask a security admin to activate it",
-	"connection.inactive":    "ask a security admin to activate the connection",
-	"connection.same_person": "ask another security admin: nobody activates what they wrote",
-	"connection.blocked":     "read the warnings with `sallyport connection show`, then acknowledge each with --acknowledge CODE",
-	"connection.taken":       "choose another name; the name of a deleted connection is never given again",
-	"connection.active":      "deactivate it first: `sallyport connection deactivate`",
-	"proof.malformed":        "send the JWT alone, as the platform gave it",
-	"proof.algorithm":        "the connection's algorithms do not list the token's `alg`",
+	"connection.unknown":     "compare it with `sallyport connection list`",
+	"connection.ambiguous":   "give --connection",
+	"connection.draft":       "ask one to run: sallyport connection activate NAME",
+	"connection.inactive":    "ask one to run: sallyport connection activate NAME",
+	"connection.same_person": "ask another security_admin to run: sallyport connection activate {name}",
+	"connection.taken":       "the name of a deleted connection is never given again; see `sallyport connection list`",
+	"connection.active":      "run: sallyport connection deactivate {name}",
+	"connection.not_active":  "delete it: sallyport connection delete {name}",
+	"connection.not_found":   "check the name with `sallyport connection list`, and the organisation (--org or SALLYPORT_ORG)",
+	"version.stale":          "run `sallyport connection show {name}` and repeat",
+	"route.not_found":        "check --org or SALLYPORT_ORG, and that SALLYPORT_ADDR names a Sallyport server",
+	"proof.malformed":        "",
+	"proof.algorithm":        "compare the `alg` in the token's header with the connection's algorithms",
 	"proof.unknown_key":      "check the connection's key source, and that the token comes from that issuer",
 	"proof.signature":        "the token was changed on its way, or another issuer signed it",
-	"proof.expired":          "get a new token from the platform; they are short-lived",
-	"proof.not_yet_valid":    "check the clocks of the issuer and of this machine",
-	"proof.too_old":          "get a new token from the platform right before the exchange",
-	"proof.conditions":       "`sallyport wl test` with SALLYPORT_TOKEN set shows which condition failed; so does the audit trail",
+	"proof.expired":          "",
+	"proof.not_yet_valid":    "the issuer's clock and this machine's differ",
+	"proof.too_old":          "",
+	"proof.conditions":       "`sallyport wl test` with SALLYPORT_TOKEN set shows which condition failed",
 	"proof.identity":         "the claim that names the workload is missing or empty",
-	"proof.replayed":         "get a new token: this connection takes each only once",
-	"keys.unavailable":       "the provider's keys cannot be fetched now; try again",
+	"proof.replayed":         "",
+	"keys.unavailable":       "",
 	"audience.not_allowed":   "ask for an audience that the connection lists",
-	"log.unavailable":        "nothing was issued or changed; try again",
 }
 
 func nextOf(res *http.Response, code string) string {
 	if n, ok := nexts[code]; ok {
-		return n
+		return strings.ReplaceAll(n, "{name}", connectionIn(res.Request.URL.Path))
 	}
 	switch res.StatusCode {
 	case http.StatusUnauthorized:
@@ -93,11 +162,9 @@ func nextOf(res *http.Response, code string) string {
 	case http.StatusForbidden:
 		return "ask someone who has the role"
 	case http.StatusNotFound:
-		return "check the name, and SALLYPORT_ORG"
+		return "check the name, and the organisation (--org or SALLYPORT_ORG)"
 	case http.StatusConflict:
-		return "read it again (`sallyport connection show`), then decide"
-	case http.StatusPreconditionFailed, http.StatusPreconditionRequired:
-		return "someone changed it meanwhile: read it again, then repeat"
+		return "see `sallyport connection show`, then decide"
 	case http.StatusUnprocessableEntity, http.StatusBadRequest:
 		return "correct what is named and repeat"
 	case http.StatusTooManyRequests:
@@ -110,6 +177,13 @@ func nextOf(res *http.Response, code string) string {
 		return "the server redirects, which is not followed: set SALLYPORT_ADDR to its final address"
 	}
 	return ""
+}
+
+// connectionIn is the connection that a path of the API is about.
+func connectionIn(path string) string {
+	_, rest, _ := strings.Cut(path, "/v1/connections/")
+	name, _, _ := strings.Cut(rest, "/")
+	return cmp.Or(name, "NAME")
 }
 
 func retryAfter(res *http.Response) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -47,23 +48,59 @@ func (p *proofFlags) read(c *cobra.Command, a *app) (string, error) {
 	if given != 1 {
 		return "", cli.Usage(c, "give the JWT by exactly one of --jwt-env, --jwt-file, --jwt-cmd")
 	}
-	var jwt string
+	var jwt, source string
 	var err error
 	switch {
 	case c.Flags().Changed("jwt-env"):
+		source = "the environment variable " + p.env
 		jwt, err = p.fromEnv(c, a)
 	case c.Flags().Changed("jwt-file"):
+		source = "the file " + p.file
+		if p.file == "-" {
+			source = "the standard input"
+		}
 		jwt, err = p.fromFile(c, a)
 	default:
+		source = "the command of --jwt-cmd"
 		jwt, err = p.fromCommand(c.Context(), a)
 	}
 	if err != nil {
 		return "", err
 	}
 	if jwt = strings.TrimSpace(jwt); jwt == "" {
-		return "", cli.Fail("check that the platform gave a token to this job", "the JWT is empty")
+		return "", cli.Fail("check that the platform gave a token to this job", "the JWT is empty: %s gave nothing", source)
+	}
+	if !compact(jwt) {
+		return "", &cli.Error{Exit: cli.ExitUsage, Message: source + " gave no JWT", Next: mistaken(jwt)}
 	}
 	return jwt, nil
+}
+
+// compact tells whether s looks like a signed JWT in compact form (RFC 7515
+// section 7.1): three parts, the first of which is a JSON object. The server
+// judges the rest.
+func compact(s string) bool {
+	parts := strings.Split(s, ".")
+	if len(parts) != 3 || parts[1] == "" {
+		return false
+	}
+	header, err := base64.RawURLEncoding.DecodeString(parts[0])
+	return err == nil && bytes.HasPrefix(bytes.TrimSpace(header), []byte("{"))
+}
+
+// mistaken says what to do about the usual things that are taken for a JWT.
+func mistaken(s string) string {
+	switch {
+	case strings.HasPrefix(s, "{"):
+		return "it is JSON: take the token out of it, for instance with jq -r .token"
+	case strings.HasPrefix(strings.ToLower(s), "bearer "):
+		return "leave out the word in front of the token"
+	case strings.HasPrefix(s, `"`), strings.HasPrefix(s, "'"):
+		return "leave out the quotes"
+	case strings.HasPrefix(s, "sallyport_"):
+		return "it is a person's API token, which belongs into SALLYPORT_TOKEN"
+	}
+	return "a JWT is three parts with dots between them, the first of which begins with eyJ"
 }
 
 func (p *proofFlags) fromEnv(c *cobra.Command, a *app) (string, error) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"sallyport.dev/cmd/internal/cli"
@@ -68,16 +70,16 @@ func (c connection) codes() []string {
 	return codes
 }
 
-// review shows a person what the connection trusts, what would change, and
-// what is dangerous about it: what to read before activating it.
+func (c connection) heading() []string {
+	return []string{c.Name, fmt.Sprintf("%s, version %d", c.Status, c.Version)}
+}
+
+// review shows a person all that the connection trusts, what would change, and
+// what is dangerous about it.
 func (c connection) review(w io.Writer) error {
-	rows := cli.Rows{
-		{c.Name, fmt.Sprintf("%s, version %d", c.Status, c.Version)},
-	}
+	rows := cli.Rows{c.heading()}
 	for _, k := range fieldOrder(c.all) {
-		if k != "conditions" {
-			rows = append(rows, []string{"  " + k, short(c.all[k])})
-		}
+		rows = append(rows, []string{"  " + k, fieldText(k, c.all[k])})
 	}
 	if err := rows.Write(w, nil); err != nil {
 		return err
@@ -88,9 +90,47 @@ func (c connection) review(w io.Writer) error {
 	if err := c.writePending(w); err != nil {
 		return err
 	}
+	return c.writeWarnings(w, nil)
+}
+
+// brief is what to read before activating: the difference that is pending, or
+// else the conditions and where the keys are, and the warnings that nobody has
+// acknowledged.
+func (c connection) brief(w io.Writer, acknowledged []string) error {
+	rows := cli.Rows{c.heading()}
+	if c.Pending == nil {
+		for _, k := range []string{"provider", "jwks_url", "issuer_url", "jwks", "token_ttl"} {
+			if v := c.all[k]; v != nil && !empty(v) {
+				rows = append(rows, []string{"  " + k, fieldText(k, v)})
+			}
+		}
+	}
+	if err := rows.Write(w, nil); err != nil {
+		return err
+	}
+	show := c.writePending
+	if c.Pending == nil {
+		show = func(w io.Writer) error {
+			return writeConditions(w, "  conditions, all of which must hold", c.all["conditions"])
+		}
+	}
+	if err := show(w); err != nil {
+		return err
+	}
+	return c.writeWarnings(w, acknowledged)
+}
+
+// writeWarnings shows the warnings but those acknowledged. Those of a version
+// that is active were acknowledged when it was activated.
+func (c connection) writeWarnings(w io.Writer, acknowledged []string) error {
 	for _, x := range c.Warnings {
 		mark := "warning"
-		if x.Blocks {
+		switch {
+		case slices.Contains(acknowledged, x.Code):
+			continue
+		case x.Blocks && c.Status == "active" && c.Pending == nil:
+			mark = "warning, acknowledged"
+		case x.Blocks:
 			mark = "warning, blocks activation until acknowledged"
 		}
 		if _, err := fmt.Fprintf(w, "  %s: %s: %s\n", mark, cli.Clean(x.Code), cli.Clean(x.Message)); err != nil {
@@ -111,6 +151,51 @@ func fieldOrder(doc map[string]json.RawMessage) []string {
 		}
 	}
 	return names
+}
+
+// fieldText is a member's value for people; what does not look as it should is
+// shown as it is.
+func fieldText(name string, raw json.RawMessage) string {
+	switch name {
+	case "settings":
+		var settings map[string]string
+		if json.Unmarshal(raw, &settings) == nil {
+			return strings.Join(pairs(settings), ", ")
+		}
+	case "jwks":
+		var set struct{ Keys []struct{ Kid string } }
+		if json.Unmarshal(raw, &set) == nil && len(set.Keys) > 0 {
+			var kids []string
+			for _, k := range set.Keys {
+				kids = append(kids, first(k.Kid, "(no kid)"))
+			}
+			return "keys " + strings.Join(kids, ", ")
+		}
+	case "token_ttl", "proof_max_age":
+		var d struct {
+			Amount int64
+			Unit   string
+		}
+		if json.Unmarshal(raw, &d) == nil && slices.Contains([]string{"seconds", "minutes", "hours"}, d.Unit) {
+			return strconv.FormatInt(d.Amount, 10) + d.Unit[:1]
+		}
+	case "audiences", "audience_claims", "algorithms":
+		var list []string
+		if json.Unmarshal(raw, &list) == nil {
+			return strings.Join(list, ", ")
+		}
+	case "created_at", "updated_at", "activated_at":
+		return clock(short(raw))
+	}
+	return short(raw)
+}
+
+func pairs(m map[string]string) []string {
+	var list []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, k+"="+m[k])
+	}
+	return list
 }
 
 func empty(v json.RawMessage) bool {
@@ -167,12 +252,33 @@ func (c connection) writePending(w io.Writer) error {
 	b.WriteString("  pending change (- as activated, + as it would be)\n")
 	for _, d := range difference {
 		if d.From != "" {
-			fmt.Fprintf(&b, "    - %s: %s\n", cli.Clean(d.Pointer), cli.Clean(d.From))
+			fmt.Fprintf(&b, "    - %s: %s\n", cli.Clean(label(d.Pointer)), cli.Clean(singular(d.From)))
 		}
 		if d.To != "" {
-			fmt.Fprintf(&b, "    + %s: %s\n", cli.Clean(d.Pointer), cli.Clean(d.To))
+			fmt.Fprintf(&b, "    + %s: %s\n", cli.Clean(label(d.Pointer)), cli.Clean(singular(d.To)))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// label is a pointer of the difference for people: which element of a list it
+// was helps nobody.
+func label(pointer string) string {
+	steps := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	if last := len(steps) - 1; last > 0 {
+		if _, err := strconv.Atoi(steps[last]); err == nil {
+			steps = steps[:last]
+		}
+	}
+	return strings.Join(steps, " ")
+}
+
+// singular corrects durations such as 1 minutes, as the server writes them.
+func singular(s string) string {
+	switch s {
+	case "1 seconds", "1 minutes", "1 hours":
+		return strings.TrimSuffix(s, "s")
+	}
+	return s
 }

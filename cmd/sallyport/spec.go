@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
-	"slices"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -11,12 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport.dev/cmd/internal/cli"
+	"sallyport.dev/domain/provider"
 )
 
 // specFlags are the flags that describe a connection, for draft and edit.
 type specFlags struct {
 	description, provider               string
-	settings, conditions                []string
+	settings, conditions, without       []string
+	replace                             bool
 	jwksURL, issuerURL, jwksFile, caPEM string
 	identityClaim, identityPath         string
 	audiences, audienceClaims           []string
@@ -32,9 +34,11 @@ func (f *specFlags) add(c *cobra.Command) {
 	s := c.Flags()
 	s.StringVar(&f.from, "from-file", "", "read the whole connection from a JSON or YAML file, - for stdin; other flags then change it")
 	s.StringVar(&f.description, "description", "", "what the connection is for")
-	s.StringVar(&f.provider, "provider", "", "generic_jwt, circleci, gitlab, google_cloud, github or kubernetes")
-	s.StringArrayVar(&f.settings, "setting", nil, "setting of the provider's preset, name=value; repeat it")
-	s.StringArrayVar(&f.conditions, "condition", nil, "'claim operator value' with equals, starts_with, exists, one_of (a,b) or includes; repeat it")
+	s.StringVar(&f.provider, "provider", "", strings.Join(providers(), ", "))
+	s.StringArrayVar(&f.settings, "setting", nil, "setting of the provider's preset, name=value (name= takes it away); repeat it")
+	s.StringArrayVar(&f.conditions, "condition", nil, "'claim operator value' with equals, starts_with, exists, one_of (a,b) or includes: added to the others, in place of those on the same claim; repeat it")
+	s.StringArrayVar(&f.without, "remove-condition", nil, "claim whose conditions are left out; repeat it")
+	s.BoolVar(&f.replace, "replace-conditions", false, "the conditions given are all there are: no preset's, none that was there before")
 	s.StringVar(&f.jwksURL, "jwks-url", "", "where the issuer's keys are")
 	s.StringVar(&f.issuerURL, "issuer-url", "", "the OIDC issuer, whose discovery document names the keys")
 	s.StringVar(&f.jwksFile, "jwks-file", "", "file with the issuer's public keys, for issuers that nobody can reach")
@@ -50,14 +54,22 @@ func (f *specFlags) add(c *cobra.Command) {
 	s.BoolVar(&f.ttlWithinProof, "ttl-within-proof", false, "our token never outlives the proof")
 	// An error here means the flag above does not exist.
 	_ = c.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(
-		[]string{"generic_jwt", "circleci", "gitlab", "google_cloud", "github", "kubernetes"}, cobra.ShellCompDirectiveNoFileComp))
+		providers(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+func providers() []string {
+	var names []string
+	for _, k := range provider.Kinds() {
+		names = append(names, string(k))
+	}
+	return names
 }
 
 // document is the connection to send: the file if one is given, otherwise
 // base, changed by the flags that were given. A nil base is an empty one.
-func (f *specFlags) document(a *app, c *cobra.Command, base map[string]json.RawMessage) (map[string]json.RawMessage, error) {
+func (f *specFlags) document(a *app, c *cobra.Command, issuer func() (string, error), base map[string]json.RawMessage) (map[string]json.RawMessage, error) {
 	given := func(flag string) bool { return c.Flags().Changed(flag) }
-	doc := base
+	doc := maps.Clone(base)
 	if given("from-file") {
 		var err error
 		if doc, err = a.readDocument(f.from); err != nil {
@@ -71,19 +83,20 @@ func (f *specFlags) document(a *app, c *cobra.Command, base map[string]json.RawM
 	if doc == nil {
 		doc = map[string]json.RawMessage{}
 	}
-	if given("setting") || given("provider") {
-		// What an earlier preset filled in does not outlive its settings.
-		for _, k := range []string{"conditions", "jwks_url", "issuer_url", "jwks"} {
-			delete(doc, k)
-		}
+	before := maps.Clone(doc)
+	f.scalars(given, doc)
+	if !bytes.Equal(doc["provider"], before["provider"]) && !given("from-file") {
+		delete(doc, "settings") // those of another provider
+	}
+	if err := f.setSettings(c, given, doc); err != nil {
+		return nil, err
+	}
+	if err := f.setConditions(c, given, issuer, before, doc); err != nil {
+		return nil, err
 	}
 	if err := f.keySource(a, given, doc); err != nil {
 		return nil, err
 	}
-	if err := f.lists(c, given, doc); err != nil {
-		return nil, err
-	}
-	f.scalars(given, doc)
 	if given("ttl") {
 		doc["token_ttl"] = durationText(f.ttl)
 	}
@@ -118,61 +131,25 @@ func (f *specFlags) scalars(given func(string) bool, doc map[string]json.RawMess
 	}
 }
 
-func (f *specFlags) lists(c *cobra.Command, given func(string) bool, doc map[string]json.RawMessage) error {
-	if given("setting") {
-		settings := map[string]string{}
-		for _, s := range f.settings {
-			k, v, ok := strings.Cut(s, "=")
-			if !ok || k == "" {
-				return cli.Usage(c, "--setting %q is not name=value", s)
-			}
-			settings[k] = v
-		}
-		doc["settings"] = text(settings)
+// setSettings changes the settings named and leaves the rest. An empty value
+// takes a setting away.
+func (f *specFlags) setSettings(c *cobra.Command, given func(string) bool, doc map[string]json.RawMessage) error {
+	if !given("setting") {
+		return nil
 	}
-	if given("condition") {
-		conditions := []map[string]any{}
-		for _, s := range f.conditions {
-			one, err := parseCondition(s)
-			if err != nil {
-				return cli.Usage(c, "--condition %q: %v", s, err)
-			}
-			conditions = append(conditions, one)
+	settings := settingsOf(doc)
+	for _, s := range f.settings {
+		k, v, ok := strings.Cut(s, "=")
+		if !ok || k == "" {
+			return cli.Usage(c, "--setting %q is not name=value", s)
 		}
-		doc["conditions"] = text(conditions)
+		settings[k] = v
+		if v == "" {
+			delete(settings, k)
+		}
 	}
+	doc["settings"] = text(settings)
 	return nil
-}
-
-var operators = []string{"equals", "starts_with", "exists", "one_of", "includes"}
-
-// parseCondition reads "claim operator value". The value is all that follows
-// the blank after the operator, blanks included; one_of takes values with
-// commas between them, or a JSON list where a value has a comma.
-func parseCondition(s string) (map[string]any, error) {
-	claim, rest, _ := strings.Cut(s, " ")
-	operator, value, _ := strings.Cut(rest, " ")
-	c := map[string]any{"claim": claim, "operator": operator}
-	switch {
-	case claim == "":
-		return nil, fmt.Errorf("it starts with the name of a claim")
-	case !slices.Contains(operators, operator):
-		return nil, fmt.Errorf("after the claim comes one of %s", strings.Join(operators, ", "))
-	case operator == "exists" && value != "":
-		return nil, fmt.Errorf("exists takes no value")
-	case operator == "exists":
-	case value == "":
-		return nil, fmt.Errorf("%s needs a value", operator)
-	case operator == "one_of":
-		var values []string
-		if json.Unmarshal([]byte(value), &values) != nil {
-			values = strings.Split(value, ",")
-		}
-		c["values"] = values
-	default:
-		c["value"] = value
-	}
-	return c, nil
 }
 
 func (f *specFlags) keySource(a *app, given func(string) bool, doc map[string]json.RawMessage) error {
@@ -189,7 +166,7 @@ func (f *specFlags) keySource(a *app, given func(string) bool, doc map[string]js
 	if !given("jwks-url") && !given("issuer-url") && !given("jwks-file") {
 		return nil
 	}
-	for _, k := range []string{"jwks_url", "issuer_url", "jwks"} {
+	for _, k := range keySources {
 		delete(doc, k)
 	}
 	if given("jwks-url") {

@@ -64,11 +64,7 @@ With -o json or yaml the whole answer is printed, expires_in among it.`,
 			if roleHint != "" {
 				form.Set("role_hint", roleHint)
 			}
-			got, err := client.exchange(c.Context(), form)
-			if err != nil {
-				return err
-			}
-			return a.printToken(got.body, out)
+			return a.exchangeInto(c.Context(), client, form, out)
 		},
 	}
 	p.add(c)
@@ -87,23 +83,41 @@ func exchangeForm(connection, jwt string) url.Values {
 	return form
 }
 
-// printToken prints or writes the token. The answer is not quoted in an error:
-// it holds a secret.
-func (a *app) printToken(body json.RawMessage, out string) error {
+// exchangeInto exchanges and prints the token, or writes it to the file out, if
+// one is named: then no token is issued unless it can be written.
+func (a *app) exchangeInto(ctx context.Context, client *client, form url.Values, out string) error {
+	var file *cli.SecretFile
+	if out != "" {
+		var err error
+		if file, err = cli.NewSecretFile(out); err != nil {
+			return cli.Fail("check that its folder exists and may be written to", "no token was asked for, since it could not be written: %v", err)
+		}
+		defer file.Discard()
+	}
+	got, err := client.exchange(ctx, form)
+	if err != nil {
+		return err
+	}
+	return a.printToken(got.body, file, out)
+}
+
+// printToken prints the token, or writes it to file, if there is one. The answer
+// is not quoted in an error: it holds a secret.
+func (a *app) printToken(body json.RawMessage, file *cli.SecretFile, out string) error {
 	var answer struct {
 		AccessToken string `json:"access_token"`
 	}
 	if json.Unmarshal(body, &answer) != nil || answer.AccessToken == "" {
 		return cli.Fail("check that SALLYPORT_ADDR names a Sallyport server", "the server's answer holds no token")
 	}
-	if out == "" {
+	if file == nil {
 		return cli.Print(a.Out, a.format, body, func(w io.Writer) error {
 			_, err := fmt.Fprintln(w, answer.AccessToken)
 			return err
 		})
 	}
-	if err := cli.WriteSecret(out, []byte(answer.AccessToken+"\n")); err != nil {
-		return cli.Fail("check that its folder exists and may be written to", "the token was issued and could not be written: %v", err)
+	if err := file.Write([]byte(answer.AccessToken + "\n")); err != nil {
+		return cli.Fail("make room on its disk", "the token was issued and could not be written: %v", err)
 	}
 	a.Note("The token is in %s.", out)
 	return nil
