@@ -29,7 +29,7 @@ help: ## This list
 demo: build ## See the main job on screen, then keep the server running
 	@mkdir -p .sallyport
 	@data=$$(mktemp -d); \
-	  trap 'rm -rf "$$data"; echo "The data of this demo was for once, and is gone; bin/sallyportd dev keeps its own." >&2' EXIT; \
+	  trap 'rm -rf "$$data"; echo "make demo: its data was temporary, and is removed now; \`bin/sallyportd dev\` keeps its own." >&2' EXIT; \
 	  bin/sallyportd dev --demo --data "$$data" --credentials .sallyport/dev.json
 
 .PHONY: test

@@ -143,7 +143,7 @@ func devConfig(dir, baseURL string) Config {
 
 // devSealer is the sealer of a dev server, whose key is made at its first start.
 func devSealer(dir string) (*jose.Sealer, error) {
-	path := kekFile(dir)
+	path := filepath.Join(dir, "kek.json")
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		b, err := jose.NewKEK()
 		if err != nil {
@@ -157,7 +157,7 @@ func devSealer(dir string) (*jose.Sealer, error) {
 	return openSealer(path)
 }
 
-func kekFile(dir string) string  { return filepath.Join(dir, "kek.json") }
+func markFile(dir string) string { return filepath.Join(dir, "dev") }
 func keptFile(dir string) string { return filepath.Join(dir, "credentials.json") }
 
 // readCredentials reads what the last start kept; before the first there is nothing.
@@ -179,8 +179,8 @@ func (d *devServer) run(ctx context.Context) error {
 	if err := refuseServes(d.data); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(d.data, 0o700); err != nil {
-		return cli.Fail("name another with --data", "making the data directory: %v", err)
+	if err := markDev(d.data); err != nil {
+		return err
 	}
 	var err error
 	if d.kept, err = readCredentials(d.data); err != nil {
@@ -202,7 +202,7 @@ func (d *devServer) run(ctx context.Context) error {
 	}
 	err = m.Run(ctx)
 	if err == nil {
-		d.Note("Stopped. What was recorded is in %s; a start with --data %s goes on from there.", d.data, quote(d.data))
+		d.Note("Stopped. The data is in %s; to go on with it, start with --data %s.", d.data, quote(d.data))
 	}
 	return whyClosed(errors.Join(err, d.removeOwn()), m.Config, "address (--listen)", "data directory (--data)")
 }

@@ -31,11 +31,9 @@ func whyClosed(err error, c Config, url, dir string) error {
 	return err
 }
 
-// isServes tells whether a directory holds the data of `sallyportd serve`: dev
-// keeps its key-encryption key and its people's tokens beside its log, and
-// writes the first of them before it opens the log.
+// isServes tells whether a directory holds a log that dev did not begin.
 func isServes(dir string) (bool, error) {
-	for _, name := range []string{kekFile(dir), keptFile(dir)} {
+	for _, name := range []string{markFile(dir), keptFile(dir)} {
 		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
@@ -46,6 +44,17 @@ func isServes(dir string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// markDev marks a directory as dev's, before anything else is put there.
+func markDev(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return cli.Fail("name another with --data", "making the data directory: %v", err)
+	}
+	if err := os.WriteFile(markFile(dir), []byte("of sallyportd dev\n"), 0o600); err != nil {
+		return cli.Fail("name another with --data", "marking the data directory: %v", err)
+	}
+	return nil
 }
 
 // refuseServes keeps `dev`, which makes people, out of the data of production.
