@@ -1,6 +1,10 @@
 package streams
 
-import "github.com/nats-io/nats.go"
+import (
+	"net"
+
+	"github.com/nats-io/nats.go"
+)
 
 // Unfence leaves the fence out of this journal's activity commits.
 func (j *Journal) Unfence() { j.unfenced = true }
@@ -23,3 +27,17 @@ func SyncsAlways(s *Server) bool { return s.nats.JetStreamConfig().SyncAlways }
 
 // MaxStore is how much the server lets logs take, in bytes.
 func MaxStore(s *Server) int64 { return s.nats.JetStreamConfig().MaxStore }
+
+// Listeners are the addresses beside its own at which the server listens: for
+// monitoring, profiling and other servers.
+func Listeners(s *Server) (open []string) {
+	for name, addr := range map[string]net.Addr{
+		"monitoring": s.nats.MonitorAddr(), "cluster": s.nats.ClusterAddr(), "profiling": s.nats.ProfilerAddr(),
+	} {
+		// The server answers with typed nothings.
+		if a, ok := addr.(*net.TCPAddr); ok && a != nil {
+			open = append(open, name+" "+a.String())
+		}
+	}
+	return open
+}

@@ -91,6 +91,19 @@ func TestWithoutListenThereIsNoListener(t *testing.T) {
 	}
 }
 
+// Nothing but its clients' port is open, and that one only where it was asked for:
+// no monitoring, no profiling, no routes.
+func TestNothingElseListens(t *testing.T) {
+	for _, listen := range []string{"", "127.0.0.1:0"} {
+		s := must[*streams.Server](t)(streams.StartServer(withTimeout(t),
+			streams.ServerOptions{Dir: t.TempDir(), Listen: listen, Log: streamstest.Log(t)}))
+		if open := streams.Listeners(s); len(open) > 0 {
+			t.Errorf("with listen %q it also listens at %v", listen, open)
+		}
+		s.Close()
+	}
+}
+
 func TestADriftedConfigurationIsRefusedAndNamed(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
