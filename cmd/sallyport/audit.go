@@ -184,6 +184,9 @@ func (a *app) page(ctx context.Context, client *client, q url.Values, turn bool)
 	if err := cli.Print(a.Out, a.format, body, func(w io.Writer) error { return eventTable(w, doc.Events) }); err != nil {
 		return err
 	}
+	if len(doc.Events) == 0 {
+		a.Note("No event fits.")
+	}
 	if doc.HasMore {
 		a.Note("There is more: repeat with --after %s%s", doc.Next, sameTimes(q))
 	}

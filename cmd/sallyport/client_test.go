@@ -59,6 +59,8 @@ func TestExitCodes(t *testing.T) {
 		{"too often says how long to wait", 429, fmt.Sprintf(problem, 429, "rate.limited"), 1, []string{"next: wait 7 s"}},
 		{"not now is unreachable", 503, fmt.Sprintf(problem, 503, "log.unavailable"), 5, []string{"next: try again in 7 s"}},
 		{"an organisation that is not there is named", 404, fmt.Sprintf(problem, 404, "route.not_found"), 1, []string{"the organisation may not exist there: nothing answers at /orgs/default/v1/connections", "next: check --org or SALLYPORT_ORG"}},
+		{"headers are told as flags", 422, `{"title":"t","detail":"d","code":"request.invalid","errors":[{"pointer":"","code":"position.ahead","detail":"Last-Event-ID is 9.0"}]}`, 1, []string{"  --after is 9.0 (position.ahead)"}},
+		{"what to acknowledge is named", 422, `{"title":"t","detail":"d","code":"connection.blocked","errors":[{"pointer":"/acknowledge","code":"prefix.open","detail":"long"}]}`, 1, []string{"next: if that is meant, repeat and add --acknowledge prefix.open"}},
 		{"another server is told as such", 404, "<html>", 1, []string{"404 Not Found", "next: check the name"}},
 		{"a redirect is not followed", 302, "", 1, []string{"the server redirects"}},
 		{"a gateway that finds nobody is unreachable", 502, "<html>", 5, []string{"next: try again"}},

@@ -44,15 +44,18 @@ func (cs conditions) without(p claim.Path) conditions {
 	return slices.DeleteFunc(slices.Clone(cs), func(c condition) bool { return c.on(p) })
 }
 
-// put adds conditions, in place of those that were on the same claims.
+// put adds conditions, in place of those that are on the same claims.
 func (cs conditions) put(given conditions) conditions {
 	out := slices.Clone(cs)
-	for _, g := range given {
-		if len(cs.on(g.claim)) > 0 {
-			out = out.without(g.claim)
+	for _, name := range given.claims() {
+		p := claim.Path(name)
+		at := slices.IndexFunc(out, func(c condition) bool { return c.on(p) })
+		if out = out.without(p); at < 0 {
+			at = len(out)
 		}
+		out = slices.Insert(out, at, given.on(p)...)
 	}
-	return append(out, given...)
+	return out
 }
 
 func (cs conditions) text() json.RawMessage {
@@ -172,7 +175,9 @@ func refill(cs conditions, issuer func() (string, error), before, doc map[string
 		if same(fresh, was) || len(fresh) == 0 && !same(cs.on(p), was) {
 			continue
 		}
-		cs = cs.without(p).put(fresh)
+		if cs = cs.put(fresh); len(fresh) == 0 {
+			cs = cs.without(p)
+		}
 	}
 	return cs, nil
 }

@@ -77,8 +77,10 @@ func TestAnEditChangesTheConditionItNames(t *testing.T) {
 		{"one is changed", "iss equals https://gitlab.com\naud equals mine\nproject_path equals acme/app\nref one_of main, release\n", []string{"--condition", "ref one_of main, release"}},
 		{"one is added", "iss equals https://gitlab.com\naud equals mine\nproject_path equals acme/app\nref equals main\nenvironment equals prod\n", []string{"--condition", "environment equals prod"}},
 		{"one is removed", "iss equals https://gitlab.com\naud equals mine\nproject_path equals acme/app\n", []string{"--remove-condition", "ref"}},
+		{"one becomes two, in its place", "iss equals https://gitlab.com\naud equals mine\nproject_path starts_with acme/\nproject_path one_of acme/app, acme/b\nref equals main\n", []string{"--condition", "project_path starts_with acme/", "--condition", "project_path one_of acme/app,acme/b"}},
+		{"one in two forms stays both", "iss equals https://gitlab.com\naud equals mine\nproject_path equals acme/app\nref equals a\n/ref exists \n", []string{"--condition", "ref equals a", "--condition", "/ref exists"}},
 		{"all are replaced", "sub equals x\n", []string{"--condition", "sub equals x", "--replace-conditions"}},
-		{"a setting changes what it fills in", "iss equals https://gitlab.com\naud equals mine\nref equals main\nproject_path equals acme/other\n", []string{"--setting", "project=other"}},
+		{"a setting changes what it fills in", "iss equals https://gitlab.com\naud equals mine\nproject_path equals acme/other\nref equals main\n", []string{"--setting", "project=other"}},
 		{"none is touched", "iss equals https://gitlab.com\naud equals mine\nproject_path equals acme/app\nref equals main\n", []string{"--ttl", "5m"}},
 		{"another provider keeps what is a person's", "aud equals mine\nref equals main\n", []string{"--provider", "generic_jwt"}},
 	} {
@@ -87,7 +89,7 @@ func TestAnEditChangesTheConditionItNames(t *testing.T) {
 			if lines != tt.want {
 				t.Errorf("got\n%swant\n%s%s", lines, tt.want, errs)
 			}
-			if strings.Contains(lines, "ref equals") && !strings.Contains(string(doc["conditions"]), `"newer":1`) {
+			if strings.Contains(lines, "ref equals main") && !strings.Contains(string(doc["conditions"]), `"newer":1`) {
 				t.Errorf("what a newer server knows is lost: %s", doc["conditions"])
 			}
 		})

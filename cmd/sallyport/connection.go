@@ -194,6 +194,9 @@ wrote. Warnings that block are acknowledged one by one, by code.`,
 			if err != nil {
 				return err
 			}
+			if now.Status == "active" && now.Pending == nil {
+				a.Note("Nothing was changed: %s was active already.", args[0])
+			}
 			return a.printStatus(got.body)
 		},
 	}

@@ -47,12 +47,16 @@ func failure(res *http.Response, body []byte) *cli.Error {
 		e.Message = "somebody changed it since you looked"
 	case "route.not_found":
 		e.Message = "the organisation may not exist there: nothing answers at " + res.Request.URL.Path
+	case "cursor.invalid":
+		e.Message = "--after is not what a page ended with"
+	case "cursor.filter":
+		e.Message = "--after is of a page with other filters, or in another order"
 	case "connection.blocked":
 		e.Next = blocked(r)
 		return e // the warnings themselves were shown before it was tried
 	}
 	for _, f := range r.Errors {
-		e.Details = append(e.Details, strings.TrimPrefix(fmt.Sprintf("%s: %s (%s)", inFlags(f.Pointer), f.Detail, f.Code), ": "))
+		e.Details = append(e.Details, strings.TrimPrefix(fmt.Sprintf("%s: %s (%s)", inFlags(f.Pointer), headers.Replace(f.Detail), f.Code), ": "))
 	}
 	return e
 }
@@ -78,6 +82,9 @@ var flagOf = map[string]string{
 	"type": "--type", "actor": "--actor", "connection": "--connection", "workload": "--workload", "outcome": "--outcome",
 	"request_id": "--request-id", "since": "--since", "until": "--until", "q": "--q",
 }
+
+// headers puts flags in place of the headers that they fill.
+var headers = strings.NewReplacer("Last-Event-ID", "--after")
 
 // inFlags tells a pointer into a document of the API (RFC 6901) in the words of
 // the command line; one that no flag fills stays a pointer.
@@ -138,6 +145,8 @@ var nexts = map[string]string{
 	"connection.not_found":   "check the name with `sallyport connection list`, and the organisation (--org or SALLYPORT_ORG)",
 	"version.stale":          "run `sallyport connection show {name}` and repeat",
 	"route.not_found":        "check --org or SALLYPORT_ORG, and that SALLYPORT_ADDR names a Sallyport server",
+	"cursor.invalid":         "leave out --after",
+	"cursor.filter":          "repeat the filters of that page, or leave out --after",
 	"proof.malformed":        "",
 	"proof.algorithm":        "compare the `alg` in the token's header with the connection's algorithms",
 	"proof.unknown_key":      "check the connection's key source, and that the token comes from that issuer",
