@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -18,7 +19,8 @@ import (
 // two of one organisation, not across two organisations.
 func TestWorkloadsOfAllConnectionsStayApart(t *testing.T) {
 	value := rapid.OneOf(
-		rapid.SampledFrom([]string{"../admin", "a/b", "a%2Fb", "a%2fb", ".", "..", "b", "ci/b", "ci%2Fb", "/b", "b/", "a b", "a+b", "é", "e\u0301", "a\x00b"}),
+		rapid.StringOfN(rapid.SampledFrom([]rune("a/%2F.é")), 1, 4, -1), // so few that they often meet
+		rapid.SampledFrom([]string{"../admin", "a/b", "a%2Fb", "ci/b", "é", "e\u0301", "a\x00b"}),
 		rapid.String(),
 		rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }),
 	)
@@ -47,16 +49,20 @@ func TestWorkloadsOfAllConnectionsStayApart(t *testing.T) {
 			}
 			return token.Workload(n.org, n.conn, identity)
 		}
-		a, b := draw(rt, "a "), draw(rt, "b ")
-		x, y := name(a), name(b)
-		if x != "" && x == y && a != b {
-			rt.Fatalf("%+v and %+v are both %s", a, b, x)
-		}
-		if a == b && x != y {
-			rt.Fatalf("%+v is %s and %s", a, x, y)
-		}
-		if x != "" && strings.Count(x, "/") != 4 {
-			rt.Fatalf("%+v has more than one segment: %s", a, x)
+		whose := map[string]named{}
+		for i := range 40 {
+			n := draw(rt, fmt.Sprint(i, " "))
+			x := name(n)
+			if x == "" {
+				continue // not admitted
+			}
+			if other, taken := whose[x]; taken && other != n {
+				rt.Fatalf("%+v and %+v are both %s", n, other, x)
+			}
+			whose[x] = n
+			if strings.Count(x, "/") != 4 {
+				rt.Fatalf("%+v has more than one segment: %s", n, x)
+			}
 		}
 	})
 }
