@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -222,6 +223,19 @@ func preset(doc map[string]json.RawMessage, issuer func() (string, error)) (fill
 		cs = append(cs, condition{c.Claim, text(c)})
 	}
 	return filled{cs, [2]string{p.JWKSURL, p.IssuerURL}}, nil
+}
+
+// withConditions adds to an error that counts conditions those that were sent:
+// a person gave some of them only.
+func withConditions(err error, doc map[string]json.RawMessage) error {
+	var e *cli.Error
+	if !errors.As(err, &e) || !slices.ContainsFunc(e.Details, func(d string) bool { return strings.HasPrefix(d, "--condition, the ") }) {
+		return err
+	}
+	for i, line := range conditionLines(doc["conditions"]) {
+		e.Details = append(e.Details, fmt.Sprintf("the %s sent: %s", ordinal(i+1), strings.Join(line, " ")))
+	}
+	return e
 }
 
 func settingsOf(doc map[string]json.RawMessage) provider.Settings {

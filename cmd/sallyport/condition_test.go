@@ -111,6 +111,15 @@ func TestAnEditChangesTheConditionItNames(t *testing.T) {
 	}
 }
 
+func TestARefusedConditionIsShown(t *testing.T) {
+	url := server(t, 422, nil, `{"title":"t","detail":"d","code":"request.invalid","errors":[{"pointer":"/conditions/1/claim","code":"invalid","detail":"long"}]}`)
+	_, _, errs := run(t, map[string]string{"SALLYPORT_ADDR": url, "SALLYPORT_TOKEN": "x"},
+		"connection", "draft", "c", "--jwks-url", "https://x", "--condition", "a equals b", "--condition", "c// exists")
+	if !strings.Contains(errs, "--condition, the 2nd of those sent: long (invalid)\n") || !strings.Contains(errs, "the 2nd sent: c// exists") {
+		t.Errorf("said %s", errs)
+	}
+}
+
 func TestAReviewSaysWhatMattersOnce(t *testing.T) {
 	const is = `{"name":"c","version":2,"status":"draft","provider":"generic_jwt","jwks":{"keys":[{"kid":"k1"},{"kid":"k2"}]},"updated_at":"2026-11-22T13:00:00.123Z",
 		"conditions":[{"claim":"sub","operator":"equals","value":"x"}],"token_ttl":{"amount":15,"unit":"minutes"},"algorithms":["RS256","ES256"],

@@ -59,7 +59,7 @@ Nothing is fetched, and no token is issued until another person activates it.`,
 			doc["name"] = text(args[0])
 			got, err := client.call(c.Context(), http.MethodPost, "/v1/connections", nil, doc)
 			if err != nil {
-				return err
+				return withConditions(err, doc)
 			}
 			if err := a.printConnection(got.body); err != nil {
 				return err
@@ -118,7 +118,7 @@ func (a *app) runEdit(c *cobra.Command, name string, f *specFlags) error {
 	}
 	got, err = client.call(c.Context(), http.MethodPut, connectionPath(name), ifMatch(version), doc)
 	if err != nil {
-		return err
+		return withConditions(err, doc)
 	}
 	var edited connection
 	if err := json.Unmarshal(got.body, &edited); err != nil {
