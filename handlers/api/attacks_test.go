@@ -52,8 +52,8 @@ func TestHugeDocumentsAreRefusedSoon(t *testing.T) {
 			if len(body) > 4096 {
 				t.Errorf("the answer has %d bytes", len(body))
 			}
-			// Some milliseconds, with room for a busy machine.
-			if took > 500*time.Millisecond {
+			// Some milliseconds; the room is for a busy machine and a race detector.
+			if took > 2*time.Second {
 				t.Errorf("it took %s", took)
 			}
 		})
