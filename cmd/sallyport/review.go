@@ -252,10 +252,10 @@ func (c connection) writePending(w io.Writer) error {
 	b.WriteString("  pending change (- as activated, + as it would be)\n")
 	for _, d := range difference {
 		if d.From != "" {
-			fmt.Fprintf(&b, "    - %s: %s\n", cli.Clean(label(d.Pointer)), cli.Clean(singular(d.From)))
+			fmt.Fprintf(&b, "    - %s: %s\n", cli.Clean(label(d.Pointer)), cli.Clean(d.From))
 		}
 		if d.To != "" {
-			fmt.Fprintf(&b, "    + %s: %s\n", cli.Clean(label(d.Pointer)), cli.Clean(singular(d.To)))
+			fmt.Fprintf(&b, "    + %s: %s\n", cli.Clean(label(d.Pointer)), cli.Clean(d.To))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -272,13 +272,4 @@ func label(pointer string) string {
 		}
 	}
 	return strings.Join(steps, " ")
-}
-
-// singular corrects durations such as 1 minutes, as the server writes them.
-func singular(s string) string {
-	switch s {
-	case "1 seconds", "1 minutes", "1 hours":
-		return strings.TrimSuffix(s, "s")
-	}
-	return s
 }

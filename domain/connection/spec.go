@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain/claim"
@@ -29,7 +30,13 @@ func (d Duration) Value() time.Duration {
 	return 0
 }
 
-func (d Duration) String() string { return fmt.Sprintf("%d %s", d.Amount, d.Unit) }
+func (d Duration) String() string {
+	unit := d.Unit
+	if d.Amount == 1 {
+		unit = strings.TrimSuffix(unit, "s")
+	}
+	return fmt.Sprintf("%d %s", d.Amount, unit)
+}
 
 // Spec is what people write of a connection, one version of it. What
 // [Complete] returned keeps every rule; one that did not come from there or

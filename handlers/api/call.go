@@ -83,7 +83,7 @@ func (c *Call) parseQuery(known []string) {
 	c.query = make(map[string]string, len(q))
 	for _, name := range slices.Sorted(maps.Keys(q)) {
 		switch {
-		case len(c.fields) == maxFields:
+		case len(c.fields) == domain.MaxFields:
 			return
 		case !slices.Contains(known, name):
 			c.Refuse(member("", name), "query.unknown", "there is no query parameter %.*q here", maxNamed, name)

@@ -18,7 +18,6 @@ import (
 const (
 	maxDepth   = 16
 	maxMembers = 20_000
-	maxFields  = 100 // told in one answer
 	maxNamed   = 128 // bytes of a member nobody knows that are told back
 )
 
@@ -39,7 +38,7 @@ func check(body []byte, in any) (unknown, fatal []domain.FieldError, err error) 
 	}
 	w := walker{}
 	w.walk(map[string]any(doc), reflect.TypeOf(in).Elem(), "")
-	return w.unknown[:min(len(w.unknown), maxFields)], w.fatal[:min(len(w.fatal), maxFields)], nil
+	return w.unknown[:min(len(w.unknown), domain.MaxFields)], w.fatal[:min(len(w.fatal), domain.MaxFields)], nil
 }
 
 // walker compares a decoded document with a Go type.
