@@ -48,7 +48,7 @@ func TestDiff(t *testing.T) {
 			{Pointer: "/jwks_url", From: "https://ci.example/jwks"}, {Pointer: "/issuer_url", To: "https://ci.example"},
 			{Pointer: "/ca_certificate", To: certificate(t)}, {Pointer: "/identity_claim", From: "sub", To: "job"}, {Pointer: "/identity_path", To: "ci"},
 			{Pointer: "/audiences/0", To: "aws"}, {Pointer: "/audience_claims/0", To: "ref"}, {Pointer: "/token_ttl", From: "15 minutes", To: "5 minutes"},
-			{Pointer: "/single_use", From: "false", To: "true"}, {Pointer: "/proof_max_age", To: "1 hours"}, {Pointer: "/ttl_within_proof", From: "false", To: "true"},
+			{Pointer: "/single_use", From: "false", To: "true"}, {Pointer: "/proof_max_age", To: "1 hour"}, {Pointer: "/ttl_within_proof", From: "false", To: "true"},
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
