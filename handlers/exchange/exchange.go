@@ -141,10 +141,12 @@ func (x *Exchange) byIssuer(ctx context.Context, r request, now time.Time) (cand
 	fit, furthest := 0, -1
 	for _, conn := range conns {
 		c := x.verify(ctx, conn, r.proof, now)
-		_, conditions := conn.Current.Admit(c.proof)
-		checks := slices.Concat(c.checks, conditions)
-		if proof.Passed(checks) {
-			fitting, fit = c, fit+1
+		checks := c.checks
+		if proof.Passed(checks) { // conditions are for who is who they say
+			_, conditions := conn.Current.Admit(c.proof)
+			if checks = slices.Concat(checks, conditions); proof.Passed(checks) {
+				fitting, fit = c, fit+1
+			}
 		}
 		if n := passed(checks); n > furthest {
 			closest, furthest = c, n

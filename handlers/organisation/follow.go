@@ -46,8 +46,8 @@ func (o *Organisation) feed(ctx context.Context) error {
 	return nil
 }
 
-// keepFed alternates between the two ways until ctx ends. The control state is fed all the while: alone feeds it until
-// both are fed together.
+// keepFed alternates between the two ways until ctx ends. The control state is
+// fed all the while: alone feeds it until both are fed together.
 func (o *Organisation) keepFed(ctx context.Context, alone *streams.Follower) error {
 	defer func() { alone.Close() }() // whichever it is then
 	for wait := firstWait; ; {
