@@ -157,11 +157,16 @@ func TestKeysAreRefreshedAheadAndThenBeforeUse(t *testing.T) {
 	w.want(s, "r1", true, false, 1)
 	w.pass(7 * time.Minute) // under 80 % of nine to ten minutes
 	w.want(s, "r1", true, false, 1)
-	w.publish(hostKey(t, "ec_e1"))
+	release := make(chan struct{}) // until then the fetch ahead runs
+	w.serves(func(rw http.ResponseWriter, _ *http.Request) {
+		<-release
+		_, _ = rw.Write(documentOf(hostKey(t, "ec_e1")))
+	})
 	w.pass(time.Minute + 5*time.Second) // over 80 %
 	if f, err := s.Find(t.Context(), "r1"); err != nil || !f.Known {
 		t.Errorf("a refresh ahead made somebody wait: got %+v, %v", f, err)
 	}
+	close(release)
 	settle(s)
 	w.want(s, "r1", false, false, 2) // removed upstream, gone here
 	w.want(s, "e1", true, false, 2)
