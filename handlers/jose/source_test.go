@@ -339,9 +339,15 @@ func TestAStartInAnOutageServesTheRecordedKeysForTheRestOfTheirTime(t *testing.T
 
 func TestRecordedKeysAreRefreshedAtTheirFirstUse(t *testing.T) {
 	w := newWorld(t)
-	w.publish(hostKey(t, "ec_e1"))
+	release := make(chan struct{}) // until then the fetch runs
+	w.serves(func(rw http.ResponseWriter, _ *http.Request) {
+		<-release
+		_, _ = rw.Write(documentOf(hostKey(t, "ec_e1")))
+	})
 	s := w.source(1, recordedSet(t, 1, noon.Add(-time.Minute)))
-	if f, err := s.Find(t.Context(), "r1"); err != nil || !f.Known {
+	f, err := s.Find(t.Context(), "r1")
+	close(release)
+	if err != nil || !f.Known {
 		t.Fatalf("got %+v, %v", f, err)
 	}
 	settle(s)
