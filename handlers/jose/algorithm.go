@@ -38,12 +38,6 @@ var algorithms = map[string]algorithm{
 	"Ed25519": {kty: "OKP", crv: "Ed25519", jwx: jwa.EdDSA},
 }
 
-// Algorithms are the algorithms that a connection may allow, strongest
-// preference of ours aside: the order is that of RFC 7518.
-func Algorithms() []string {
-	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
-}
-
 // fits tells whether keys of this type, curve and published alg are for the algorithm.
 func (k Key) fits(alg string) bool {
 	a, known := algorithms[alg]

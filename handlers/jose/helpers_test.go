@@ -3,6 +3,7 @@ package jose
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -127,4 +128,13 @@ func wantReasons(t testing.TB, got []string, want ...string) {
 	}
 }
 
-var everyAlgorithm = Rules{Algorithms: Algorithms()}
+var everyAlgorithm = Rules{Algorithms: slices.Sorted(maps.Keys(algorithms))}
+
+// Static is the KeyFinder of a key set that nobody has to fetch.
+func Static(s *KeySet) KeyFinder { return static{s} }
+
+type static struct{ set *KeySet }
+
+func (f static) Find(_ context.Context, kid string) (Found, error) {
+	return f.set.found(kid, time.Time{}, false), nil
+}

@@ -78,16 +78,3 @@ func (k *HostKey) PublicJWKS() json.RawMessage { return JWKS(k.PublicJWK()) }
 func (k *HostKey) Sign(claims any) (string, error) {
 	return sign(k.private, k.KeyID, k.Algorithm, "JWT", claims)
 }
-
-// SignProof signs claims with a private key in PEM. Without a kid, the key's
-// thumbprint is named.
-func SignProof(private []byte, kid string, claims any) (string, error) {
-	k, err := ParseHostKey(private)
-	if err != nil {
-		return "", err
-	}
-	if kid != "" {
-		k.KeyID = kid
-	}
-	return k.Sign(claims)
-}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport.dev/domain/claim"
 )
@@ -197,4 +198,10 @@ func stringMember(m claim.Set, name string) string {
 // knows tells whether the set says anything about the kid.
 func (s *KeySet) knows(kid string) bool {
 	return s.keys[kid].Public != nil || s.unfit[kid] != ""
+}
+
+// found is the answer of a set of that age.
+func (s *KeySet) found(kid string, at time.Time, stale bool) Found {
+	k, known := s.keys[kid]
+	return Found{Key: k, Known: known, Unfit: s.unfit[kid], At: at, Stale: stale}
 }

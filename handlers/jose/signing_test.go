@@ -331,8 +331,12 @@ func TestHostKeys(t *testing.T) {
 		if err != nil || len(set.KeyIDs()) != 1 || set.KeyIDs()[0] != k.KeyID {
 			t.Fatalf("%s: got %v, %v", alg, set, err)
 		}
-		for _, kid := range []string{"", k.KeyID} {
-			token, err := SignProof(text, kid, json.RawMessage(claims(t, nil)))
+		again, err := ParseHostKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range []*HostKey{k, again} {
+			token, err := k.Sign(json.RawMessage(claims(t, nil)))
 			if err != nil {
 				t.Fatal(err)
 			}
