@@ -48,10 +48,16 @@ func Person(t interface {
 	Read(func(*control.State, domain.Head))
 	Now() time.Time
 }, bearer string) (domain.Actor, bool) {
-	var a domain.Actor
-	var err error
-	t.Read(func(s *control.State, _ domain.Head) { a, err = s.Authenticate(person.HashToken(bearer), t.Now()) })
+	a, err := speaksFor(t, person.HashToken(bearer), t.Now())
 	return a, err == nil
+}
+
+// speaksFor is whom the API token of that hash speaks for, or why it speaks for nobody.
+func speaksFor(t interface {
+	Read(func(*control.State, domain.Head))
+}, hash string, now time.Time) (a domain.Actor, err error) {
+	t.Read(func(s *control.State, _ domain.Head) { a, err = s.Authenticate(hash, now) })
+	return a, err
 }
 
 // authenticate finds out who asks, or refuses with 401. A state that may be
@@ -67,7 +73,7 @@ func authenticate(t Tenant, ec echo.Context) (*Call, error) {
 	c := &Call{Echo: ec, tenant: t, hash: person.HashToken(bearer)}
 	c.Meta = domain.Meta{Now: t.Now(), RequestID: RequestID(ec)}
 	var err error
-	t.Read(func(s *control.State, _ domain.Head) { c.Meta.Actor, err = s.Authenticate(c.hash, c.Meta.Now) })
+	c.Meta.Actor, err = speaksFor(t, c.hash, c.Meta.Now)
 	return c, err
 }
 
@@ -80,9 +86,7 @@ func (c *Call) StillHolds(roles []domain.Role) bool {
 	if c.tenant.Fresh(c.Context()) != nil {
 		return false
 	}
-	var a domain.Actor
-	var err error
-	c.tenant.Read(func(s *control.State, _ domain.Head) { a, err = s.Authenticate(c.hash, c.tenant.Now()) })
+	a, err := speaksFor(c.tenant, c.hash, c.tenant.Now())
 	return err == nil && mayPass(a, roles) == nil
 }
 
