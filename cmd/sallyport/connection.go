@@ -100,11 +100,7 @@ changed the connection since, nothing is changed and the exit code is 1.`,
 }
 
 func (a *app) runEdit(c *cobra.Command, name string, f *specFlags) error {
-	client, err := a.openAsPerson()
-	if err != nil {
-		return err
-	}
-	got, now, err := client.read(c.Context(), name)
+	client, got, now, err := a.look(c.Context(), name)
 	if err != nil {
 		return err
 	}
@@ -175,11 +171,7 @@ wrote. Warnings that block are acknowledged one by one, by code.`,
   sallyport connection activate gitlab-ci --version 3 --acknowledge tenant.not_pinned`,
 		Args: cli.Args("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := a.openAsPerson()
-			if err != nil {
-				return err
-			}
-			_, now, err := client.read(c.Context(), args[0])
+			client, _, now, err := a.look(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -205,6 +197,16 @@ wrote. Warnings that block are acknowledged one by one, by code.`,
 	return c
 }
 
+// look opens the server as a person and reads a connection as it is now.
+func (a *app) look(ctx context.Context, name string) (*client, answer, connection, error) {
+	client, err := a.openAsPerson()
+	if err != nil {
+		return nil, answer{}, connection{}, err
+	}
+	got, now, err := client.read(ctx, name)
+	return client, got, now, err
+}
+
 func (a *app) deactivate() *cobra.Command {
 	var revoke bool
 	c := &cobra.Command{
@@ -215,11 +217,7 @@ are inactive at introspection until the connection is activated again; with
 		Example: "  sallyport connection deactivate gitlab-ci --revoke-tokens",
 		Args:    cli.Args("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := a.openAsPerson()
-			if err != nil {
-				return err
-			}
-			_, now, err := client.read(c.Context(), args[0])
+			client, _, now, err := a.look(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -240,11 +238,7 @@ func (a *app) delete() *cobra.Command {
 		Example: "  sallyport connection delete gitlab-ci",
 		Args:    cli.Args("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := a.openAsPerson()
-			if err != nil {
-				return err
-			}
-			_, now, err := client.read(c.Context(), args[0])
+			client, _, now, err := a.look(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -295,11 +289,7 @@ func (a *app) show() *cobra.Command {
   sallyport connection show gitlab-ci -o yaml > gitlab-ci.yaml`,
 		Args: cli.Args("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := a.openAsPerson()
-			if err != nil {
-				return err
-			}
-			got, _, err := client.read(c.Context(), args[0])
+			_, got, _, err := a.look(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
