@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,6 +32,43 @@ type Conn struct {
 	js             jetstream.JetStream
 	bucketReplicas int
 	log            *slog.Logger
+	link           link
+}
+
+// link ends a context whenever the connection is lost, so that nobody waits for
+// an answer, or for messages, of a connection that is no more.
+type link struct {
+	mu     sync.Mutex
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+func newLink() link {
+	ctx, cancel := context.WithCancel(context.Background())
+	return link{ctx: ctx, cancel: cancel}
+}
+
+// current is done when the connection that stands now is lost.
+func (l *link) current() context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ctx
+}
+
+func (l *link) lost() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cancel()
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+}
+
+// request sends a message and waits for the answer: two seconds at most, and no
+// longer than the connection stands.
+func (c *Conn) request(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryWithin)
+	defer cancel()
+	defer context.AfterFunc(c.link.current(), cancel)()
+	return c.nc.RequestMsgWithContext(ctx, m)
 }
 
 // Bounds of single requests. Whoever calls may give less time by the context.
@@ -64,6 +102,7 @@ func Dial(ctx context.Context, o DialOptions) (*Conn, error) {
 }
 
 func connect(url string, log *slog.Logger, bucketReplicas int, extra ...nats.Option) (*Conn, error) {
+	c := &Conn{bucketReplicas: bucketReplicas, log: log, link: newLink()}
 	opts := append([]nats.Option{
 		nats.Name("sallyportd"),
 		nats.Timeout(connectWithin),
@@ -76,6 +115,7 @@ func connect(url string, log *slog.Logger, bucketReplicas int, extra ...nats.Opt
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.link.lost()
 			if err != nil {
 				log.Warn("the connection to the log was lost", "error", err)
 			}
@@ -94,7 +134,7 @@ func connect(url string, log *slog.Logger, bucketReplicas int, extra ...nats.Opt
 		nc.Close()
 		return nil, fmt.Errorf("setting up JetStream: %w", err)
 	}
-	c := &Conn{nc: nc, js: js, bucketReplicas: bucketReplicas, log: log}
+	c.nc, c.js = nc, js
 	if c.bucketReplicas == 0 {
 		c.bucketReplicas = c.replicas()
 	}
@@ -143,9 +183,7 @@ func (c *Conn) api(ctx context.Context, subject string, in, out any) error {
 }
 
 func (c *Conn) ask(ctx context.Context, subject string, body []byte, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, tryWithin)
-	defer cancel()
-	m, err := c.nc.RequestWithContext(ctx, subject, body)
+	m, err := c.request(ctx, &nats.Msg{Subject: subject, Data: body})
 	if err != nil {
 		return err
 	}

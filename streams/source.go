@@ -22,6 +22,7 @@ type source struct {
 	next    uint64 // stream sequence to begin at
 	serial  uint64 // of the consumer's last message
 	msgs    jetstream.MessagesContext
+	forget  func() bool // ends the watch of the connection that msgs came with
 }
 
 // Bounds of one consumer: how much it sends ahead, how soon a silent one is
@@ -81,6 +82,7 @@ func (s *source) open(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
+	link := s.j.c.link.current()
 	cons, err := s.j.c.js.CreateConsumer(ctx, s.j.stream, jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       max(s.next, 1),
@@ -96,11 +98,19 @@ func (s *source) open(ctx context.Context) error {
 	s.serial = 0
 	s.msgs, err = cons.Messages(jetstream.PullMaxMessages(readAhead), jetstream.PullExpiry(pullFor),
 		jetstream.PullHeartbeat(beat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
-	return err
+	if err != nil {
+		s.msgs = nil
+		return err
+	}
+	// The client, left to itself, tries for up to a minute whether a consumer
+	// outlived a lost connection, and is silent meanwhile.
+	s.forget = context.AfterFunc(link, s.msgs.Stop)
+	return nil
 }
 
 func (s *source) stop() {
 	if s.msgs != nil {
+		s.forget()
 		s.msgs.Stop()
 		s.msgs = nil
 	}

@@ -35,7 +35,10 @@ func TestUnclearOutcomes(t *testing.T) {
 			other := follow(t, streamstest.Open(t, streamstest.Dial(t, urls[1]), toys{}))
 			w, p := behindProxy(t, urls[0])
 			for _, tt := range unclearCases {
-				t.Run(tt.name, func(t *testing.T) { tt.run(t, w, other, p) })
+				t.Run(tt.name, func(t *testing.T) {
+					defer p.heal() // A case that fails fails alone.
+					tt.run(t, w, other, p)
+				})
 			}
 		})
 	}
@@ -80,10 +83,11 @@ var unclearCases = []struct {
 	}},
 	{"given up by its caller", func(t *testing.T, w, other *world, p *proxy) {
 		both(t, w, other)
+		want := other.last(t) + 1
 		p.deaf.Store(true)
 		ctx, cancel := context.WithCancel(t.Context())
 		answer := startIn(ctx, w.control)
-		ok(t, other.state.Wait(withTimeout(t), other.last(t)+1))
+		ok(t, other.state.Wait(withTimeout(t), want))
 		cancel()
 		if r := <-answer; !errors.Is(r.err, streams.ErrUnclear) {
 			t.Errorf("%v, %v, want unclear", r.at, r.err)
