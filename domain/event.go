@@ -107,7 +107,7 @@ func (e Envelope) MarshalJSON() ([]byte, error) {
 // envelope keeps its own bytes; Event stays nil, since only a catalogue of types
 // can decode Data.
 func ParseBatch(body []byte) ([]Envelope, error) {
-	elements, err := elementsOf(body)
+	elements, err := SplitBatch(body)
 	if err != nil {
 		return nil, err
 	}
@@ -120,10 +120,11 @@ func ParseBatch(body []byte) ([]Envelope, error) {
 	return envelopes, nil
 }
 
-// elementsOf cuts a JSON array at its top level, without looking into the
-// elements: a wrong cut yields an element that is not JSON, and each is parsed
-// whole. encoding/json would go over every byte twice more to find the ends.
-func elementsOf(array []byte) (elements [][]byte, err error) {
+// SplitBatch cuts a commit's body into its events, byte for byte as they are
+// stored, without looking into them: a wrong cut yields an element that is not
+// JSON, and who needs to know parses each ([ParseBatch]). encoding/json would
+// go over every byte twice more to find the ends.
+func SplitBatch(array []byte) (elements [][]byte, err error) {
 	b := bytes.TrimSpace(array)
 	if len(b) < 2 || b[0] != '[' || b[len(b)-1] != ']' {
 		return nil, errors.New("reading a batch: it is not a JSON array")
@@ -180,6 +181,13 @@ type Commit struct {
 	Sequence uint64 // in the stream; contiguous
 	Control  bool   // on the control subject; otherwise on activity
 	Events   []Envelope
+
+	// The message as the log has it: what a second copy of the log needs to store
+	// it again. Nobody changes them.
+	Subject  string              // org.<org>.control or org.<org>.activity
+	Header   map[string][]string // names as they were sent
+	StoredAt time.Time           // by the clock of the server that led the log
+	Body     []byte              // the batch, byte for byte; each event's Stored is a part of it
 }
 
 // Position is the position of the commit's last event.

@@ -52,6 +52,7 @@ var homes = []struct{ module, home string }{
 	{"github.com/lestrrat-go/", "handlers/jose"},
 	{"github.com/tink-crypto/", "handlers/jose"},
 	{"modernc.org/sqlite", "projections"},
+	{"golang.org/x/mod/sumdb", "streams/seal"},
 	{"github.com/spf13/", "cmd"},
 	{"github.com/knadh/", "cmd"},
 	{"github.com/getkin/kin-openapi", "e2e"},

@@ -117,22 +117,55 @@ func (p *proposal) onActivity(j *Journal, head domain.Head, spends bool) {
 	}
 }
 
+// asStored is a message as the log has it, with nothing of it read.
+func (j *Journal) asStored(m jetstream.Msg, meta *jetstream.MsgMetadata) (domain.Commit, error) {
+	c := domain.Commit{
+		Sequence: meta.Sequence.Stream, Control: m.Subject() == j.control,
+		Subject: m.Subject(), Header: header(m), StoredAt: meta.Timestamp.UTC(), Body: m.Data(),
+	}
+	if !c.Control && c.Subject != j.activity {
+		return c, fmt.Errorf("reading commit %d: its subject %q is none of ours", c.Sequence, c.Subject)
+	}
+	return c, nil
+}
+
+// split is a message as the log has it, cut into its events, of which only
+// Position and Stored are set: enough for who keeps or compares bytes.
+func (j *Journal) split(m jetstream.Msg, meta *jetstream.MsgMetadata) (domain.Commit, error) {
+	c, err := j.asStored(m, meta)
+	if err != nil {
+		return c, err
+	}
+	elements, err := domain.SplitBatch(c.Body)
+	if err != nil {
+		return c, fmt.Errorf("reading commit %d: %w", c.Sequence, err)
+	}
+	if len(elements) == 0 {
+		return c, fmt.Errorf("reading commit %d: it has no events", c.Sequence)
+	}
+	c.Events = make([]domain.Envelope, len(elements))
+	for i, e := range elements {
+		c.Events[i] = domain.Envelope{Stored: e, Position: domain.Position{Sequence: c.Sequence, Index: i}}
+	}
+	return c, nil
+}
+
 // decode reads a commit back. A message that is not one, or that has an event of
 // a type the codec does not know, is an error and never skipped.
-func (j *Journal) decode(seq uint64, subject string, h nats.Header, body []byte) (domain.Commit, error) {
-	c := domain.Commit{Sequence: seq, Control: subject == j.control}
-	if !c.Control && subject != j.activity {
-		return c, fmt.Errorf("reading commit %d: its subject %q is none of ours", seq, subject)
+func (j *Journal) decode(m jetstream.Msg, meta *jetstream.MsgMetadata) (domain.Commit, error) {
+	c, err := j.asStored(m, meta)
+	if err != nil {
+		return c, err
 	}
-	var err error
-	if c.Events, err = domain.ParseBatch(body); err != nil {
+	seq := c.Sequence
+	if c.Events, err = domain.ParseBatch(c.Body); err != nil {
 		return c, fmt.Errorf("reading commit %d: %w", seq, err)
 	}
 	if len(c.Events) == 0 {
 		return c, fmt.Errorf("reading commit %d: it has no events", seq)
 	}
 	c.ID = c.Events[0].CommitID
-	if id := h.Get(jetstream.MsgIDHeader); id != "" && id != c.ID {
+	if id := nats.Header(c.Header).Get(jetstream.MsgIDHeader); id != "" && id != c.ID {
 		return c, fmt.Errorf("reading commit %d: it was stored as %q and says it is %q", seq, id, c.ID)
 	}
 	for i := range c.Events {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"sallyport.dev/domain"
 )
 
@@ -24,6 +26,7 @@ type Reader interface {
 // lost leaders it outlives.
 type Follower struct {
 	j      *Journal
+	read   func(jetstream.Msg, *jetstream.MsgMetadata) (domain.Commit, error)
 	target uint64 // the end of the log when the follower started
 	feeds  []*feed
 	cancel context.CancelFunc
@@ -53,12 +56,23 @@ const (
 // Follow starts a follower behind the reader that has read least. ctx bounds the
 // start alone; [Follower.Close] ends it.
 func (j *Journal) Follow(ctx context.Context, readers ...Reader) (*Follower, error) {
+	return j.follow(ctx, j.decode, readers)
+}
+
+// FollowStored is [Journal.Follow] for readers that keep or compare what is
+// stored and do not ask what it means: of the events they get only Position and
+// Stored are set. An event of a type that nobody knows does not stop it.
+func (j *Journal) FollowStored(ctx context.Context, readers ...Reader) (*Follower, error) {
+	return j.follow(ctx, j.split, readers)
+}
+
+func (j *Journal) follow(ctx context.Context, read func(jetstream.Msg, *jetstream.MsgMetadata) (domain.Commit, error), readers []Reader) (*Follower, error) {
 	last, err := j.Last(ctx)
 	if err != nil {
 		return nil, err
 	}
 	run, cancel := context.WithCancel(context.Background())
-	f := &Follower{j: j, target: last, cancel: cancel, done: make(chan struct{}), moved: make(chan struct{})}
+	f := &Follower{j: j, read: read, target: last, cancel: cancel, done: make(chan struct{}), moved: make(chan struct{})}
 	from := last
 	for _, r := range readers {
 		at := r.Applied()
@@ -141,7 +155,7 @@ func (f *Follower) pump(ctx context.Context, last uint64) error {
 		if seq != last+1 {
 			return fmt.Errorf("the log of %s has a gap: commit %d follows %d", f.j.o.Org, seq, last)
 		}
-		c, err := f.j.decode(seq, m.Subject(), header(m), m.Data())
+		c, err := f.read(m, meta)
 		if err != nil {
 			return err
 		}

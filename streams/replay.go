@@ -33,7 +33,7 @@ func (j *Journal) ReplayControl(ctx context.Context, apply func([]domain.Commit)
 		if err != nil {
 			return domain.Head{}, fmt.Errorf("replaying the control commits of %s: %w", j.o.Org, err)
 		}
-		c, err := j.decode(meta.Sequence.Stream, m.Subject(), header(m), m.Data())
+		c, err := j.decode(m, meta)
 		if err != nil {
 			return domain.Head{}, err
 		}
