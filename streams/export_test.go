@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"log/slog"
 	"net"
 
 	"github.com/nats-io/nats.go"
@@ -40,4 +41,9 @@ func Listeners(s *Server) (open []string) {
 		}
 	}
 	return open
+}
+
+// Connect connects as the options say, for a test that is somebody else's account.
+func Connect(url string, log *slog.Logger, extra ...nats.Option) (*Conn, error) {
+	return connect(url, log, 0, extra...)
 }
