@@ -1,0 +1,286 @@
+package faults
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/events"
+	"sallyport.dev/streams"
+)
+
+// checked is what a check found, for the row of the page.
+type checked struct {
+	Events, Tokens, Writes int
+}
+
+// check holds a server that runs, its log and what its client wrote down against
+// each other, in five steps, and leaves it running:
+//
+//   - the log has no gap, no id twice, no token twice and no Idempotency-Key twice;
+//   - every token that was answered has exactly its event, and every write that
+//     was acknowledged stands where its answer said;
+//   - the trail as it lived has the events of the log, in its order, and no others;
+//   - a trail built from nothing begins with the very same bytes;
+//   - and the control state folded from nothing answers the same.
+func check(s *server, l *ledger) checked {
+	s.t.Helper()
+	if !s.running() {
+		s.up()
+	}
+	s.awaitReady()
+	lived := s.answers()
+	s.stop()
+	log := readLog(s.t, s.data)
+	out := l.hold(s.t, log)
+	s.forget()
+	s.up()
+	built := s.answers()
+	equal(s.t, lived, built)
+	inOrder(s.t, lived.trail, log)
+	return out
+}
+
+// answers are a server's read models as anybody sees them.
+type answers struct {
+	trail       []byte // every event, as NDJSON
+	connections []byte
+	settings    []byte
+}
+
+// answers asks for all of it, once the trail is at the end of the log.
+func (s *server) answers() answers {
+	s.t.Helper()
+	var a answers
+	s.until("the trail is answered", func() (ok bool) {
+		a.trail, ok = s.get("/v1/audit?order=asc", "application/x-ndjson")
+		return ok
+	})
+	ok := false
+	if a.connections, ok = s.get("/v1/connections", ""); !ok {
+		s.t.Fatalf("the connections are not answered: %s", a.connections)
+	}
+	if a.settings, ok = s.get("/v1/organisation", ""); !ok {
+		s.t.Fatalf("the settings are not answered: %s", a.settings)
+	}
+	return a
+}
+
+var patient = &http.Client{Timeout: 5 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
+
+func (s *server) get(path, accept string) ([]byte, bool) {
+	req, err := http.NewRequest(http.MethodGet, s.issuer+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.tokens["audrey"])
+	req.Header.Set("X-Forwarded-For", from())
+	if accept != "" {
+		req.Header.Set("Accept", accept)
+	}
+	res, err := patient.Do(req)
+	if err != nil {
+		return []byte(err.Error()), false
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return []byte(err.Error()), false
+	}
+	return b, res.StatusCode == http.StatusOK
+}
+
+// last is the newest position of the trail.
+func (s *server) last() domain.Position {
+	s.t.Helper()
+	var page struct {
+		Events []struct {
+			Position string `json:"position"`
+		} `json:"events"`
+	}
+	s.until("the newest event is answered", func() bool {
+		b, ok := s.get("/v1/audit?order=desc&limit=1", "")
+		return ok && json.Unmarshal(b, &page) == nil && len(page.Events) == 1
+	})
+	p, err := domain.ParsePosition(page.Events[0].Position)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p
+}
+
+// forget removes everything that is derived from the log.
+func (s *server) forget() {
+	s.t.Helper()
+	for _, name := range []string{"trail", "snapshots"} {
+		if err := os.RemoveAll(filepath.Join(s.data, name)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// readLog reads a whole log by the same reader as every read model, from a data
+// directory that no server has open.
+func readLog(t testing.TB, dir string) []domain.Commit {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	quiet := slog.New(slog.DiscardHandler)
+	srv, err := streams.StartServer(ctx, streams.ServerOptions{Dir: dir, Log: quiet})
+	if err != nil {
+		t.Fatalf("opening the log: %v", err)
+	}
+	defer srv.Close()
+	conn, err := srv.Connect()
+	if err != nil {
+		t.Fatalf("opening the log: %v", err)
+	}
+	defer conn.Close()
+	j, err := streams.Open(ctx, conn, streams.Options{Org: "default", Source: "check", Codec: events.New(), Log: quiet})
+	if err != nil {
+		t.Fatalf("opening the log: %v", err)
+	}
+	last, err := j.Last(ctx)
+	if err != nil {
+		t.Fatalf("reading the log: %v", err)
+	}
+	var all collector
+	f, err := j.Follow(ctx, &all)
+	if err != nil {
+		t.Fatalf("reading the log: %v", err)
+	}
+	defer f.Close()
+	if err := f.Wait(ctx, last); err != nil {
+		t.Fatalf("reading the log: %v", err)
+	}
+	return all
+}
+
+type collector []domain.Commit
+
+func (c *collector) Applied() uint64 { return 0 }
+func (c *collector) Apply(cs []domain.Commit) error {
+	*c = append(*c, cs...)
+	return nil
+}
+
+// hold checks the record against the log.
+func (l *ledger) hold(t testing.TB, log []domain.Commit) checked {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids, issued, keys := map[string]bool{}, map[string]int{}, map[string]uint64{}
+	at := map[domain.Position]domain.Envelope{}
+	var out checked
+	for i, c := range log {
+		if c.Sequence != uint64(i+1) {
+			t.Fatalf("commit %d of the log stands at %d: there is a gap", i+1, c.Sequence)
+		}
+		for _, e := range c.Events {
+			if ids[e.ID] {
+				t.Fatalf("the event %s is in the log twice", e.ID)
+			}
+			ids[e.ID], at[e.Position] = true, e
+			if e.Idempotency != nil {
+				if was, twice := keys[e.Idempotency.Key]; twice && was != c.Sequence {
+					t.Fatalf("the Idempotency-Key %s has two commits, %d and %d", e.Idempotency.Key, was, c.Sequence)
+				}
+				keys[e.Idempotency.Key] = c.Sequence
+			}
+			if e.Type == "token.issued" {
+				var data struct {
+					JTI string `json:"jti"`
+				}
+				if err := json.Unmarshal(e.Data, &data); err != nil || data.JTI == "" {
+					t.Fatalf("%s at %s names no token: %v", e.Type, e.Position, err)
+				}
+				issued[data.JTI]++
+				if issued[data.JTI] > 1 {
+					t.Fatalf("the token %s is in the log %d times", data.JTI, issued[data.JTI])
+				}
+			}
+			out.Events++
+		}
+	}
+	for jti := range l.tokens {
+		if issued[jti] != 1 {
+			t.Fatalf("the token %s was answered and has %d events", jti, issued[jti])
+		}
+	}
+	for _, w := range l.written {
+		e, there := at[w.At]
+		if !there || e.Subject != "connection/"+w.Name || e.Idempotency == nil {
+			t.Fatalf("%s %s was acknowledged at %s, where the log has %q of %q", w.Method, w.Name, w.At, e.Type, e.Subject)
+		}
+		if keys[e.Idempotency.Key] != w.At.Sequence {
+			t.Fatalf("%s was acknowledged at %s and stands at %d", w.Key, w.At, keys[e.Idempotency.Key])
+		}
+	}
+	out.Tokens, out.Writes = len(l.tokens), len(l.written)
+	return out
+}
+
+// equal holds read models that were built from nothing against those that lived.
+// A restart may have added events behind, and must have changed none.
+func equal(t testing.TB, lived, built answers) {
+	t.Helper()
+	if !bytes.HasPrefix(built.trail, lived.trail) {
+		a, b := strings.Split(string(lived.trail), "\n"), strings.Split(string(built.trail), "\n")
+		for i := range a {
+			if i >= len(b) || a[i] != b[i] {
+				t.Fatalf("line %d of %d of the trail was\n%s\nand built again (%d lines) it is\n%s", i+1, len(a), a[i], len(b), b[min(i, len(b)-1)])
+			}
+		}
+	}
+	if !bytes.Equal(lived.connections, built.connections) {
+		t.Fatalf("the connections were\n%s\nand folded again they are\n%s", lived.connections, built.connections)
+	}
+	if !bytes.Equal(lived.settings, built.settings) {
+		t.Fatalf("the settings were\n%s\nand folded again they are\n%s", lived.settings, built.settings)
+	}
+}
+
+// inOrder holds the trail against the log, event by event.
+func inOrder(t testing.TB, trail []byte, log []domain.Commit) {
+	t.Helper()
+	lines := bufio.NewScanner(bytes.NewReader(trail))
+	lines.Buffer(nil, 1<<20)
+	n := 0
+	for _, c := range log {
+		for _, e := range c.Events {
+			if !lines.Scan() {
+				if n == 0 {
+					t.Fatal("the trail is empty")
+				}
+				return // the log has gone on since the trail was asked
+			}
+			n++
+			var entry struct {
+				ID       string `json:"id"`
+				Position string `json:"position"`
+			}
+			if err := json.Unmarshal(lines.Bytes(), &entry); err != nil || entry.ID != e.ID || entry.Position != e.Position.String() {
+				t.Fatalf("event %d of the trail is %s at %s, of the log %s at %s (%v)", n, entry.ID, entry.Position, e.ID, e.Position, err)
+			}
+		}
+	}
+	if lines.Scan() {
+		t.Fatalf("the trail has an event that the log has not: %s", lines.Bytes())
+	}
+}
+
+// String is the check in a row of the page.
+func (c checked) String() string {
+	return fmt.Sprintf("%d answered tokens and %d acknowledged writes in %d events", c.Tokens, c.Writes, c.Events)
+}
