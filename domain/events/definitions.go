@@ -85,6 +85,9 @@ func definitions() []definition {
 		control("signing_key.retired", func(e key.WasRetired, v domain.Envelope) string {
 			return fmt.Sprintf("%s retired signing key %s, which stays published until %s", v.Actor, e.KeyID, clock(e.PublishedUntil))
 		}),
+		control("checkpoint_key.created", func(e key.CheckpointWasCreated, v domain.Envelope) string {
+			return fmt.Sprintf("%s created the key %s, which signs the checkpoints of the log", v.Actor, e.KeyID)
+		}),
 
 		control("organisation.created", func(e organisation.WasCreated, v domain.Envelope) string {
 			return fmt.Sprintf("%s created organisation %s with issuer %s", v.Actor, e.Name, e.Issuer)

@@ -16,7 +16,7 @@ type Command interface {
 // Event is a fact about signing keys.
 type Event interface {
 	domain.Event
-	kid() string
+	subject() string // what the event is about
 	evolve(s State, e domain.Envelope) (State, error)
 }
 
@@ -32,7 +32,7 @@ func Decide(s State, c Command, m domain.Meta) ([]domain.Fact, error) {
 	}
 	var fs []domain.Fact
 	for _, e := range es {
-		fs = append(fs, domain.Fact{Subject: "signing_key/" + e.kid(), Event: e})
+		fs = append(fs, domain.Fact{Subject: e.subject(), Event: e})
 	}
 	return fs, nil
 }
@@ -90,7 +90,7 @@ type WasCreated struct {
 // EventType is signing_key.created.
 func (WasCreated) EventType() string { return "signing_key.created" }
 
-func (e WasCreated) kid() string { return e.KeyID }
+func (e WasCreated) subject() string { return "signing_key/" + e.KeyID }
 
 func (e WasCreated) evolve(s State, env domain.Envelope) (State, error) {
 	k := Key{KeyID: e.KeyID, Algorithm: e.Algorithm, PublicJWK: e.PublicJWK, Status: e.Status, CreatedAt: env.Time}

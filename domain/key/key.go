@@ -76,7 +76,8 @@ func (k Key) published(now time.Time) bool {
 // State is every signing key of one organisation. The zero value has none. It
 // is a value: [Evolve] never modifies one it was given.
 type State struct {
-	keys []Key // in order of creation
+	keys       []Key // in order of creation
+	checkpoint CheckpointKey
 }
 
 // All is every key there ever was, in order of creation.

@@ -55,7 +55,7 @@ type WasActivated struct {
 // EventType is signing_key.activated.
 func (WasActivated) EventType() string { return "signing_key.activated" }
 
-func (e WasActivated) kid() string { return e.KeyID }
+func (e WasActivated) subject() string { return "signing_key/" + e.KeyID }
 
 func (e WasActivated) evolve(s State, env domain.Envelope) (State, error) {
 	i := s.index(e.KeyID)
@@ -78,7 +78,7 @@ type WasRetired struct {
 // EventType is signing_key.retired.
 func (WasRetired) EventType() string { return "signing_key.retired" }
 
-func (e WasRetired) kid() string { return e.KeyID }
+func (e WasRetired) subject() string { return "signing_key/" + e.KeyID }
 
 func (e WasRetired) evolve(s State, env domain.Envelope) (State, error) {
 	i := s.index(e.KeyID)
