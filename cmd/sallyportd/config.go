@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,20 +8,18 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/v2"
+	"syscall"
+	"time"
 
 	"sallyport.dev/domain"
 )
 
-// Config is everything that `sallyportd serve` is told, as YAML. A key that is
-// not here is an error, and all that is wrong is told at once: keys that are no
-// setting, wrong types, broken rules and files that are not there.
+// Config is everything that `sallyportd serve` is told: by a YAML file, and above
+// it by the environment (see [readConfig]). A key that is not here is an error, and
+// all that is wrong is told at once: keys that are no setting, wrong types,
+// broken rules and files that are not there. docs/configuration.md is its page.
 type Config struct {
 	// Listen is the address to serve on, such as 0.0.0.0:8443. Required.
 	Listen string `json:"listen"`
@@ -35,8 +32,10 @@ type Config struct {
 	DataDir string `json:"data_dir"`
 	// Organisations are served, and made where there is none. Default: [default].
 	Organisations []string `json:"organisations"`
-	// KeyEncryptionKeyFile holds the key that seals our signing keys, as
-	// `sallyportd keys kek` makes it. Nobody but its owner may read it. Required.
+	// KeyEncryptionKey seals our signing keys, as `sallyportd keys kek` makes it.
+	// It or its file is required; of the two the more specific source wins.
+	KeyEncryptionKey domain.Secret `json:"key_encryption_key"`
+	// KeyEncryptionKeyFile holds that key. Nobody but its owner may read it.
 	KeyEncryptionKeyFile string `json:"key_encryption_key_file"`
 	// NATS says where the log is.
 	NATS NATSConfig `json:"nats"`
@@ -46,6 +45,16 @@ type Config struct {
 	TrustedProxies []string `json:"trusted_proxies"`
 	// JWKS bounds where providers' keys are fetched from.
 	JWKS JWKSConfig `json:"jwks"`
+	// RateLimits bound what strangers may ask.
+	RateLimits RateLimitsConfig `json:"rate_limits"`
+	// Shutdown says how long stopping may take.
+	Shutdown ShutdownConfig `json:"shutdown"`
+	// Metrics are those of Prometheus, at /metrics of a listener of their own.
+	Metrics ListenConfig `json:"metrics"`
+	// Pprof are Go's profiles, at /debug/pprof/ of a listener on the loopback.
+	Pprof ListenConfig `json:"pprof"`
+	// Tracing says where traces go.
+	Tracing TracingConfig `json:"tracing"`
 	// Log says what goes to stderr.
 	Log LogConfig `json:"log"`
 }
@@ -54,11 +63,24 @@ type Config struct {
 type NATSConfig struct {
 	// URL of a NATS cluster, several separated by commas. Empty: embedded.
 	URL string `json:"url"`
+	// Credentials are the text of a NATS .creds file.
+	Credentials domain.Secret `json:"credentials"`
 	// CredentialsFile is a NATS .creds file.
 	CredentialsFile string `json:"credentials_file"`
+	// NkeySeed is the seed of the NATS user key to sign in with (SU…). It and
+	// credentials exclude each other.
+	NkeySeed domain.Secret `json:"nkey_seed"`
+	// NkeySeedFile holds that seed.
+	NkeySeedFile string `json:"nkey_seed_file"`
 	// CAFile is a PEM file of the authorities that may sign the cluster's
 	// certificates. Empty: the system's.
 	CAFile string `json:"ca_file"`
+	// CertFile and KeyFile are the certificate that we show the cluster, PEM.
+	CertFile string `json:"cert_file"`
+	KeyFile  string `json:"key_file"`
+	// TLSFirst makes the TLS handshake before the cluster says anything, as
+	// handshake_first of its configuration asks.
+	TLSFirst bool `json:"tls_first"`
 	// Replicas of each organisation's log on a cluster, 1 to 5. Default: 3.
 	Replicas int `json:"replicas"`
 	// AllowFewReplicas lets a cluster hold fewer than three: an acknowledged
@@ -66,7 +88,8 @@ type NATSConfig struct {
 	AllowFewReplicas bool `json:"allow_few_replicas"`
 }
 
-// TLSConfig names a certificate and its key, both PEM.
+// TLSConfig names a certificate and its key, both PEM. They are read again when
+// they change, and on SIGHUP.
 type TLSConfig struct {
 	CertFile string `json:"cert_file"`
 	KeyFile  string `json:"key_file"`
@@ -80,6 +103,41 @@ type JWKSConfig struct {
 	Ports []uint16 `json:"ports"`
 }
 
+// RateLimitsConfig bounds requests, each in requests a second with twice that
+// at once, 1 to 1,000,000; 0 bounds nothing.
+type RateLimitsConfig struct {
+	// PerAddress is for one client address (IPv6: one /64). Default: 100.
+	PerAddress int `json:"per_address"`
+	// PerConnection is for the exchanges of one connection. Default: 200.
+	PerConnection int `json:"per_connection"`
+}
+
+// ShutdownConfig says how long each step of stopping may take.
+type ShutdownConfig struct {
+	// Wait is how long requests are still taken after /readyz turned red, for
+	// load balancers to notice: 0s to 5m. Default: 5s.
+	Wait Duration `json:"wait"`
+	// Drain is how long requests in flight may take after that: 1s to 10m.
+	// Default, and of zero: 10s.
+	Drain Duration `json:"drain"`
+}
+
+// ListenConfig is a listener of its own.
+type ListenConfig struct {
+	// Listen is its address, such as 127.0.0.1:9090. Empty: there is none.
+	Listen string `json:"listen"`
+}
+
+// TracingConfig says where OpenTelemetry traces go.
+type TracingConfig struct {
+	// Endpoint is the base URL of a collector that takes OTLP over HTTP, such as
+	// http://127.0.0.1:4318; /v1/traces is added unless it has a path. Empty:
+	// OTEL_EXPORTER_OTLP_ENDPOINT, and without that none are made.
+	Endpoint string `json:"endpoint"`
+	// SampleRatio is the share of requests that is traced, 0 to 1. Default: 1.
+	SampleRatio float64 `json:"sample_ratio"`
+}
+
 // LogConfig says what goes to stderr.
 type LogConfig struct {
 	// Level is debug, info, warn or error. Default: info.
@@ -88,122 +146,33 @@ type LogConfig struct {
 	Format string `json:"format"`
 }
 
-// loadConfig reads a configuration file strictly and checks all of it; what is
-// wrong with it is a *configError.
-func loadConfig(path string) (Config, error) {
-	k := koanf.New(".")
-	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
-		return Config{}, fmt.Errorf("reading the configuration %s: %w", path, err)
+// Duration is a time in Go's form, such as 10s or 1m30s.
+type Duration time.Duration
+
+func (d Duration) String() string { return time.Duration(d).String() }
+
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is no duration such as 10s", b)
 	}
-	c := Config{
+	*d = Duration(v)
+	return nil
+}
+
+// defaults is what holds where nothing else is said.
+func defaults() Config {
+	return Config{
 		Organisations: []string{"default"},
 		NATS:          NATSConfig{Replicas: 3},
+		JWKS:          JWKSConfig{Ports: []uint16{443, 8443, 6443}},
+		RateLimits:    RateLimitsConfig{PerAddress: 100, PerConnection: 200},
+		Shutdown:      ShutdownConfig{Wait: Duration(5 * time.Second), Drain: Duration(drainTime)},
+		Tracing:       TracingConfig{SampleRatio: 1},
 		Log:           LogConfig{Level: "info", Format: "json"},
 	}
-	var p problems
-	c.fill(k, &p)
-	c.check(&p)
-	if len(p.lines) > 0 {
-		return Config{}, &configError{path, p.lines}
-	}
-	return c, nil
-}
-
-// configError is everything that is wrong in a configuration file, a line each.
-type configError struct {
-	path  string
-	lines []string
-}
-
-func (e *configError) Error() string {
-	return "the configuration " + e.path + ": " + strings.Join(e.lines, "; ")
-}
-
-// problems are what is wrong so far. Of a setting that could not be read no
-// more is told: what it lacks is not what is wrong with it.
-type problems struct {
-	unread map[string]bool
-	lines  []string
-}
-
-func (p *problems) add(key, format string, args ...any) {
-	group, _, _ := strings.Cut(key, ".")
-	if !p.unread[key] && !p.unread[group] {
-		p.lines = append(p.lines, key+" "+fmt.Sprintf(format, args...))
-	}
-}
-
-// fill sets what the file says, one setting after the other, so that one that
-// is no setting, or of a wrong type, hides no other.
-func (c *Config) fill(k *koanf.Koanf, p *problems) {
-	p.unread = map[string]bool{}
-	for _, key := range k.Keys() {
-		group, name, grouped := strings.Cut(key, ".")
-		if _, dotted := k.Raw()[key]; !slices.Contains(knownKeys, key) || grouped && dotted {
-			p.add(key, "is no setting")
-			continue
-		}
-		doc := map[string]any{key: k.Get(key)}
-		if grouped {
-			doc = map[string]any{group: map[string]any{name: k.Get(key)}}
-		}
-		b, err := json.Marshal(doc)
-		if err == nil {
-			err = json.Unmarshal(b, c)
-		}
-		var wrong *json.UnmarshalTypeError
-		switch {
-		case errors.As(err, &wrong):
-			p.add(key, "is %s, wanted %s", given(wrong.Value), wanted(wrong.Type))
-		case err != nil:
-			p.add(key, "cannot be read: %v", err)
-		}
-		if err != nil {
-			p.unread[key] = true
-		}
-	}
-}
-
-// given names for people what the file has.
-func given(value string) string {
-	switch value {
-	case "array":
-		return "a list"
-	case "object":
-		return "a group of settings"
-	case "bool":
-		return "true or false"
-	case "string":
-		return "a text"
-	}
-	return value // number, or number 70000
-}
-
-// wanted names a type of [Config] for people.
-func wanted(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.String:
-		return "a text"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Slice:
-		return "a list"
-	case reflect.Struct:
-		return "a group of settings"
-	case reflect.Uint16:
-		return "a port, 1 to 65535"
-	}
-	return "a whole number"
-}
-
-// knownKeys lists every setting and the groups they are in; a test holds it
-// against Config.
-var knownKeys = []string{
-	"listen", "base_url", "data_dir", "organisations", "key_encryption_key_file", "trusted_proxies",
-	"nats", "nats.url", "nats.credentials_file", "nats.ca_file", "nats.replicas", "nats.allow_few_replicas",
-	"tls", "tls.cert_file", "tls.key_file",
-	"jwks", "jwks.private_cidrs", "jwks.ports",
-	"log", "log.level", "log.format",
 }
 
 // check adds every rule that the settings break.
@@ -221,11 +190,11 @@ func (c Config) check(p *problems) {
 	}
 	c.checkOrganisations(p)
 	c.checkFiles(p)
-	if c.NATS.URL == "" && (c.NATS.CredentialsFile != "" || c.NATS.CAFile != "") {
-		p.add("nats.url", "is missing; nats.credentials_file and nats.ca_file need it")
-	}
-	if c.NATS.Replicas < 1 || c.NATS.Replicas > 5 {
-		p.add("nats.replicas", "is 1 to 5")
+	c.checkNATS(p)
+	c.checkListeners(p)
+	c.checkBounds(p)
+	if err := checkEndpoint(c.Tracing.Endpoint); err != nil {
+		p.add("tracing.endpoint", "%v", err)
 	}
 	for _, list := range []struct {
 		key string
@@ -257,30 +226,122 @@ func (c Config) checkOrganisations(p *problems) {
 	}
 }
 
+// checkNATS holds what is said about the cluster together.
+func (c Config) checkNATS(p *problems) {
+	n := c.NATS
+	creds, seed := n.CredentialsFile != "" || !n.Credentials.IsZero(), n.NkeySeedFile != "" || !n.NkeySeed.IsZero()
+	if n.URL == "" && (creds || seed || n.CAFile != "" || n.CertFile != "" || n.KeyFile != "") {
+		p.add("nats.url", "is missing; the other settings of nats need it")
+	}
+	if creds && seed {
+		p.add("nats.nkey_seed_file", "and nats.credentials_file exclude each other: both say who we are")
+	}
+	if (n.CertFile == "") != (n.KeyFile == "") {
+		p.add("nats.cert_file", "and nats.key_file go together")
+	}
+	if n.Replicas < 1 || n.Replicas > 5 {
+		p.add("nats.replicas", "is 1 to 5")
+	}
+}
+
+// checkListeners wants addresses, each of its own, and the profiles where
+// nobody from outside reaches them: they show what is in memory.
+func (c Config) checkListeners(p *problems) {
+	for _, l := range []struct{ key, addr string }{{"metrics.listen", c.Metrics.Listen}, {"pprof.listen", c.Pprof.Listen}} {
+		host, port, err := net.SplitHostPort(l.addr)
+		switch {
+		case l.addr == "":
+		case err != nil:
+			p.add(l.key, "%q is no address such as 127.0.0.1:9090", l.addr)
+		case l.addr == c.Listen && port != "0":
+			p.add(l.key, "is the address of listen; it needs one of its own")
+		case l.key == "pprof.listen" && !loopback(host):
+			p.add(l.key, "%q is not the loopback, such as 127.0.0.1:6060: profiles show what is in memory", l.addr)
+		}
+	}
+	if c.Metrics.Listen != "" && c.Metrics.Listen == c.Pprof.Listen {
+		p.add("pprof.listen", "is the address of metrics.listen; it needs one of its own")
+	}
+}
+
+// checkBounds holds numbers and durations in their ranges.
+func (c Config) checkBounds(p *problems) {
+	for _, d := range []struct {
+		key      string
+		is       Duration
+		min, max time.Duration
+	}{{"shutdown.wait", c.Shutdown.Wait, 0, 5 * time.Minute}, {"shutdown.drain", c.Shutdown.Drain, time.Second, 10 * time.Minute}} {
+		if is := time.Duration(d.is); is < d.min || is > d.max {
+			p.add(d.key, "is %s to %s, not %s", d.min, d.max, is)
+		}
+	}
+	for _, n := range []struct {
+		key string
+		is  int
+	}{{"rate_limits.per_address", c.RateLimits.PerAddress}, {"rate_limits.per_connection", c.RateLimits.PerConnection}} {
+		if n.is < 0 || n.is > 1_000_000 {
+			p.add(n.key, "is 1 to 1000000 requests a second, or 0 for no limit")
+		}
+	}
+	if r := c.Tracing.SampleRatio; r < 0 || r > 1 {
+		p.add("tracing.sample_ratio", "is 0 to 1")
+	}
+}
+
+func checkEndpoint(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q is no URL such as http://127.0.0.1:4318", redactURL(s))
+	}
+	return nil
+}
+
 // checkFiles wants every file that is named to be there for us to read.
 func (c Config) checkFiles(p *problems) {
-	const kek = "key_encryption_key_file"
-	switch info, err := os.Stat(c.KeyEncryptionKeyFile); {
-	case c.KeyEncryptionKeyFile == "":
-		p.add(kek, "is missing; `sallyportd keys kek --out FILE` makes one")
-	case errors.Is(err, fs.ErrNotExist):
-		p.add(kek, "names %[1]s, which is not there; `sallyportd keys kek --out %[1]s` makes it", c.KeyEncryptionKeyFile)
-	case err == nil && info.Mode().Perm()&0o077 != 0:
-		p.add(kek, "names %[1]s, which others may read; `chmod 600 %[1]s`", c.KeyEncryptionKeyFile)
-	default:
-		checkReadable(p, kek, c.KeyEncryptionKeyFile)
-	}
+	c.checkKEK(p)
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		p.add("tls.cert_file", "and tls.key_file go together")
 	}
 	for _, named := range []struct{ key, path string }{
 		{"tls.cert_file", c.TLS.CertFile}, {"tls.key_file", c.TLS.KeyFile},
-		{"nats.credentials_file", c.NATS.CredentialsFile}, {"nats.ca_file", c.NATS.CAFile},
+		{"nats.credentials_file", c.NATS.CredentialsFile}, {"nats.nkey_seed_file", c.NATS.NkeySeedFile},
+		{"nats.ca_file", c.NATS.CAFile}, {"nats.cert_file", c.NATS.CertFile}, {"nats.key_file", c.NATS.KeyFile},
 	} {
 		if named.path != "" {
 			checkReadable(p, named.key, named.path)
 		}
 	}
+}
+
+// checkKEK wants the one secret without which nothing starts.
+func (c Config) checkKEK(p *problems) {
+	const kek = "key_encryption_key_file"
+	path := c.KeyEncryptionKeyFile
+	switch info, err := os.Stat(path); {
+	case !c.KeyEncryptionKey.IsZero():
+	case path == "":
+		p.add(kek, "is missing; `sallyportd keys kek --out FILE` makes one")
+	case errors.Is(err, fs.ErrNotExist):
+		p.add(kek, "names %[1]s, which is not there; `sallyportd keys kek --out %[1]s` makes it", path)
+	case err == nil && tooOpen(info):
+		p.add(kek, "names %[1]s, which others may read; `chmod 600 %[1]s`", path)
+	default:
+		checkReadable(p, kek, path)
+	}
+}
+
+// tooOpen tells whether more people may read a secret file than need to. One of
+// ours is ours alone; one that belongs to root may be given to a group, which is
+// how systemd and Kubernetes hand a secret to a service.
+func tooOpen(info fs.FileInfo) bool {
+	mode := info.Mode().Perm()
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Uid == 0 && os.Geteuid() != 0 {
+		return mode&0o037 != 0
+	}
+	return mode&0o077 != 0
 }
 
 func checkReadable(p *problems, key, path string) {
@@ -325,4 +386,17 @@ func prefixes(list []string) (out []netip.Prefix, err error) {
 		out = append(out, p.Masked())
 	}
 	return out, nil
+}
+
+// redactURL is a URL, or several separated by commas, without passwords.
+func redactURL(s string) string {
+	list := strings.Split(s, ",")
+	for i, one := range list {
+		if u, err := url.Parse(strings.TrimSpace(one)); err == nil {
+			list[i] = u.Redacted()
+		} else if strings.Contains(one, "@") {
+			list[i] = "[redacted]"
+		}
+	}
+	return strings.Join(list, ",")
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -69,7 +68,7 @@ func TestConfig(t *testing.T) {
 		{name: "a key file that is not there", text: strings.Replace(whole, "KEK", "/nowhere/kek", 1), err: "/nowhere/kek"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := loadConfig(write(t, tt.text))
+			_, err := loadConfig(write(t, tt.text), nil)
 			switch {
 			case tt.err == "" && err != nil:
 				t.Fatalf("refused: %v", err)
@@ -87,7 +86,7 @@ base_url: http://sallyport.example.com
 data_dir: [a]
 tls: {cert_file: /nowhere/tls.crt, key_file: /nowhere/tls.key}
 nats: {urls: x, replicas: three}
-`))
+`), nil)
 	var wrong *configError
 	if !errors.As(err, &wrong) {
 		t.Fatalf("got %v", err)
@@ -121,7 +120,7 @@ func TestTheSampleConfigurationNamesItsMissingFiles(t *testing.T) {
 }
 
 func TestConfigDefaults(t *testing.T) {
-	c, err := loadConfig(write(t, whole))
+	c, err := loadConfig(write(t, whole), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,30 +134,9 @@ func TestAKeyFileThatOthersMayReadIsRefused(t *testing.T) {
 	if err := os.Chmod(filepath.Join(filepath.Dir(path), "kek.json"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadConfig(path); err == nil || !strings.Contains(err.Error(), "others may read") {
+	if _, err := loadConfig(path, nil); err == nil || !strings.Contains(err.Error(), "others may read") {
 		t.Errorf("got %v", err)
 	}
-}
-
-func TestKnownKeysAreThoseOfConfig(t *testing.T) {
-	want := fields(reflect.TypeFor[Config](), "")
-	got := slices.Sorted(slices.Values(knownKeys))
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("got  %v\nwant %v", got, want)
-	}
-}
-
-func fields(t reflect.Type, prefix string) (names []string) {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name := prefix + f.Tag.Get("json")
-		names = append(names, name)
-		if f.Type.Kind() == reflect.Struct {
-			names = append(names, fields(f.Type, name+".")...)
-		}
-	}
-	return names
 }
 
 // The sample configuration is what operators begin with: every key in it is a
@@ -171,8 +149,8 @@ func TestTheSampleConfigurationIsRead(t *testing.T) {
 	var text strings.Builder
 	for line := range strings.Lines(string(b)) {
 		bare := strings.TrimPrefix(line, "# ")
-		if key, _, ok := strings.Cut(strings.TrimSpace(bare), ":"); ok && bare != line && slices.ContainsFunc(knownKeys, func(k string) bool {
-			return k == key || strings.HasSuffix(k, "."+key)
+		if key, _, ok := strings.Cut(strings.TrimSpace(bare), ":"); ok && bare != line && slices.ContainsFunc(settings(), func(s setting) bool {
+			return s.key == key || strings.HasSuffix(s.key, "."+key)
 		}) {
 			line = bare
 		}
@@ -185,7 +163,7 @@ func TestTheSampleConfigurationIsRead(t *testing.T) {
 		}
 	}
 	sample := strings.ReplaceAll(text.String(), "/etc/sallyport/", dir+"/")
-	c, err := loadConfig(write(t, sample))
+	c, err := loadConfig(write(t, sample), nil)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, sample)
 	}

@@ -100,7 +100,7 @@ func (t *site) server(c *cobra.Command) (*Main, error) {
 	case t.config != "" && t.data != "":
 		return nil, cli.Usage(c, "--config and --data exclude each other")
 	case t.config != "":
-		m, err := production(t.config, t.Err)
+		m, err := production(t.config, t.IO)
 		if err != nil {
 			return nil, misconfigured(err)
 		}

@@ -39,9 +39,7 @@ type Main struct {
 	Listener net.Listener
 	Sealer   *jose.Sealer
 	Gate     jose.Gate
-	// Limiter bounds how often one network may ask; nil bounds nothing.
-	Limiter *limit.Limiter
-	Log     *slog.Logger
+	Log      *slog.Logger
 	// Ready is called once, when everything is open and answers. Its error stops
 	// the server; its context ends when the server is asked to stop.
 	Ready func(context.Context, *host.Host) error
@@ -129,14 +127,15 @@ func (m *Main) handler(t *tenants, stopping <-chan struct{}) (http.Handler, func
 		return nil, nil, err
 	}
 	e := api.New(api.Options{Log: m.Log, TrustedProxies: proxies})
+	sources := perAddress(m.Config.RateLimits)
 	var exchanges []*exchange.Exchange
 	var ready []probe.Readiness
 	for _, o := range t.orgs {
 		g := e.Group("/orgs/" + o.Name().String())
-		x := exchange.New(o, m.Limiter)
+		x := exchange.New(o, sources)
 		x.Mount(g)
 		issuer.New(o).Mount(e, g)
-		admin.Mount(g, o, admin.Options{Limiter: m.Limiter, Stopping: stopping})
+		admin.Mount(g, o, admin.Options{Limiter: sources, Stopping: stopping})
 		exchanges, ready = append(exchanges, x), append(ready, o)
 	}
 	probe.New(probe.Options{OpenAPI: sallyport.OpenAPI, Catalogue: events.New(), Log: m.Log, Ready: ready}).Mount(e)
@@ -145,6 +144,17 @@ func (m *Main) handler(t *tenants, stopping <-chan struct{}) (http.Handler, func
 			x.Close()
 		}
 	}, nil
+}
+
+// addressesRemembered bounds the client networks that are told apart.
+const addressesRemembered = 50_000
+
+// perAddress bounds how often one network may ask; nil bounds nothing.
+func perAddress(c RateLimitsConfig) *limit.Limiter {
+	if c.PerAddress == 0 {
+		return nil
+	}
+	return limit.New(float64(c.PerAddress), 2*c.PerAddress, addressesRemembered)
 }
 
 // tenants are the organisations of this process, open, and the log they are in.

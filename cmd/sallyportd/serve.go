@@ -13,22 +13,14 @@ import (
 
 	"sallyport.dev/cmd/internal/cli"
 	"sallyport.dev/handlers/jose"
-	"sallyport.dev/handlers/limit"
-)
-
-// How often one network may use /v1 in production.
-const (
-	requestsPerSecond = 100
-	requestsBurst     = 200
-	requestsNetworks  = 50_000
 )
 
 func serve(s cli.IO) *cobra.Command {
 	var path string
 	c := &cobra.Command{
 		Use: "serve", Short: "Serve in production, as a configuration file says",
-		Long: `Serves what the configuration names until SIGTERM or SIGINT, then lets requests in
-flight finish. The file is YAML and read strictly: a key that is no setting is an
+		Long: `Serves what the configuration names until SIGTERM or SIGINT; then it is not ready any
+more, waits for load balancers to notice, and lets requests in flight finish. The file is YAML and read strictly: a key that is no setting is an
 error. All that is wrong is told at once, files that are missing too, before anything
 is opened.
 
@@ -37,11 +29,15 @@ is opened.
   data_dir: /var/lib/sallyport              # required
   key_encryption_key_file: /etc/sallyport/kek.json   # required; sallyportd keys kek
   organisations: [default]
-  nats: {url: "", credentials_file: "", ca_file: "", replicas: 3, allow_few_replicas: false}
+  nats: {url: "", replicas: 3}              # empty: the log is embedded
   tls: {cert_file: "", key_file: ""}
-  trusted_proxies: []                       # networks whose X-Forwarded-For is believed
-  jwks: {private_cidrs: [], ports: [443, 8443, 6443]}
-  log: {level: info, format: json}`,
+  metrics: {listen: 127.0.0.1:9090}
+
+docs/configuration.md has every setting. Each also comes from the environment, as
+SALLYPORT_DATA_DIR or SALLYPORT_NATS__URL, and files also from systemd's credentials.
+
+SIGTERM and SIGINT stop it as above, a second one at once; SIGHUP reads the
+certificate again.`,
 		Example: `  sallyportd keys kek --out /etc/sallyport/kek.json
   sallyportd serve --config /etc/sallyport/config.yaml`,
 		Args: cli.Args(),
@@ -49,7 +45,7 @@ is opened.
 			if path == "" {
 				return cli.Usage(c, "--config is missing")
 			}
-			m, err := production(path, s.Err)
+			m, err := production(path, s)
 			if err != nil {
 				return misconfigured(err)
 			}
@@ -66,13 +62,15 @@ is opened.
 	return c
 }
 
-// production is the server that a configuration file describes, but for its listener.
-func production(path string, logs io.Writer) (*Main, error) {
-	c, err := loadConfig(path)
+// production is the server that a configuration file and the environment
+// describe, but for its listeners.
+func production(path string, s cli.IO) (*Main, error) {
+	l, err := readConfig(path, s.Environment())
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := openSealer(c.KeyEncryptionKeyFile)
+	c := l.Config
+	sealer, err := c.sealer()
 	if err != nil {
 		return nil, err
 	}
@@ -80,14 +78,14 @@ func production(path string, logs io.Writer) (*Main, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := newLog(logs, c.Log)
+	log, err := newLog(s.Err, c.Log)
 	if err != nil {
 		return nil, err
 	}
-	return &Main{
-		Config: c, Sealer: sealer, Gate: jose.Gate{Private: private, Ports: c.JWKS.Ports},
-		Limiter: limit.New(requestsPerSecond, requestsBurst, requestsNetworks), Log: log,
-	}, nil
+	for _, name := range l.unused {
+		log.Warn("a variable looks like a setting and is none", "variable", name)
+	}
+	return &Main{Config: c, Sealer: sealer, Gate: jose.Gate{Private: private, Ports: c.JWKS.Ports}, Log: log}, nil
 }
 
 // misconfigured is how a person is told what is wrong with a configuration file.
@@ -110,6 +108,18 @@ func (c Config) checkPair() error {
 		return fmt.Errorf("reading tls.cert_file and tls.key_file: %w", err)
 	}
 	return nil
+}
+
+// sealer opens the key-encryption key, wherever it is.
+func (c Config) sealer() (*jose.Sealer, error) {
+	if c.KeyEncryptionKey.IsZero() {
+		return openSealer(c.KeyEncryptionKeyFile)
+	}
+	sealer, err := jose.ParseKEK([]byte(c.KeyEncryptionKey.Reveal()))
+	if err != nil {
+		return nil, fmt.Errorf("the key-encryption key in the environment: %w", err)
+	}
+	return sealer, nil
 }
 
 // openSealer reads the key-encryption key; an error does not quote it.

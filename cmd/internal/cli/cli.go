@@ -35,11 +35,21 @@ type IO struct {
 	Err io.Writer // everything a person reads beside the data
 	// Getenv reads the environment; an unset variable is "".
 	Getenv func(string) string
+	// Environ is the whole environment, as of [os.Environ]; nil is an empty one.
+	Environ func() []string
 }
 
 // Std is the terminal and environment of this process.
 func Std() IO {
-	return IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
+	return IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Environ: os.Environ}
+}
+
+// Environment is every variable, as of [os.Environ].
+func (s IO) Environment() []string {
+	if s.Environ == nil {
+		return nil
+	}
+	return s.Environ()
 }
 
 // Note writes one line for the person at the terminal.
