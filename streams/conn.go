@@ -6,18 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+
+	"sallyport.dev/domain"
 )
 
 // DialOptions says where an external NATS cluster is and who we are there.
 type DialOptions struct {
 	URL             string // nats:// or tls://, several separated by commas
 	CredentialsFile string // NATS .creds file; empty: none
-	CACertFile      string // PEM file of the authorities that may sign the cluster's certificates; empty: the system's
+	// Credentials are the text of such a file, and NkeySeed and NkeySeedFile the
+	// seed of a user's key: one of the four at most says who we are.
+	Credentials  domain.Secret
+	NkeySeed     domain.Secret
+	NkeySeedFile string
+	CACertFile   string // PEM file of the authorities that may sign the cluster's certificates; empty: the system's
+	CertFile     string // PEM file of the certificate that we show the cluster; empty: none
+	KeyFile      string // PEM file of its key
+	TLSFirst     bool   // make the TLS handshake before the cluster says anything
 	// Dir is this process's data directory. One that holds a log written
 	// standalone is refused, since the cluster knows nothing of it. Empty: not looked at.
 	Dir            string
@@ -91,14 +103,59 @@ func Dial(ctx context.Context, o DialOptions) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("connecting to NATS: %w", err)
 	}
-	var opts []nats.Option
+	opts, err := o.identity()
+	if err != nil {
+		return nil, err
+	}
+	return connect(o.URL, o.Log, o.BucketReplicas, opts...)
+}
+
+// identity says who we are to the cluster and whom we believe. Files are read at
+// every connect, so that a renewed certificate is shown at the next one.
+func (o DialOptions) identity() (opts []nats.Option, err error) {
 	if o.CredentialsFile != "" {
 		opts = append(opts, nats.UserCredentials(o.CredentialsFile))
+	}
+	if !o.Credentials.IsZero() {
+		opts = append(opts, nats.UserCredentialBytes([]byte(o.Credentials.Reveal())))
+	}
+	if o.NkeySeedFile != "" {
+		opt, err := nats.NkeyOptionFromSeed(o.NkeySeedFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the nkey seed in %s: %w", o.NkeySeedFile, err)
+		}
+		opts = append(opts, opt)
+	}
+	if !o.NkeySeed.IsZero() {
+		opt, err := nkey(o.NkeySeed)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, opt)
 	}
 	if o.CACertFile != "" {
 		opts = append(opts, nats.RootCAs(o.CACertFile))
 	}
-	return connect(o.URL, o.Log, o.BucketReplicas, opts...)
+	if o.CertFile != "" {
+		opts = append(opts, nats.ClientCert(o.CertFile, o.KeyFile))
+	}
+	if o.TLSFirst {
+		opts = append(opts, nats.TLSHandshakeFirst())
+	}
+	return opts, nil
+}
+
+// nkey signs in with a user's key; an error does not quote the seed.
+func nkey(seed domain.Secret) (nats.Option, error) {
+	pair, err := nkeys.FromSeed([]byte(strings.TrimSpace(seed.Reveal())))
+	if err != nil {
+		return nil, fmt.Errorf("reading the nkey seed: %w", err)
+	}
+	public, err := pair.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("reading the nkey seed: %w", err)
+	}
+	return nats.Nkey(public, pair.Sign), nil
 }
 
 func connect(url string, log *slog.Logger, bucketReplicas int, extra ...nats.Option) (*Conn, error) {
@@ -187,16 +244,21 @@ func (c *Conn) ask(ctx context.Context, subject string, body []byte, out any) er
 	if err != nil {
 		return err
 	}
+	return answered(subject, m.Data, out)
+}
+
+// answered decodes what the JetStream API answered; a refusal is a *jetstream.APIError.
+func answered(subject string, answer []byte, out any) error {
 	var refusal struct {
 		Error *jetstream.APIError `json:"error"`
 	}
-	if err := json.Unmarshal(m.Data, &refusal); err != nil {
+	if err := json.Unmarshal(answer, &refusal); err != nil {
 		return fmt.Errorf("decoding the answer of %s: %w", subject, err)
 	}
 	if refusal.Error != nil {
 		return refusal.Error
 	}
-	if err := json.Unmarshal(m.Data, out); err != nil {
+	if err := json.Unmarshal(answer, out); err != nil {
 		return fmt.Errorf("decoding the answer of %s: %w", subject, err)
 	}
 	return nil
