@@ -53,6 +53,12 @@ type streamInfo struct {
 		Messages uint64 `json:"messages"`
 		Last     uint64 `json:"last_seq"`
 	} `json:"state"`
+	Cluster struct {
+		Leader   string `json:"leader"`
+		Replicas []struct {
+			Active time.Duration `json:"active"` // since the leader heard from it; 0: it never did
+		} `json:"replicas"`
+	} `json:"cluster"`
 }
 
 // openStream makes the log where there is none and refuses one whose

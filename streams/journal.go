@@ -105,8 +105,10 @@ func (j *Journal) LastControl(ctx context.Context) (uint64, error) {
 }
 
 // Last asks the leader for the sequence of the last commit, 0 if there is none.
+// A leader that may have been replaced is not believed: whatever was
+// acknowledged to anybody before the call, the answer is not before it.
 func (j *Journal) Last(ctx context.Context) (uint64, error) {
-	info, err := streamState(ctx, j.c, j.stream)
+	info, err := j.led(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("reading the end of the log of %s: %w", j.o.Org, err)
 	}
