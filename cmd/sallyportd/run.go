@@ -202,7 +202,9 @@ func (c Config) replicas() int {
 func (t *tenants) openLog(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	if c.NATS.URL != "" {
 		t.conn, err = streams.Dial(ctx, streams.DialOptions{
-			URL: c.NATS.URL, CredentialsFile: c.NATS.CredentialsFile, CACertFile: c.NATS.CAFile,
+			URL: c.NATS.URL, Credentials: c.NATS.Credentials, CredentialsFile: c.NATS.CredentialsFile,
+			NkeySeed: c.NATS.NkeySeed, NkeySeedFile: c.NATS.NkeySeedFile,
+			CACertFile: c.NATS.CAFile, CertFile: c.NATS.CertFile, KeyFile: c.NATS.KeyFile, TLSFirst: c.NATS.TLSFirst,
 			Dir: c.DataDir, BucketReplicas: c.NATS.Replicas, Log: log,
 		})
 		return err
