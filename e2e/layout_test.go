@@ -48,6 +48,8 @@ var nouns = map[string][]string{
 // server of NATS, or another reader of JWTs, is what they test against.
 var homes = []struct{ module, home string }{
 	{"github.com/nats-io/", "streams"},
+	{"github.com/minio/highwayhash", "streams/blocks"},
+	{"github.com/klauspost/compress/s2", "streams/blocks"},
 	{"github.com/klauspost/compress", "streams"},
 	{"github.com/labstack/echo", "handlers"},
 	{"github.com/lestrrat-go/", "handlers/jose"},
