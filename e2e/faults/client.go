@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,7 +42,7 @@ type ledger struct {
 	written []write         // acknowledged
 	unclear []write         // sent, and not answered
 	took    []time.Duration // of every answer 200 of /token
-	status  map[int]int     // answers by status; 0: no answer
+	status  map[int]int     // answers by status, refused and cut among them
 	codes   map[string]int  // error codes of the answers that were no 2xx
 	bare    int             // answers 429 and 503 without Retry-After
 	serial  atomic.Int64
@@ -78,9 +79,9 @@ func (l *ledger) statuses() string {
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		name := fmt.Sprint(k)
-		if k == 0 {
-			name = "unanswered"
+		name := map[int]string{refused: "nobody listened", cut: "cut off"}[k]
+		if name == "" {
+			name = fmt.Sprint(k)
 		}
 		parts = append(parts, fmt.Sprintf("%s: %d", name, l.status[k]))
 	}
@@ -217,9 +218,20 @@ func (c *caller) do(req *http.Request) (int, []byte, http.Header, error) {
 			return res.StatusCode, body, res.Header, nil
 		}
 	}
-	c.l.count(0, "")
+	if req.Context().Err() == nil { // otherwise it is we who left
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			c.l.count(refused, "")
+		} else {
+			c.l.count(cut, "")
+		}
+	}
 	return 0, nil, nil, fmt.Errorf("%w: %w", errNoAnswer, err)
 }
+
+// What stands for a status where there was none: nobody listened, or the
+// connection ended, or stayed silent, after a request was sent.
+const refused, cut = -1, 0
 
 func jtiOf(jwt string) (string, error) {
 	parts := strings.Split(jwt, ".")

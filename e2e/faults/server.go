@@ -43,6 +43,8 @@ type server struct {
 	issuer string
 	tokens map[string]string // API tokens of people, by name
 	before []string          // a command put in front of the program, such as strace
+	// profiles is where the process tells of its heap and goroutines; empty: nowhere.
+	profiles string
 
 	cmd   *exec.Cmd
 	ended chan struct{}
