@@ -45,6 +45,8 @@ type Conn struct {
 	bucketReplicas int
 	log            *slog.Logger
 	link           link
+	presence       *presence // nil on a log of this process's own
+	closing        sync.Once
 }
 
 // link ends a context whenever the connection is lost, so that nobody waits for
@@ -107,7 +109,11 @@ func Dial(ctx context.Context, o DialOptions) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return connect(o.URL, o.Log, o.BucketReplicas, opts...)
+	c, err := connect(o.URL, o.Log, o.BucketReplicas, opts...)
+	if err == nil {
+		c.presence = announce(c.nc, o.Log)
+	}
+	return c, err
 }
 
 // identity says who we are to the cluster and whom we believe. Files are read at
@@ -169,7 +175,7 @@ func connect(url string, log *slog.Logger, bucketReplicas int, extra ...nats.Opt
 		// Nothing is kept back to be sent after a reconnect: a commit that its
 		// caller was told is not stored must not turn up later.
 		nats.ReconnectBufSize(-1),
-		nats.PingInterval(5 * time.Second),
+		nats.PingInterval(2 * time.Second), // a server that says nothing is left for another after six
 		nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			c.link.lost()
@@ -193,19 +199,39 @@ func connect(url string, log *slog.Logger, bucketReplicas int, extra ...nats.Opt
 	}
 	c.nc, c.js = nc, js
 	if c.bucketReplicas == 0 {
-		c.bucketReplicas = c.replicas()
+		c.bucketReplicas = c.copies()
 	}
 	return c, nil
 }
 
-// Close ends the connection; what uses it fails from then on.
-func (c *Conn) Close() { c.nc.Close() }
+// Close ends the connection; what uses it fails from then on. It may be called more than once.
+func (c *Conn) Close() {
+	c.closing.Do(func() {
+		if c.presence != nil {
+			c.presence.stop()
+		}
+		c.nc.Close()
+	})
+}
+
+// Shared tells whether other processes may use the log, too: it is not embedded in this one.
+func (c *Conn) Shared() bool { return c.presence != nil }
+
+// Replicas is how many processes share the log, this one included, as far as can
+// be heard: 1 on an embedded one. One that ends says so; one that dies counts for
+// another half minute, and while this one is cut off nobody leaves the count.
+func (c *Conn) Replicas() int {
+	if c.presence == nil {
+		return 1
+	}
+	return c.presence.count()
+}
 
 // clustered tells whether the server is one of several.
 func (c *Conn) clustered() bool { return c.nc.ConnectedClusterName() != "" }
 
-// replicas is how many copies to keep where nobody said.
-func (c *Conn) replicas() int {
+// copies is how many copies to keep where nobody said.
+func (c *Conn) copies() int {
 	if c.clustered() {
 		return 3
 	}

@@ -49,7 +49,7 @@ func Open(ctx context.Context, c *Conn, o Options) (*Journal, error) {
 		o.Log = slog.Default()
 	}
 	if o.Replicas == 0 {
-		o.Replicas = c.replicas()
+		o.Replicas = c.copies()
 	}
 	if c.clustered() && o.Replicas < 3 && !o.AllowFewReplicas {
 		return nil, fmt.Errorf("the log of %s would have %d copies on a cluster, where it needs three to survive the loss of one server",
