@@ -28,18 +28,23 @@ var errIdempotency = domain.Invalid("idempotency.mismatch",
 func (o *Organisation) Execute(ctx context.Context, m domain.Meta, decide func(*control.State) ([]domain.Fact, error)) (domain.Position, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
+	ctx, done := o.whileReachable(ctx)
+	defer done()
+	confirmed := false
 	for attempt := 0; ; attempt++ {
-		facts, head, done, err := o.decide(m, decide)
-		if done != (domain.Position{}) {
-			return done, nil
+		facts, head, answered, err := o.decide(m, decide)
+		if answered != (domain.Position{}) {
+			return answered, nil
 		}
 		if err != nil || len(facts) == 0 {
-			current, freshErr := o.confirm(ctx, head.Control)
-			if freshErr != nil {
-				return domain.Position{}, freshErr
-			}
-			if !current {
-				continue // decided on old state: once more, on the state as it is
+			if !confirmed {
+				current, freshErr := o.confirm(ctx, head)
+				if freshErr != nil {
+					return domain.Position{}, freshErr
+				}
+				if confirmed = true; !current {
+					continue // decided on old state: once more, on the state as it was a moment ago
+				}
 			}
 			return domain.Position{Sequence: head.Control}, err
 		}
@@ -51,7 +56,7 @@ func (o *Organisation) Execute(ctx context.Context, m domain.Meta, decide func(*
 		if !errors.Is(err, streams.ErrConflict) {
 			return domain.Position{}, unavailable(err)
 		}
-		if err := o.backOff(ctx, attempt, head.Control); err != nil {
+		if err := o.backOff(ctx, attempt, head); err != nil {
 			return domain.Position{}, err
 		}
 	}
@@ -80,14 +85,14 @@ func (o *Organisation) decide(m domain.Meta, decide func(*control.State) ([]doma
 	return facts, head, done, err
 }
 
-// confirm asks the leader whether at is still the last control position; if
-// not, it waits until what is new is folded.
-func (o *Organisation) confirm(ctx context.Context, at uint64) (current bool, err error) {
-	last, err := o.journal.LastControl(ctx)
+// confirm asks the leader whether at is the end of the log; if not, it waits
+// until what is new is folded.
+func (o *Organisation) confirm(ctx context.Context, at domain.Head) (current bool, err error) {
+	last, err := o.journal.Last(ctx)
 	if err != nil {
 		return false, unavailable(err)
 	}
-	if last <= at {
+	if last <= at.Stream {
 		return true, nil
 	}
 	return false, unavailable(o.control.Wait(ctx, last))
@@ -95,7 +100,7 @@ func (o *Organisation) confirm(ctx context.Context, at uint64) (current bool, er
 
 // backOff waits for what another writer committed and a moment more, so that
 // writers on several replicas do not meet again.
-func (o *Organisation) backOff(ctx context.Context, attempt int, at uint64) error {
+func (o *Organisation) backOff(ctx context.Context, attempt int, at domain.Head) error {
 	if _, err := o.confirm(ctx, at); err != nil {
 		return err
 	}

@@ -57,6 +57,7 @@ type Organisation struct {
 	sources   *jose.Sources
 	tests     *limit.Limiter
 	fresh     freshness
+	shared    bool // the log is other processes', too
 	writes    writes
 }
 
@@ -74,7 +75,7 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	o.fresh.start = time.Now()
+	o.fresh.start, o.shared = time.Now(), opt.Conn.Shared()
 	defer func() {
 		if err != nil {
 			o.Close()
@@ -182,6 +183,8 @@ func (o *Organisation) Read(f func(s *control.State, at domain.Head)) { o.contro
 // is made on; it returns once that is durable. What it was to record must not
 // leave the process if it fails. d may be called several times.
 func (o *Organisation) Record(ctx context.Context, m domain.Meta, d streams.Decision[*control.State]) (domain.Position, error) {
+	ctx, done := o.whileReachable(ctx)
+	defer done()
 	p, err := o.committer.Record(ctx, m, d)
 	o.writes.note(err)
 	return p, err
