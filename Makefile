@@ -8,8 +8,11 @@ SHELL := bash
 BIN := $(CURDIR)/bin
 STATICCHECK_VERSION := v0.8.2
 GOVULNCHECK_VERSION := v1.8.0
+# Of nfpm, 2.46 and later need modules that the Go module proxy does not have.
+NFPM_VERSION := v2.45.0
 STATICCHECK := $(BIN)/staticcheck-$(STATICCHECK_VERSION)
 GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+NFPM := $(BIN)/nfpm-$(NFPM_VERSION)
 
 # How long each fuzz target runs, and each benchmark.
 FUZZTIME ?= 30s
@@ -97,6 +100,17 @@ vulnerabilities: $(GOVULNCHECK)
 else
 	@echo "vulnerabilities: not looked for, SALLYPORT_VULNDB is not set"
 endif
+
+##@ To hand it to others
+
+.PHONY: package
+package: $(NFPM) ## The Debian package, into dist/
+	@NFPM=$(NFPM) scripts/package
+
+$(NFPM):
+	@mkdir -p $(BIN)
+	GOBIN=$(BIN) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+	@mv $(BIN)/nfpm $@
 
 $(STATICCHECK):
 	@mkdir -p $(BIN)
