@@ -24,7 +24,7 @@ func BenchmarkScan(b *testing.B) {
 		{"compressed commits", 3_000, 45_000, jetstream.S2Compression},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
-			s, _ := newLog(b, bb.n, bb.size, bb.c)
+			s, _ := newLog(b, bb.n, bb.size, logConfig(bb.c))
 			before := cpu(b)
 			var records uint64
 			var bytes int64

@@ -68,17 +68,23 @@ func logConfig(c jetstream.StoreCompression) jetstream.StreamConfig {
 	}
 }
 
+// small makes the server begin a new block every 32,000 bytes.
+func small(c jetstream.StreamConfig) jetstream.StreamConfig {
+	c.MaxBytes, c.Discard = 125_000, jetstream.DiscardNew
+	return c
+}
+
 // newLog makes a stream with n messages of some size and returns its folder and what is in it.
-func newLog(t testing.TB, n, size int, c jetstream.StoreCompression) (blocks.Stream, []message) {
+func newLog(t testing.TB, n, size int, c jetstream.StreamConfig) (blocks.Stream, []message) {
 	t.Helper()
 	dir := t.TempDir()
 	js, stop := serve(t, dir)
-	if _, err := js.CreateStream(t.Context(), logConfig(c)); err != nil {
+	if _, err := js.CreateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	publish(t, js, n, size)
 	s := blocks.Stream{Dir: filepath.Join(dir, "jetstream", "$G", "streams", logName)}
-	if c == jetstream.S2Compression {
+	if c.Compression == jetstream.S2Compression {
 		awaitCompressed(t, s)
 	}
 	all := stored(t, js, n)

@@ -28,6 +28,9 @@ type Options struct {
 	// Upto ends the scan after that sequence; 0: at the end. It is for a stream that
 	// a server is writing to.
 	Upto uint64
+	// Subjects are those that a record may have; none: any. No checksum tells where the
+	// subject of a record without a header ends, so a log's are to be given.
+	Subjects []string
 	// Bucket says that messages may have been replaced and deleted, as in a bucket of keys.
 	// Otherwise every sequence from 1 on must be there once, in order.
 	Bucket bool
@@ -105,7 +108,7 @@ func (w *walk) block(b block) error {
 	}
 	sum := blockSum(w.stream, b.index)
 	for at := 0; at < len(b.records); {
-		r, bad := parse(b.records[at:], sum)
+		r, bad := w.parse(b.records[at:], sum)
 		if bad == nil {
 			if err := w.record(b, at, r); err != nil {
 				return err
@@ -172,7 +175,7 @@ func (w *walk) owner(b block) int {
 func (w *walk) resume(records []byte, at int, sum *sum, bad *fault) int {
 	if bad.size > 0 {
 		if p := at + bad.size; p < len(records) {
-			if _, bad := parse(records[p:], sum); bad == nil {
+			if _, bad := w.parse(records[p:], sum); bad == nil {
 				return p
 			}
 		}
@@ -181,11 +184,25 @@ func (w *walk) resume(records []byte, at int, sum *sum, bad *fault) int {
 		if !w.plausible(records[p:]) {
 			continue
 		}
-		if _, bad := parse(records[p:], sum); bad == nil {
+		if _, bad := w.parse(records[p:], sum); bad == nil {
 			return p
 		}
 	}
 	return len(records)
+}
+
+// parse reads the record at the start of b, which must be one of this stream's.
+func (w *walk) parse(b []byte, s *sum) (raw, *fault) {
+	r, bad := parse(b, s)
+	if bad != nil || len(w.o.Subjects) == 0 || r.sequence >= tombstoneBit {
+		return r, bad
+	}
+	for _, known := range w.o.Subjects {
+		if string(r.subject) == known {
+			return r, nil
+		}
+	}
+	return raw{}, &fault{text: "its subject is none of this log's", size: r.size}
 }
 
 // plausible tells whether a record of this stream could begin there, without its checksum.
@@ -306,7 +323,9 @@ func (w *walk) settle(sequence uint64) {
 	case s.zeroes:
 		s.Kind, s.Detail = Modified, "there are zeroes in its place"
 	case s.tail:
-	case lost > 1 && s.bytes < lost*w.usual()/2:
+	case s.Kind == Truncated: // its length was wrong
+		s.Kind, s.Detail = Modified, "its length is wrong"
+	case lost > 1 && s.bytes < lost*w.usual()/2: // most of it was cut out
 		s.Kind, s.Detail = Missing, fmt.Sprintf("of their bytes, %d are left", s.bytes)
 	}
 	w.damage(s.Damage)

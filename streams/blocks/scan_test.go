@@ -18,7 +18,7 @@ func TestScanReadsWhatTheServerWrote(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s, want := newLog(t, 600, 40_000, tt.c)
+			s, want := newLog(t, 600, 40_000, logConfig(tt.c))
 			r := whole(t, s, blocks.Options{Sealed: 600}, want)
 			if r.Blocks < 3 || r.Damages != nil || r.Torn != nil || r.First != 1 || r.Last != 600 || r.Known != 600 {
 				t.Errorf("the report is %+v", r)
