@@ -128,6 +128,9 @@ func (m *Main) handler(t *tenants, stopping <-chan struct{}) (http.Handler, func
 	}
 	e := api.New(api.Options{Log: m.Log, TrustedProxies: proxies})
 	sources := perAddress(m.Config.RateLimits)
+	if sources != nil {
+		sources.Share(t.conn.Replicas)
+	}
 	var exchanges []*exchange.Exchange
 	var ready []probe.Readiness
 	for _, o := range t.orgs {

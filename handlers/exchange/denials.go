@@ -34,13 +34,18 @@ type denials struct {
 	counted map[domain.Name]*token.DenialsWereSuppressed
 }
 
-func newDenials() *denials {
-	return &denials{
+// newDenials starts with full allowances, of which each of so many replicas has its part.
+func newDenials(replicas func() int) *denials {
+	d := &denials{
 		all:         limit.New(denialsOfAllSecond, denialsOfAllBurst, 1),
 		connections: limit.New(denialsPerSecond, denialsBurst, sourcesRemembered),
 		sources:     limit.New(denialsPerSourceSecond, denialsPerSourceBurst, sourcesRemembered),
 		counted:     map[domain.Name]*token.DenialsWereSuppressed{},
 	}
+	for _, l := range []*limit.Limiter{d.all, d.connections, d.sources} {
+		l.Share(replicas)
+	}
+	return d
 }
 
 // admit tells whether a denial is to be written; one that is not is counted.

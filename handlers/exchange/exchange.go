@@ -53,7 +53,7 @@ type Exchange struct {
 // limits how often one network may ask; nil does not.
 func New(o *organisation.Organisation, sources *limit.Limiter) *Exchange {
 	ctx, stop := context.WithCancel(context.Background())
-	x := &Exchange{org: o, sources: sources, denials: newDenials(), stop: stop, stopped: make(chan struct{})}
+	x := &Exchange{org: o, sources: sources, denials: newDenials(o.Replicas), stop: stop, stopped: make(chan struct{})}
 	go x.writeCounts(ctx)
 	return x
 }

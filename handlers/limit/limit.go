@@ -5,6 +5,7 @@ package limit
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -17,9 +18,10 @@ import (
 // bucket; one that is forgotten starts again with a full one, which takes an
 // attacker as many keys as the size to bring about.
 type Limiter struct {
-	rate  rate.Limit
-	burst int
-	size  int
+	rate   rate.Limit
+	burst  int
+	size   int
+	shares atomic.Pointer[func() int] // nil: the limit is this process's own
 
 	mu           sync.Mutex
 	newer, older map[string]*rate.Limiter
@@ -46,7 +48,23 @@ func (l *Limiter) Allow(key string, now time.Time) bool {
 		l.newer[key] = b
 	}
 	l.mu.Unlock()
-	return b.AllowN(now, 1)
+	return b.AllowN(now, l.price())
+}
+
+// Share has the limit hold for all of several processes together, each of which
+// gets an equal part of it; shares tells how many there are now, and is asked at
+// each use. Nobody is asked for leave, so where all of the load comes to one of n
+// processes, it gets a n-th of the limit. A burst is never divided to nothing.
+func (l *Limiter) Share(shares func() int) { l.shares.Store(&shares) }
+
+// price is what one use takes out of a bucket: as much as so many processes
+// that allow it at once would together.
+func (l *Limiter) price() int {
+	shares := l.shares.Load()
+	if shares == nil {
+		return 1
+	}
+	return max(1, min((*shares)(), l.burst))
 }
 
 // Source is the key of a client address: IPv4 whole, IPv6 by /64, since a /64

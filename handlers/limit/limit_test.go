@@ -74,3 +74,53 @@ func TestAFloodOfKeysTakesBoundedMemory(t *testing.T) {
 	}
 	runtime.KeepAlive(l)
 }
+
+func TestReplicasTogetherAllowWhatOneWould(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 5} {
+		var replicas []*limit.Limiter
+		for range n {
+			l := limit.New(10, 60, 10)
+			l.Share(func() int { return n })
+			replicas = append(replicas, l)
+		}
+		allowed := 0
+		for tick := range 100 * 10 { // ten seconds
+			for _, l := range replicas {
+				for range 5 {
+					if l.Allow("a", noon.Add(time.Duration(tick)*10*time.Millisecond)) {
+						allowed++
+					}
+				}
+			}
+		}
+		if want := 60 + 10*10; allowed > want || allowed < want-2*n {
+			t.Errorf("%d replicas allowed %d uses in ten seconds, want about %d", n, allowed, want)
+		}
+	}
+}
+
+func TestAShareFollowsTheNumberOfReplicas(t *testing.T) {
+	n := 3
+	l := limit.New(0, 6, 10)
+	l.Share(func() int { return n })
+	if !l.Allow("a", noon) {
+		t.Fatal("the first of two uses was refused")
+	}
+	n = 1
+	for i := range 3 {
+		if !l.Allow("a", noon) {
+			t.Fatalf("alone, use %d of the three that are left was refused", i+1)
+		}
+	}
+	if l.Allow("a", noon) {
+		t.Fatal("more was allowed than the burst")
+	}
+}
+
+func TestABurstIsNotDividedToNothing(t *testing.T) {
+	l := limit.New(1, 2, 10)
+	l.Share(func() int { return 100 })
+	if !l.Allow("a", noon) {
+		t.Error("the only use there can be was refused")
+	}
+}

@@ -57,7 +57,8 @@ type Organisation struct {
 	sources   *jose.Sources
 	tests     *limit.Limiter
 	fresh     freshness
-	shared    bool // the log is other processes', too
+	shared    bool       // the log is other processes', too
+	replicas  func() int // how many there are
 	writes    writes
 }
 
@@ -75,7 +76,8 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	o.fresh.start, o.shared = time.Now(), opt.Conn.Shared()
+	o.fresh.start, o.shared, o.replicas = time.Now(), opt.Conn.Shared(), opt.Conn.Replicas
+	o.tests.Share(o.replicas)
 	defer func() {
 		if err != nil {
 			o.Close()
@@ -108,16 +110,7 @@ func (o *Organisation) openLog(ctx context.Context, opt Options) (err error) {
 	if o.trail, err = trail.Open(ctx, opt.TrailPath, o.catalogue, o.log); err != nil {
 		return err
 	}
-	if _, err := o.journal.ReplayControl(ctx, o.control.Seed); err != nil {
-		return err
-	}
-	// Proofs that may be used once are remembered for as long as they could be
-	// shown again, and a while longer, since the log's clock is another one.
-	from, err := o.journal.SequenceAt(ctx, o.now().Add(-jose.MaxLifetime-15*time.Minute))
-	if err != nil {
-		return err
-	}
-	if err := o.control.StartAfter(from); err != nil {
+	if err := o.seed(ctx); err != nil {
 		return err
 	}
 	if err := o.feed(ctx); err != nil {
@@ -125,6 +118,27 @@ func (o *Organisation) openLog(ctx context.Context, opt Options) (err error) {
 	}
 	o.committer = streams.NewCommitter(o.journal, o.control, streams.CommitterOptions{})
 	return nil
+}
+
+// seed folds what is true from the control subject alone, and of the activity
+// what is remembered for a while: spent proofs for as long as they could be shown
+// again and idempotency keys for a day, both a while longer, since the log's
+// clock is another one. All other activity is passed over unread; without that, a
+// million events would take twenty seconds.
+func (o *Organisation) seed(ctx context.Context) error {
+	head, err := o.journal.ReplayControl(ctx, o.control.Seed)
+	if err != nil {
+		return err
+	}
+	longest := max(jose.MaxLifetime, control.RememberedFor)
+	from, err := o.journal.SequenceAt(ctx, o.now().Add(-longest-15*time.Minute))
+	if err != nil {
+		return err
+	}
+	if err := o.journal.ReplayActivity(ctx, from, head.Stream, control.Concerns, o.control.SeedActivity); err != nil {
+		return err
+	}
+	return o.control.StartAfter(head.Stream)
 }
 
 // create records that the organisation exists; on an organisation that does, it does nothing.
@@ -159,6 +173,10 @@ func (o *Organisation) Name() domain.Name { return o.name }
 
 // Issuer is the iss of its tokens and the root of its URLs: {base_url}/orgs/{org}.
 func (o *Organisation) Issuer() string { return o.issuer }
+
+// Replicas is how many processes serve the organisation, this one included, as
+// far as this one can hear: limits hold for all of them together.
+func (o *Organisation) Replicas() int { return o.replicas() }
 
 // Catalogue is every type of event there is.
 func (o *Organisation) Catalogue() *events.Catalogue { return o.catalogue }
