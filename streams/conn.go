@@ -45,6 +45,7 @@ type Conn struct {
 	bucketReplicas int
 	log            *slog.Logger
 	link           link
+	disk           *disk     // of the embedded server; nil: on a cluster
 	presence       *presence // nil on a log of this process's own
 	closing        sync.Once
 }

@@ -95,6 +95,15 @@ func (j *Journal) Commit(ctx context.Context, after uint64, m domain.Meta, facts
 	return domain.Position{Sequence: seq, Index: len(facts) - 1}, nil
 }
 
+// Writable is an error with [ErrUnavailable] while this process knows that
+// nothing can be stored: the disk of its embedded server is full, or is lost.
+func (j *Journal) Writable() error {
+	if err := j.c.disk.refuses(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
 // LastControl asks the leader for the sequence of the last control commit, 0 if there is none.
 func (j *Journal) LastControl(ctx context.Context) (uint64, error) {
 	m, _, err := j.c.read(ctx, j.stream, msgGet{Last: j.control})

@@ -33,12 +33,17 @@ type ServerOptions struct {
 
 // Server is a NATS server inside this process and the only user of its data directory.
 type Server struct {
-	nats *server.Server
+	opts *server.Options
+	dir  string
 	lock *os.File
 	user string
 	pass string
 	log  *slog.Logger
 	once sync.Once
+
+	mu   sync.Mutex
+	nats *server.Server // another one after its disk was full; see disk.go
+	disk disk
 }
 
 // standalone is what the mode file of a data directory says when its log was
@@ -66,7 +71,7 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock, user: "sallyport", pass: rand.Text(), log: o.Log}
+	s := &Server{dir: o.Dir, lock: lock, user: "sallyport", pass: rand.Text(), log: o.Log, disk: newDisk()}
 	if err := s.start(ctx, o); err != nil {
 		s.Close()
 		return nil, err
@@ -78,7 +83,10 @@ func (s *Server) start(ctx context.Context, o ServerOptions) error {
 	if err := markStandalone(o.Dir); err != nil {
 		return err
 	}
-	opts := &server.Options{
+	if err := tryDisk(o.Dir, oneByte); err != nil {
+		return fmt.Errorf("the disk of the data directory takes no writes: %w", err)
+	}
+	s.opts = &server.Options{
 		ServerName:             "sallyport",
 		DontListen:             o.Listen == "",
 		NoSigs:                 true, // signals belong to the program
@@ -97,18 +105,43 @@ func (s *Server) start(ctx context.Context, o ServerOptions) error {
 		if err != nil {
 			return err
 		}
-		opts.Host, opts.Port = host, port
+		s.opts.Host, s.opts.Port = host, port
 	}
-	ns, err := server.NewServer(opts)
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	if a, ok := s.current().Addr().(*net.TCPAddr); ok && a != nil {
+		s.opts.Port = a.Port // the same, should it be opened again
+	}
+	s.disk.watching.Go(s.watch)
+	return nil
+}
+
+// open starts the NATS server on the store as it is.
+func (s *Server) open(ctx context.Context) error {
+	opts := *s.opts
+	ns, err := server.NewServer(&opts)
 	if err != nil {
 		return fmt.Errorf("setting up the NATS server: %w", err)
 	}
+	s.mu.Lock()
 	s.nats = ns
-	logger := &natsLog{log: s.log}
+	s.mu.Unlock()
+	logger := &natsLog{log: s.log, disk: &s.disk}
 	ns.SetLoggerV2(logger, false, false, false)
 	go ns.Start()
 	return awaitReady(ctx, ns, logger)
 }
+
+// current is the NATS server as of now, nil before there is one.
+func (s *Server) current() *server.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nats
+}
+
+// InProcessConn connects to the server as it then is; for nats.InProcessServer.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.current().InProcessConn() }
 
 // awaitReady returns when the server takes connections, or why it will not.
 func awaitReady(ctx context.Context, ns *server.Server, l *natsLog) error {
@@ -127,13 +160,17 @@ func awaitReady(ctx context.Context, ns *server.Server, l *natsLog) error {
 
 // Connect connects this process to the server without a network.
 func (s *Server) Connect() (*Conn, error) {
-	return connect("nats://"+s.nats.Name(), s.log, 0, nats.InProcessServer(s.nats), nats.UserInfo(s.user, s.pass))
+	c, err := connect("nats://"+s.opts.ServerName, s.log, 0, nats.InProcessServer(s), nats.UserInfo(s.user, s.pass))
+	if err == nil {
+		c.disk = &s.disk
+	}
+	return c, err
 }
 
 // ClientURL is the address for NATS clients, with our own user and password, which
 // are new at every start: treat it as a secret. It is empty without a listener.
 func (s *Server) ClientURL() string {
-	a, ok := s.nats.Addr().(*net.TCPAddr)
+	a, ok := s.current().Addr().(*net.TCPAddr)
 	if !ok || a == nil {
 		return ""
 	}
@@ -144,9 +181,11 @@ func (s *Server) ClientURL() string {
 // Close stops the server and gives its data directory free. It may be called more than once.
 func (s *Server) Close() {
 	s.once.Do(func() {
-		if s.nats != nil {
-			s.nats.Shutdown()
-			s.nats.WaitForShutdown()
+		close(s.disk.quit)
+		s.disk.watching.Wait()
+		if ns := s.current(); ns != nil {
+			ns.Shutdown()
+			ns.WaitForShutdown()
 		}
 		s.lock.Close()
 	})
@@ -247,13 +286,19 @@ func splitListen(addr string) (string, int, error) {
 // to those who look into NATS, so they are debug.
 type natsLog struct {
 	log   *slog.Logger
+	disk  *disk
 	fatal atomic.Pointer[string]
 }
 
 func (l *natsLog) Noticef(f string, v ...any) { l.log.Debug("nats: " + fmt.Sprintf(f, v...)) }
 func (l *natsLog) Debugf(f string, v ...any)  { l.log.Debug("nats: " + fmt.Sprintf(f, v...)) }
 func (l *natsLog) Tracef(f string, v ...any)  { l.log.Debug("nats: " + fmt.Sprintf(f, v...)) }
-func (l *natsLog) Errorf(f string, v ...any)  { l.log.Error("nats: " + fmt.Sprintf(f, v...)) }
+
+// Errorf also tells the watch of the disk why it should look.
+func (l *natsLog) Errorf(f string, v ...any) {
+	l.disk.hear(v)
+	l.log.Error("nats: " + fmt.Sprintf(f, v...))
+}
 
 // Warnf leaves out the advice to hash the password in the configuration file: there is no file.
 func (l *natsLog) Warnf(f string, v ...any) {
