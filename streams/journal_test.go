@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +179,49 @@ func TestReplayControlLeavesActivityOut(t *testing.T) {
 	}
 	stop := errors.New("enough")
 	if _, err := f.Journal.ReplayControl(ctx, func([]domain.Commit) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("err = %v, want %v", err, stop)
+	}
+}
+
+func TestReplayActivityReadsOnlyWhatIsWanted(t *testing.T) {
+	f := streamstest.New(t, toys{})
+	ctx := withTimeout(t)
+	w := follow(t, f.Journal)
+	w.turn(t, true)
+	for i := range 300 { // in commits of their own: each waits for the one before
+		must[domain.Position](t)(w.committer.Record(ctx, meta, issue("token-"+strconv.Itoa(i), "")))
+	}
+	w.turn(t, false)
+	last := must[uint64](t)(f.Journal.Last(ctx))
+	for _, tt := range []struct {
+		name        string
+		after, upTo uint64
+		of          string
+		want        []uint64
+	}{
+		{"one of all", 0, last, "token-7\"", []uint64{9}},
+		{"some", 0, last, "token-29", []uint64{31, 292, 293, 294, 295, 296, 297, 298, 299, 300, 301}},
+		{"those behind a place", 292, last, "token-29", []uint64{293, 294, 295, 296, 297, 298, 299, 300, 301}},
+		{"those before a place", 0, 292, "token-29", []uint64{31, 292}},
+		{"never control", 0, last, "toy.switched", nil},
+		{"nothing of nothing", last, last, "", nil},
+		{"nothing that is over", last, 3, "", nil},
+	} {
+		var got []uint64
+		err := f.Journal.ReplayActivity(ctx, tt.after, tt.upTo,
+			func(body []byte) bool { return bytes.Contains(body, []byte(tt.of)) },
+			func(cs []domain.Commit) error {
+				for _, c := range cs {
+					got = append(got, c.Sequence)
+				}
+				return nil
+			})
+		if err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %v, %v, want %v", tt.name, got, err, tt.want)
+		}
+	}
+	stop := errors.New("enough")
+	if err := f.Journal.ReplayActivity(ctx, 0, last, func([]byte) bool { return true }, func([]domain.Commit) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("err = %v, want %v", err, stop)
 	}
 }

@@ -51,6 +51,35 @@ func (j *Journal) ReplayControl(ctx context.Context, apply func([]domain.Commit)
 	return head, nil
 }
 
+// ReplayActivity hands the activity commits after the sequence after, up to and
+// including upTo, to apply, in order, of which wanted says by their stored bytes
+// that they are wanted; no other is read, which makes a long log quick to go
+// through. A gap, a wanted commit that cannot be read, or an error of apply ends it.
+func (j *Journal) ReplayActivity(ctx context.Context, after, upTo uint64, wanted func(body []byte) bool, apply func([]domain.Commit) error) error {
+	src := &source{j: j, next: after + 1}
+	defer src.stop()
+	for last := after; last < upTo; last++ {
+		m, meta, err := src.message(ctx)
+		if err != nil {
+			return fmt.Errorf("replaying the activity of %s: %w", j.o.Org, err)
+		}
+		if meta.Sequence.Stream != last+1 {
+			return fmt.Errorf("the log of %s has a gap: commit %d follows %d", j.o.Org, meta.Sequence.Stream, last)
+		}
+		if m.Subject() == j.control || !wanted(m.Data()) {
+			continue
+		}
+		c, err := j.decode(m, meta)
+		if err != nil {
+			return err
+		}
+		if err := apply([]domain.Commit{c}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // replayEnd reads the end of the log first and the last control commit second,
 // so that no control commit lies between the two.
 func (j *Journal) replayEnd(ctx context.Context) (domain.Head, error) {

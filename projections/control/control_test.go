@@ -276,6 +276,14 @@ func TestASeedIsControlInOrderBeforeAnythingElse(t *testing.T) {
 	}{
 		{"activity is no seed", func(p *control.Projection) error { return p.Seed(h.commits) }},
 		{"a commit is seeded once", func(p *control.Projection) error { return errors.Join(p.Seed(h.controls()), p.Seed(h.controls()[2:])) }},
+		{"control is no activity", func(p *control.Projection) error { return p.SeedActivity(h.controls()) }},
+		{"activity is seeded once", func(p *control.Projection) error {
+			return errors.Join(p.Seed(h.controls()), p.SeedActivity(h.commits[3:]), p.SeedActivity(h.commits[3:]))
+		}},
+		{"no activity is seeded once it follows", func(p *control.Projection) error {
+			_ = p.Apply(h.commits[:1])
+			return p.SeedActivity(h.commits[3:])
+		}},
 		{"nothing is seeded once it follows", func(p *control.Projection) error {
 			_ = p.Apply(h.commits[:1])
 			return p.Seed(h.commits[1:2])

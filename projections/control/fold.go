@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,6 +56,28 @@ func (s *State) foldControl(e domain.Envelope) (err error) {
 	}
 	return err
 }
+
+// Concerns tells by its stored bytes whether an activity commit has to be
+// folded: it may hold a spent proof or an idempotency key, or a type that
+// foldActivity does not pass over. It looks for members as our encoder
+// writes them and rather says yes; of a million events it takes half a second.
+func Concerns(stored []byte) bool {
+	if bytes.Contains(stored, []byte(`"spent":`)) || bytes.Contains(stored, []byte(`"idempotencykey":`)) {
+		return true
+	}
+	for _, rest, ok := bytes.Cut(stored, memberType); ok; _, rest, ok = bytes.Cut(rest, memberType) {
+		typ, _, _ := bytes.Cut(rest, []byte(`"`))
+		switch string(typ) {
+		case token.WasIssued{}.EventType(), token.WasDenied{}.EventType(),
+			token.DenialsWereSuppressed{}.EventType(), connection.WasTested{}.EventType():
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+var memberType = []byte(`"type":"`)
 
 // foldActivity folds an event of the activity subject: only spent proofs are
 // anything to the control state, but it must know what it passes over.

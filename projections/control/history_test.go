@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/connection"
+	"sallyport.dev/domain/events"
 	"sallyport.dev/domain/key"
 	"sallyport.dev/domain/organisation"
 	"sallyport.dev/domain/person"
@@ -170,7 +172,7 @@ func TestTheSameHistoryIsTheSameStateHoweverItComes(t *testing.T) {
 				rt.Fatalf("%s it is another state (-whole +%s):\n%s", name, name, diff)
 			}
 		}
-		seeded(rt, h, want)
+		seeded(rt, h, want, cut)
 	})
 	for _, typ := range []string{"connection.activated", "connection.edited", "connection.deactivated", "connection.deleted", "keys.changed", "signing_key.retired", "person.role_granted", "organisation.created"} {
 		if kinds[typ] == 0 {
@@ -179,11 +181,23 @@ func TestTheSameHistoryIsTheSameStateHoweverItComes(t *testing.T) {
 	}
 }
 
-// seeded holds a projection that was seeded to the same state, but for when it
-// forgot: activity since comes late, and forgetting goes by the latest time.
-func seeded(rt *rapid.T, h *history, want everything) {
+// seeded holds a projection that was seeded up to a cut, of activity with what
+// concerns it alone, to the same state, but for when it forgot: activity comes
+// late there, and forgetting goes by the latest time.
+func seeded(rt *rapid.T, h *history, want everything, cut int) {
 	p := control.New()
-	if err := p.Seed(h.controls()); err != nil {
+	before := &history{commits: h.commits[:cut]}
+	if err := p.Seed(before.controls()); err != nil {
+		rt.Fatal(err)
+	}
+	for _, c := range before.commits {
+		if !c.Control && control.Concerns(stored(rt, c)) {
+			if err := p.SeedActivity([]domain.Commit{c}); err != nil {
+				rt.Fatal(err)
+			}
+		}
+	}
+	if err := p.StartAfter(uint64(cut)); err != nil {
 		rt.Fatal(err)
 	}
 	if err := p.Apply(h.commits); err != nil {
@@ -195,9 +209,63 @@ func seeded(rt *rapid.T, h *history, want everything) {
 			rt.Fatalf("%s is spent and a seeded state does not know", k)
 		}
 	}
+	for k, r := range want.Once {
+		if got.Once[k] != r {
+			rt.Fatalf("under %s was %+v, a seeded state has %+v", k, r, got.Once[k])
+		}
+	}
 	got.Spent, want.Spent = nil, nil
 	got.Once, want.Once = nil, nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		rt.Fatalf("seeded it is another state (-whole +seeded):\n%s", diff)
+	}
+}
+
+// stored is a commit as the log keeps it.
+func stored(t interface{ Fatal(...any) }, c domain.Commit) []byte {
+	catalogue := events.New()
+	var elements []json.RawMessage
+	for _, e := range c.Events {
+		var err error
+		if e.Data, err = catalogue.Encode(e.Event); err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		elements = append(elements, b)
+	}
+	body, err := json.Marshal(elements)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func TestWhatOfTheActivityConcernsTheControlState(t *testing.T) {
+	issued := token.WasIssued{Connection: "ci", Identity: `a "spent": b`, Proof: token.Proof{ID: `"type":"x`, Issuer: "https://idp.example"}}
+	for _, tt := range []struct {
+		name  string
+		given *history
+		want  bool
+	}{
+		{"a token does not", begin().activity(issued), false},
+		{"nor does a denial", begin().activity(token.WasDenied{Connection: "ci"}), false},
+		{"nor denials that were counted", begin().activity(token.DenialsWereSuppressed{Connection: "ci"}), false},
+		{"nor a test", begin().activity(connection.WasTested{}), false},
+		{"a proof that was spent does", begin().activity(spent(spendKey(1), noon)), true},
+		{"one among others does", begin().add(false, "ci", domain.Fact{Event: issued}, domain.Fact{Event: spent(spendKey(1), noon)}, domain.Fact{Event: issued}), true},
+		{"a test under an idempotency key does", begin().activity(connection.WasTested{}).under("k", "r"), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := control.Concerns(stored(t, tt.given.commits[0])); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+	unheard := bytes.Replace(stored(t, begin().activity(issued).commits[0]), []byte(issued.EventType()), []byte("token.issued.v2"), 1)
+	if !control.Concerns(unheard) {
+		t.Error("an event of a type that this version does not know is passed over")
 	}
 }

@@ -12,12 +12,13 @@ import (
 // Projection is the control state of one organisation and how far it was
 // folded. It is safe for concurrent use.
 type Projection struct {
-	mu    sync.RWMutex // guards everything below
-	state *State
-	head  domain.Head
-	fed   bool          // Apply was called: the start is settled
-	err   error         // why it stopped; set once
-	moved chan struct{} // closed and replaced whenever head or err changes
+	mu     sync.RWMutex // guards everything below
+	state  *State
+	head   domain.Head
+	fed    bool          // Apply was called: the start is settled
+	seeded uint64        // last activity commit seeded
+	err    error         // why it stopped; set once
+	moved  chan struct{} // closed and replaced whenever head or err changes
 }
 
 // New is the state before the first commit.
@@ -91,10 +92,30 @@ func (p *Projection) Seed(commits []domain.Commit) error {
 	})
 }
 
+// SeedActivity folds activity commits, in order, after the control commits and
+// before the follower starts: those that [Concerns] picks.
+func (p *Projection) SeedActivity(commits []domain.Commit) error {
+	return p.change(func() error {
+		if p.fed {
+			return errors.New("seeding the control state after it was applied to")
+		}
+		for _, c := range commits {
+			if c.Control || c.Sequence <= p.seeded {
+				return fmt.Errorf("seeding commit %d after activity commit %d: not a later activity commit", c.Sequence, p.seeded)
+			}
+			if err := p.fold(c); err != nil {
+				return err
+			}
+			p.seeded = c.Sequence
+		}
+		return nil
+	})
+}
+
 // StartAfter makes [Projection.Apply] begin with the commit after seq instead
-// of the first one, once the control commits are seeded. The caller vouches
-// that every control commit up to seq was seeded, and that no proof spent up to
-// seq could still be used: seq was stored more than a proof's longest life ago.
+// of the first one. The caller vouches that every control commit up to seq was
+// seeded, and every activity commit up to seq that [Concerns] picks and that
+// could still matter: those of the last day, and of a proof's longest life.
 func (p *Projection) StartAfter(seq uint64) error {
 	return p.change(func() error {
 		if p.fed || seq < p.head.Stream {
