@@ -50,7 +50,7 @@ func everything(t *testing.T, w *orgtest.World) *echo.Echo {
 	t.Helper()
 	e := api.New(api.Options{Log: orgtest.Quiet()})
 	g := e.Group("/orgs/" + w.Name().String())
-	x := exchange.New(w.Organisation, limit.New(1000, 1000, 10))
+	x := exchange.New(w.Organisation, exchange.Options{Sources: limit.New(1000, 1000, 10)})
 	t.Cleanup(x.Close)
 	x.Mount(g)
 	issuer.New(w.Organisation).Mount(e, g)

@@ -78,6 +78,7 @@ func (m *Main) serve(ctx context.Context, t *tenants) error {
 	defer running.Wait() // nobody uses what is closed after this
 	running.Go(func() { cancel(h.Serve(ctx, socket)) })
 	running.Go(func() { cancel(m.listen(server)) })
+	running.Go(func() { cancel(t.failed(ctx)) })
 	if m.Ready != nil {
 		running.Go(func() {
 			if err := m.Ready(ctx, h); err != nil {
@@ -135,7 +136,7 @@ func (m *Main) handler(t *tenants, stopping <-chan struct{}) (http.Handler, func
 	var ready []probe.Readiness
 	for _, o := range t.orgs {
 		g := e.Group("/orgs/" + o.Name().String())
-		x := exchange.New(o, sources)
+		x := exchange.New(o, exchange.Options{Sources: sources})
 		x.Mount(g)
 		issuer.New(o).Mount(e, g)
 		admin.Mount(g, o, admin.Options{Limiter: sources, Stopping: stopping})
@@ -217,6 +218,20 @@ func (t *tenants) openLog(ctx context.Context, c Config, log *slog.Logger) (err 
 	}
 	t.conn, err = t.server.Connect()
 	return err
+}
+
+// failed is why the embedded log cannot be written any more and the process must
+// end; it returns when that happens, or ctx ends.
+func (t *tenants) failed(ctx context.Context) error {
+	if t.server != nil {
+		select {
+		case <-t.server.Failed():
+			return cli.Fail("see to the disk, then start again: what was acknowledged is in the log, and nothing else was answered",
+				"the log can no longer be written: %v", t.server.Err())
+		case <-ctx.Done():
+		}
+	}
+	return nil
 }
 
 func (t *tenants) close() {

@@ -140,12 +140,13 @@ func explainEcho(e *echo.HTTPError) problem {
 }
 
 func logFailure(log *slog.Logger, c echo.Context, p problem, err error) {
+	ctx := c.Request().Context()
 	switch {
-	case errors.Is(err, errLogged), errors.Is(c.Request().Context().Err(), context.Canceled):
+	case errors.Is(err, errLogged), errors.Is(ctx.Err(), context.Canceled):
 	case p.Status == http.StatusInternalServerError:
-		log.Error("a request failed", "error", err, "method", c.Request().Method, "route", c.Path(), "request_id", p.RequestID)
+		log.ErrorContext(ctx, "a request failed", "error", err, "method", method(c.Request()), "route", c.Path(), "request_id", p.RequestID)
 	case p.Status == http.StatusServiceUnavailable:
-		log.Warn("a request could not be served now", "error", err, "method", c.Request().Method, "route", c.Path(), "request_id", p.RequestID)
+		log.WarnContext(ctx, "a request could not be served now", "error", err, "method", method(c.Request()), "route", c.Path(), "request_id", p.RequestID)
 	}
 }
 

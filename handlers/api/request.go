@@ -61,11 +61,44 @@ func observe(log *slog.Logger) echo.MiddlewareFunc {
 			if err := next(c); err != nil {
 				c.Error(err) // here, so that the status is known below
 			}
-			log.Debug("answered", "method", c.Request().Method, "route", c.Path(), "status", c.Response().Status,
-				"took", time.Since(begun), "source", limit.Source(c.RealIP()), "request_id", RequestID(c))
+			log.LogAttrs(c.Request().Context(), slog.LevelDebug, "answered",
+				slog.String("method", method(c.Request())), slog.String("route", c.Path()), slog.Int("status", c.Response().Status),
+				slog.Duration("took", time.Since(begun)), slog.String("source", limit.Source(c.RealIP())),
+				slog.String("request_id", RequestID(c)), slog.String("event", event(c)))
 			return nil
 		}
 	}
+}
+
+// method is the request's, or "other": a stranger makes up any text.
+func method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
+// eventNoted is where echo's context has the position of what a request recorded.
+const eventNoted = "sallyport.event"
+
+// NoteEvent has the line about a request name the event that it caused; the zero
+// position names none.
+func NoteEvent(c echo.Context, at domain.Position) {
+	if at != (domain.Position{}) {
+		c.Set(eventNoted, at)
+	}
+}
+
+// event is what a line about a request says of the event that it caused.
+func event(c echo.Context) string {
+	if at, ok := c.Get(eventNoted).(domain.Position); ok {
+		return at.String()
+	}
+	if m := c.Request().Method; m != http.MethodGet && m != http.MethodHead {
+		return c.Response().Header().Get(HeaderPosition) // of the write
+	}
+	return ""
 }
 
 // recoverPanics turns a panic into an error of ours, logged once with its stack.
@@ -78,7 +111,7 @@ func recoverPanics(log *slog.Logger) echo.MiddlewareFunc {
 				case http.ErrAbortHandler:
 					panic(p) // how a handler asks net/http to cut the connection
 				default:
-					log.Error("a handler panicked", "panic", p, "route", c.Path(), "request_id", RequestID(c), "stack", string(debug.Stack()))
+					log.ErrorContext(c.Request().Context(), "a handler panicked", "panic", p, "route", c.Path(), "request_id", RequestID(c), "stack", string(debug.Stack()))
 					err = errLogged
 				}
 			}()

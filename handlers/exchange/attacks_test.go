@@ -48,7 +48,7 @@ func (c countingConn) Read(b []byte) (int, error) {
 // longer, and cannot put a second request behind the first.
 func TestAFormThatIsTooLargeIsNotReadToItsEnd(t *testing.T) {
 	w := orgtest.New(t)
-	x := exchange.New(w.Organisation, nil)
+	x := exchange.New(w.Organisation, exchange.Options{})
 	t.Cleanup(x.Close)
 	e := api.New(api.Options{Log: orgtest.Quiet()})
 	x.Mount(e.Group("/orgs/default"))
@@ -236,7 +236,7 @@ func TestASpentProofStaysSpentAfterARestart(t *testing.T) {
 	e.exchange.Close()
 	e.Reopen(func() {})
 	again := api.New(api.Options{Log: orgtest.Quiet()})
-	x := exchange.New(e.Organisation, nil)
+	x := exchange.New(e.Organisation, exchange.Options{})
 	t.Cleanup(x.Close)
 	x.Mount(again.Group("/orgs/default"))
 	s := httptest.NewServer(again)
@@ -326,7 +326,7 @@ func TestClaimsThatNobodyAskedForAreNotInTheLog(t *testing.T) {
 
 func TestASourceThatExchangesTooOftenIsToldToWait(t *testing.T) {
 	w := orgtest.New(t)
-	x := exchange.New(w.Organisation, limit.New(0.000_001, 2, 10))
+	x := exchange.New(w.Organisation, exchange.Options{Sources: limit.New(0.000_001, 2, 10)})
 	t.Cleanup(x.Close)
 	e := api.New(api.Options{Log: orgtest.Quiet()})
 	x.Mount(e.Group("/orgs/default"))

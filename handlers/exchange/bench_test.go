@@ -150,7 +150,7 @@ func benchmarkExchange(b *testing.B, callers int) {
 	proof := p.Mint(p.Claims(w.Now(), w.Issuer(), subject, githubClaims))
 	body := form(proof, "connection", "ci").Encode()
 
-	x := exchange.New(w.Organisation, nil)
+	x := exchange.New(w.Organisation, exchange.Options{})
 	b.Cleanup(x.Close)
 	e := api.New(api.Options{Log: orgtest.Quiet()})
 	x.Mount(e.Group("/orgs/default"))

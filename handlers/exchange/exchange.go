@@ -27,6 +27,7 @@ import (
 	"sallyport.dev/handlers/oauth"
 	"sallyport.dev/handlers/organisation"
 	"sallyport.dev/projections/control"
+	"sallyport.dev/streams"
 )
 
 const (
@@ -43,19 +44,52 @@ const (
 // Exchange answers the token requests of one organisation. It is safe for concurrent use.
 type Exchange struct {
 	org     *organisation.Organisation
-	sources *limit.Limiter
+	opt     Options
 	denials *denials
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
 
-// New starts the exchange of an organisation; the caller must Close it. sources
-// limits how often one network may ask; nil does not.
-func New(o *organisation.Organisation, sources *limit.Limiter) *Exchange {
+// Options of [New]; each may be left out.
+type Options struct {
+	// Sources limits how often one network may ask, and Connections how often one
+	// connection is asked for; nil does not.
+	Sources, Connections *limit.Limiter
+	// Meter is told of every request; nil: nobody is.
+	Meter Meter
+	// Tracer is told of every step; nil: nobody is.
+	Tracer Tracer
+}
+
+// Meter counts what became of requests. It is called from many goroutines at
+// once, and every request waits for it.
+type Meter interface {
+	// Exchanged tells what became of a request: connection is the name of one that
+	// exists, or empty; reason is an error_code, and empty for a token.
+	Exchanged(connection domain.Name, reason string, took time.Duration)
+}
+
+// Tracer follows the steps of a request: verify, decide, sign, record. It learns
+// nothing but their names and whether they failed.
+type Tracer interface {
+	// Step begins a step; the func returned ends it.
+	Step(ctx context.Context, name string) (context.Context, func(failed bool))
+}
+
+// New starts the exchange of an organisation; the caller must Close it.
+func New(o *organisation.Organisation, opt Options) *Exchange {
 	ctx, stop := context.WithCancel(context.Background())
-	x := &Exchange{org: o, sources: sources, denials: newDenials(o.Replicas), stop: stop, stopped: make(chan struct{})}
+	x := &Exchange{org: o, opt: opt, denials: newDenials(o.Replicas), stop: stop, stopped: make(chan struct{})}
 	go x.writeCounts(ctx)
 	return x
+}
+
+// step begins a step of a request.
+func (x *Exchange) step(ctx context.Context, name string) (context.Context, func(failed bool)) {
+	if x.opt.Tracer == nil {
+		return ctx, func(bool) {}
+	}
+	return x.opt.Tracer.Step(ctx, name)
 }
 
 // Close writes the denials that were only counted, and stops; closing twice is once.
@@ -66,32 +100,34 @@ func (x *Exchange) Close() {
 
 // answer is a token that is in the log.
 type answer struct {
-	token     string
+	token     domain.Secret
 	expiresIn int64 // seconds
+	at        domain.Position
 }
 
 // errMoved is a decision that its connection outran: decide again from the start.
 var errMoved = errors.New("the connection changed since the decision")
 
-// exchange answers a request that was understood.
-func (x *Exchange) exchange(ctx context.Context, m domain.Meta, r request) (answer, *oauth.Error) {
+// exchange answers a request that was understood. decider is the connection that
+// was found for it, and empty if none was.
+func (x *Exchange) exchange(ctx context.Context, m domain.Meta, r request) (a answer, decider domain.Name, refusal *oauth.Error) {
 	for begun := time.Now(); time.Since(begun) < patience; {
 		conn, refusal := x.choose(ctx, r, m.Now)
 		if refusal != nil {
-			return answer{}, refusal
+			return answer{}, conn.conn.Name, refusal
 		}
 		a, code, err := x.attempt(ctx, m, r, conn)
 		switch {
 		case errors.Is(err, errMoved):
 			continue
 		case err != nil:
-			return answer{}, r.tellError(err)
+			return answer{}, conn.conn.Name, r.tellError(err)
 		case code != "":
-			return answer{}, r.tell(code)
+			return answer{at: a.at}, conn.conn.Name, r.tell(code)
 		}
-		return a, nil
+		return a, conn.conn.Name, nil
 	}
-	return answer{}, r.tell("log.unavailable")
+	return answer{}, "", r.tell("log.unavailable")
 }
 
 // candidate is a connection and what the proof is under its keys.
@@ -117,14 +153,22 @@ func (x *Exchange) choose(ctx context.Context, r request, now time.Time) (candid
 	if conn.Status == connection.None || conn.Status == connection.Deleted {
 		return candidate{}, r.tell("connection.unknown")
 	}
+	if !x.admits(conn.Name, now) {
+		return candidate{conn: conn}, r.tell("rate.limited")
+	}
 	return x.verify(ctx, conn, r.proof, now), nil
+}
+
+// admits tells whether a connection may be asked for once more now.
+func (x *Exchange) admits(conn domain.Name, now time.Time) bool {
+	return x.opt.Connections == nil || x.opt.Connections.Allow(conn.String(), now)
 }
 
 // byIssuer tries the active connections that pin exactly the proof's issuer.
 // The issuer is unverified here, so it only selects among trusts that exist:
 // it never forms a URL. Exactly one must fit.
 func (x *Exchange) byIssuer(ctx context.Context, r request, now time.Time) (candidate, *oauth.Error) {
-	compact, err := jose.ParseCompact(r.proof)
+	compact, err := jose.ParseCompact(r.proof.Reveal())
 	if err != nil {
 		return candidate{}, r.tell("proof.malformed")
 	}
@@ -140,6 +184,10 @@ func (x *Exchange) byIssuer(ctx context.Context, r request, now time.Time) (cand
 	var fitting, closest candidate // closest is what a denial explains
 	fit, furthest := 0, -1
 	for _, conn := range conns {
+		if !x.admits(conn.Name, now) {
+			// Leaving it out could make another one fit that is not alone.
+			return candidate{conn: conn}, r.tell("rate.limited")
+		}
 		c := x.verify(ctx, conn, r.proof, now)
 		checks := c.checks
 		if proof.Passed(checks) { // conditions are for who is who they say
@@ -177,13 +225,15 @@ func (x *Exchange) connection(name domain.Name) (c connection.State) {
 
 // verify checks the proof with the connection's keys. An inactive connection
 // issues nothing whatever the proof says, so nobody's keys are fetched for it.
-func (x *Exchange) verify(ctx context.Context, conn connection.State, jwt string, now time.Time) candidate {
+func (x *Exchange) verify(ctx context.Context, conn connection.State, jwt domain.Secret, now time.Time) candidate {
 	if conn.Status == connection.Inactive {
 		return candidate{conn: conn}
 	}
 	ctx, cancel := context.WithTimeout(ctx, verifyWithin)
 	defer cancel()
-	p, checks := x.org.Verify(ctx, conn, conn.Current, conn.CurrentVersion(), jwt, now)
+	ctx, end := x.step(ctx, "verify")
+	p, checks := x.org.Verify(ctx, conn, conn.Current, conn.CurrentVersion(), jwt.Reveal(), now)
+	end(!proof.Passed(checks))
 	return candidate{conn, p, checks}
 }
 
@@ -193,21 +243,26 @@ func (x *Exchange) verify(ctx context.Context, conn connection.State, jwt string
 func (x *Exchange) attempt(ctx context.Context, m domain.Meta, r request, c candidate) (a answer, code string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, recordWithin)
 	defer cancel()
+	_, end := x.step(ctx, "decide")
 	d, err := x.decide(m, r, c)
+	end(err != nil || !d.Allowed)
 	if err != nil {
 		return answer{}, "", err
 	}
 	if !d.Allowed {
-		return answer{}, d.Code, x.deny(ctx, m, c, d)
+		at, err := x.deny(ctx, m, c, d)
+		return answer{at: at}, d.Code, err
 	}
 	// Signed first, so that a token that cannot be signed is never recorded as
 	// issued; it stays here until the log has it.
-	compact, err := x.org.Sign(ctx, d.Algorithm, "at+jwt", d.Payload)
+	signing, end := x.step(ctx, "sign")
+	compact, err := x.org.Sign(signing, d.Algorithm, "at+jwt", d.Payload)
+	end(err != nil)
 	if err != nil {
 		return answer{}, "", err
 	}
 	fact, _ := d.Fact()
-	_, err = x.org.Record(ctx, m, func(s *control.State) ([]domain.Fact, string, error) {
+	at, err := x.record(ctx, m, func(s *control.State) ([]domain.Fact, string, error) {
 		if moved(s.Connection(c.conn.Name), c.conn) || d.SpendKey != "" && s.Spent(d.SpendKey) {
 			return nil, "", errMoved // decided again, and explained, from the start
 		}
@@ -216,7 +271,15 @@ func (x *Exchange) attempt(ctx context.Context, m domain.Meta, r request, c cand
 	if err != nil {
 		return answer{}, "", err
 	}
-	return answer{compact, int64(d.Issued.ExpiresAt.Sub(d.Issued.IssuedAt) / time.Second)}, "", nil
+	return answer{domain.NewSecret(compact), int64(d.Issued.ExpiresAt.Sub(d.Issued.IssuedAt) / time.Second), at}, "", nil
+}
+
+// record has what was decided recorded, as a step of the request.
+func (x *Exchange) record(ctx context.Context, m domain.Meta, d streams.Decision[*control.State]) (domain.Position, error) {
+	ctx, end := x.step(ctx, "record")
+	at, err := x.org.Record(ctx, m, d)
+	end(err != nil)
+	return at, err
 }
 
 // decide asks the one decision function. It is asked outside the state's lock:
@@ -236,18 +299,17 @@ func (x *Exchange) decide(m domain.Meta, r request, c candidate) (token.Decision
 }
 
 // deny records a denial, or counts it where there are too many of them.
-func (x *Exchange) deny(ctx context.Context, m domain.Meta, c candidate, d token.Decision) error {
+func (x *Exchange) deny(ctx context.Context, m domain.Meta, c candidate, d token.Decision) (domain.Position, error) {
 	fact, ok := d.Fact()
 	if !ok || !x.denials.admit(c.conn.Name, d.Denied.Source, d.Code, m.Now) {
-		return nil
+		return domain.Position{}, nil
 	}
-	_, err := x.org.Record(ctx, m, func(s *control.State) ([]domain.Fact, string, error) {
+	return x.record(ctx, m, func(s *control.State) ([]domain.Fact, string, error) {
 		if moved(s.Connection(c.conn.Name), c.conn) {
 			return nil, "", errMoved
 		}
 		return []domain.Fact{fact}, "", nil
 	})
-	return err
 }
 
 // moved tells whether a connection decides differently from when it was looked at.

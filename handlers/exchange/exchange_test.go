@@ -40,7 +40,7 @@ func newEdge(t testing.TB) *edge {
 	w := orgtest.New(t)
 	e := api.New(api.Options{Log: orgtest.Quiet()})
 	g := e.Group("/orgs/default")
-	x := exchange.New(w.Organisation, nil)
+	x := exchange.New(w.Organisation, exchange.Options{})
 	t.Cleanup(x.Close)
 	x.Mount(g)
 	issuer.New(w.Organisation).Mount(e, g)

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -26,29 +27,44 @@ type tokenResponse struct {
 func (x *Exchange) Mount(g *echo.Group) { g.POST("/token", x.serve) }
 
 func (x *Exchange) serve(c echo.Context) error {
+	begun := time.Now()
 	c.Response().Header().Set("Cache-Control", "no-store")
-	r, refusal := x.read(c)
+	a, issued, decider, refusal := x.answer(c)
+	if x.opt.Meter != nil {
+		reason := ""
+		if refusal != nil {
+			reason = refusal.ErrorCode
+		}
+		x.opt.Meter.Exchanged(decider, reason, time.Since(begun))
+	}
+	api.NoteEvent(c, a.at)
 	if refusal != nil {
 		return oauth.Refuse(c, refusal)
+	}
+	return c.JSON(http.StatusOK, tokenResponse{
+		AccessToken: a.token.Reveal(), IssuedTokenType: issued, TokenType: "Bearer", ExpiresIn: a.expiresIn,
+	})
+}
+
+// answer is the token, of the type issued, or why there is none.
+func (x *Exchange) answer(c echo.Context) (a answer, issued string, decider domain.Name, refusal *oauth.Error) {
+	r, refusal := x.read(c)
+	if refusal != nil {
+		return answer{}, "", "", refusal
 	}
 	m := domain.Meta{
 		Actor:     domain.Actor{ID: "workload://" + x.org.Name().String()},
 		Now:       x.org.Now(),
 		RequestID: api.RequestID(c),
 	}
-	a, refusal := x.exchange(c.Request().Context(), m, r)
-	if refusal != nil {
-		return oauth.Refuse(c, refusal)
-	}
-	return c.JSON(http.StatusOK, tokenResponse{
-		AccessToken: a.token, IssuedTokenType: r.issued, TokenType: "Bearer", ExpiresIn: a.expiresIn,
-	})
+	a, decider, refusal = x.exchange(c.Request().Context(), m, r)
+	return a, r.issued, decider, refusal
 }
 
 // read turns an HTTP request into a request that was understood.
 func (x *Exchange) read(c echo.Context) (request, *oauth.Error) {
 	source := limit.Source(c.RealIP())
-	if x.sources != nil && !x.sources.Allow(source, x.org.Now()) {
+	if x.opt.Sources != nil && !x.opt.Sources.Allow(source, x.org.Now()) {
 		return request{}, request{}.tell("rate.limited")
 	}
 	if len(c.Request().Header.Values("Authorization")) > 0 {

@@ -33,7 +33,7 @@ func replicas(t *testing.T) ([]*edge, *streamstest.Cluster) {
 		}
 		t.Cleanup(conn.Close)
 		w := orgtest.Join(t, conn)
-		x := exchange.New(w.Organisation, nil)
+		x := exchange.New(w.Organisation, exchange.Options{})
 		t.Cleanup(x.Close)
 		e := api.New(api.Options{Log: orgtest.Quiet()})
 		g := e.Group("/orgs/default")

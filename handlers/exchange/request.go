@@ -25,10 +25,10 @@ const (
 // it asks the same question.
 type request struct {
 	grant      string
-	proof      string      // the workload's JWT
-	connection domain.Name // empty: to be found by the proof's issuer
-	byAudience bool        // the connection was named by audience
-	issued     string      // issued_token_type to answer
+	proof      domain.Secret // the workload's JWT
+	connection domain.Name   // empty: to be found by the proof's issuer
+	byAudience bool          // the connection was named by audience
+	issued     string        // issued_token_type to answer
 	ask        token.Request
 }
 
@@ -41,7 +41,7 @@ func understand(f oauth.Form, issuer, source string) (request, *oauth.Error) {
 			return r, err
 		}
 	case grantJWTBearer:
-		if r.proof = f.Get("assertion"); r.proof == "" {
+		if r.proof = domain.NewSecret(f.Get("assertion")); r.proof.IsZero() {
 			return r, oauth.InvalidRequest("assertion is missing: it is the workload's JWT")
 		}
 	case "":
@@ -72,7 +72,7 @@ func looksSecret(s string) bool { return strings.HasPrefix(s, "eyJ") }
 
 // takeSubjectToken reads what only token exchange has (RFC 8693 section 2.1).
 func (r *request) takeSubjectToken(f oauth.Form) *oauth.Error {
-	if r.proof = f.Get("subject_token"); r.proof == "" {
+	if r.proof = domain.NewSecret(f.Get("subject_token")); r.proof.IsZero() {
 		return oauth.InvalidRequest("subject_token is missing: it is the workload's JWT")
 	}
 	if t := f.Get("subject_token_type"); t != typeJWT && t != typeIDToken {
