@@ -212,7 +212,7 @@ func (o *Organisation) Record(ctx context.Context, m domain.Meta, d streams.Deci
 // ready. It does not depend on anybody else's service.
 func (o *Organisation) Ready(ctx context.Context) map[string]error {
 	return map[string]error{
-		"log":   errors.Join(o.Fresh(ctx), o.writes.failing()),
+		"log":   errors.Join(o.Fresh(ctx), o.journal.Writable(), o.writes.failing()),
 		"fold":  o.control.Err(),
 		"trail": o.feeder.failed(),
 		"keys":  o.keysReady(),
