@@ -19,18 +19,44 @@ type Bucket struct {
 }
 
 // Bucket opens the bucket of that name, or makes it. A name is 1 to 63
-// characters of a-z, A-Z, 0-9, _ and -.
+// characters of a-z, A-Z, 0-9, _ and -. One that is there is not changed: who
+// may only read and write needs no more, and fewer copies than wanted are an error.
 func (c *Conn) Bucket(ctx context.Context, name string) (*Bucket, error) {
-	kv, err := c.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket:   name,
-		History:  1,
-		Storage:  jetstream.FileStorage,
-		Replicas: c.bucketReplicas,
-	})
+	kv, err := c.js.KeyValue(ctx, name)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = c.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket:   name,
+			History:  1,
+			Storage:  jetstream.FileStorage,
+			Replicas: c.bucketReplicas,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("making bucket %s: %w", name, c.whyNotMade(err))
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening bucket %s: %w", name, err)
 	}
-	return &Bucket{c: c, kv: kv, name: name}, nil
+	b := &Bucket{c: c, kv: kv, name: name}
+	return b, b.checkReplicas(ctx)
+}
+
+// checkReplicas wants as many copies of the bucket as were asked for, or more.
+func (b *Bucket) checkReplicas(ctx context.Context) error {
+	var info struct {
+		Config struct {
+			Replicas int `json:"num_replicas"`
+		} `json:"config"`
+	}
+	stream := "KV_" + b.name
+	if err := b.c.api(ctx, "$JS.API.STREAM.INFO."+stream, struct{}{}, &info); err != nil {
+		return fmt.Errorf("reading bucket %s: %w", b.name, err)
+	}
+	if n := info.Config.Replicas; n < b.c.bucketReplicas {
+		return fmt.Errorf("bucket %s has %d copies and must have %d: `nats stream update %s --replicas %[3]d` as the administrator",
+			b.name, n, b.c.bucketReplicas, stream)
+	}
+	return nil
 }
 
 // Put stores val under key, in place of what was there. It returns once that

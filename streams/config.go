@@ -69,7 +69,7 @@ func openStream(ctx context.Context, c *Conn, want jetstream.StreamConfig) error
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		var created streamInfo
 		if err := c.api(ctx, "$JS.API.STREAM.CREATE."+want.Name, want, &created); err != nil {
-			return fmt.Errorf("creating the log %s: %w", want.Name, err)
+			return fmt.Errorf("creating the log %s: %w", want.Name, c.whyNotMade(err))
 		}
 		info, err = streamState(ctx, c, want.Name)
 	}

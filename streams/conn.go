@@ -239,6 +239,15 @@ func (c *Conn) copies() int {
 	return 1
 }
 
+// whyNotMade says what to do where a stream could not be made: a cluster refuses
+// what a user may not ask by not answering.
+func (c *Conn) whyNotMade(err error) error {
+	if errors.Is(c.nc.LastError(), nats.ErrPermissionViolation) {
+		return fmt.Errorf("this user of the cluster may not make streams; `sallyportd nats prepare` as its administrator makes them: %w", err)
+	}
+	return err
+}
+
 // Codes of the JetStream API that nats.go has no name for.
 const (
 	codeDuplicateInFlight jetstream.ErrorCode = 10158 // a message with this id is being stored
