@@ -29,6 +29,9 @@ type ServerOptions struct {
 	// a free one. Empty, the default: no listener, and only this process can connect.
 	Listen string
 	Log    *slog.Logger // nil: slog.Default
+
+	// lazy leaves syncing to the end: see StartStaging.
+	lazy bool
 }
 
 // Server is a NATS server inside this process and the only user of its data directory.
@@ -95,7 +98,7 @@ func (s *Server) start(ctx context.Context, o ServerOptions) error {
 		DisableJetStreamBanner: true,
 		StoreDir:               filepath.Join(o.Dir, "nats"),
 		JetStreamMaxStore:      1 << 50, // the disk is the limit: the default is what was free at the start, for good
-		SyncAlways:             true,    // the default loses minutes of acknowledged events with the power
+		SyncAlways:             !o.lazy, // the default loses minutes of acknowledged events with the power
 		MaxPayload:             1 << 20,
 		Username:               s.user, // with a listener, too, nobody but us gets in
 		Password:               s.pass,
@@ -238,23 +241,27 @@ func markStandalone(dir string) error {
 		return writeDurably(name, standalone)
 	case err != nil:
 		return fmt.Errorf("reading how the log was written: %w", err)
+	case string(b) == restoringMode:
+		return restoringError(dir)
 	case string(b) != standalone:
-		return fmt.Errorf("the log in %s was not written standalone (%s says %q): use export and import to move it", dir, modeFile, b)
+		return fmt.Errorf("the log in %s was not written standalone (%s says %q): move it with `sallyportd backup` and `sallyportd restore`", dir, modeFile, b)
 	}
 	return nil
 }
 
 // refuseStandalone keeps a process that uses a cluster away from a log written standalone.
 func refuseStandalone(dir string) error {
-	_, err := os.Stat(filepath.Join(dir, modeFile))
+	b, err := os.ReadFile(filepath.Join(dir, modeFile))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
 	case err != nil:
 		return fmt.Errorf("looking for a standalone log: %w", err)
+	case string(b) == restoringMode:
+		return restoringError(dir)
 	}
 	return fmt.Errorf("the data directory %s holds a log that was written standalone, which a cluster would not see: "+
-		"export it and import it into the cluster, or use another data directory", dir)
+		"move it with `sallyportd backup` and `sallyportd restore`, or use another data directory", dir)
 }
 
 func writeDurably(name, content string) error {
