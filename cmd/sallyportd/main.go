@@ -53,6 +53,6 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 5 unreachable.`,
 	}
 	var format cli.Format
 	cli.FormatFlag(c, &format)
-	c.AddCommand(dev(s), serve(s), tokens(s, &format), keys(s, &format), cli.Version(s, "sallyportd", &format))
+	c.AddCommand(dev(s), serve(s), tokens(s, &format), keys(s, &format), clusters(s), cli.Version(s, "sallyportd", &format))
 	return c
 }

@@ -87,7 +87,7 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	if err := o.openLog(ctx, opt); err != nil {
 		return nil, err
 	}
-	bucket, err := opt.Conn.Bucket(ctx, "KEYS_"+o.name.String())
+	bucket, err := opt.Conn.Bucket(ctx, KeysBucket(o.name))
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +98,9 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	}
 	return o, o.ensureKeys(ctx)
 }
+
+// KeysBucket names the bucket in which an organisation's sealed keys are.
+func KeysBucket(org domain.Name) string { return "KEYS_" + org.String() }
 
 // openLog opens the log and folds it: first what is true, from the control
 // subject alone, then what else the readers still miss.
