@@ -273,6 +273,7 @@ func (c *Committer[S]) round(ctx context.Context, batch []*ticket[S]) {
 	if len(batch) == 0 {
 		return
 	}
+	begun := time.Now()
 	seq, err := c.j.publish(ctx, p)
 	switch {
 	case errors.Is(err, ErrConflict):
@@ -281,8 +282,21 @@ func (c *Committer[S]) round(ctx context.Context, batch []*ticket[S]) {
 		fail(batch, err)
 	default:
 		c.own, c.refused = seq, 0
+		c.stored(batch, time.Since(begun))
 		confirm(batch, seq)
 	}
+}
+
+// stored tells whoever counts what a batch recorded.
+func (c *Committer[S]) stored(batch []*ticket[S], took time.Duration) {
+	if c.j.o.Stored == nil {
+		return
+	}
+	var facts []domain.Fact
+	for _, t := range batch {
+		facts = append(facts, t.facts...)
+	}
+	c.j.o.Stored(facts, took)
 }
 
 // decideAll makes every decision at one head and answers those that record nothing.
@@ -399,6 +413,7 @@ func (c *Committer[S]) again(ctx context.Context, batch []*ticket[S], spends boo
 func (c *Committer[S]) fold(ctx context.Context, seq uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, foldWithin)
 	defer cancel()
+	defer context.AfterFunc(c.j.c.disk.alarm(), cancel)()
 	if err := c.st.Wait(ctx, seq); err != nil {
 		return fmt.Errorf("%w: folding commit %d: %w", ErrUnavailable, seq, err)
 	}

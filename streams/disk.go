@@ -32,10 +32,14 @@ type disk struct {
 	mu    sync.Mutex
 	err   error // why nothing is written; nil: well
 	isOut bool  // lost
+	bell  context.Context
+	ring  context.CancelFunc
 }
 
-func newDisk() disk {
-	return disk{heard: make(chan error, 1), quit: make(chan struct{}), failed: make(chan struct{})}
+func newDisk() *disk {
+	d := &disk{heard: make(chan error, 1), quit: make(chan struct{}), failed: make(chan struct{})}
+	d.bell, d.ring = context.WithCancel(context.Background())
+	return d
 }
 
 // How often a server is asked whether its streams still write, when it tells
@@ -75,14 +79,29 @@ func (d *disk) lost() bool {
 	return d.isOut
 }
 
+// alarm is done while nothing is written, so that nobody waits for the answer
+// to a write that will not come.
+func (d *disk) alarm() context.Context {
+	if d == nil {
+		return context.Background()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.bell
+}
+
 func (d *disk) set(err error, lost bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.isOut {
-		return
-	}
-	if d.err, d.isOut = err, lost; lost {
+	switch d.err = err; {
+	case err == nil:
+		d.bell, d.ring = context.WithCancel(context.Background())
+	case lost:
+		d.isOut = true
 		close(d.failed)
+		fallthrough
+	default:
+		d.ring()
 	}
 }
 

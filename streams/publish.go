@@ -132,6 +132,9 @@ func (j *Journal) settle(ctx context.Context, p *proposal, unclear bool) (uint64
 
 // try sends the commit once and waits for the answer.
 func (j *Journal) try(ctx context.Context, m *nats.Msg) (uint64, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(j.c.disk.alarm(), cancel)()
 	answer, err := j.c.request(ctx, m)
 	if err != nil {
 		return 0, err

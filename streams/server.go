@@ -46,7 +46,7 @@ type Server struct {
 
 	mu   sync.Mutex
 	nats *server.Server // another one after its disk was full; see disk.go
-	disk disk
+	disk *disk
 }
 
 // standalone is what the mode file of a data directory says when its log was
@@ -130,7 +130,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.mu.Lock()
 	s.nats = ns
 	s.mu.Unlock()
-	logger := &natsLog{log: s.log, disk: &s.disk}
+	logger := &natsLog{log: s.log, disk: s.disk}
 	ns.SetLoggerV2(logger, false, false, false)
 	go ns.Start()
 	return awaitReady(ctx, ns, logger)
@@ -165,7 +165,7 @@ func awaitReady(ctx context.Context, ns *server.Server, l *natsLog) error {
 func (s *Server) Connect() (*Conn, error) {
 	c, err := connect("nats://"+s.opts.ServerName, s.log, 0, nats.InProcessServer(s), nats.UserInfo(s.user, s.pass))
 	if err == nil {
-		c.disk = &s.disk
+		c.disk = s.disk
 	}
 	return c, err
 }
