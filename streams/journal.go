@@ -25,6 +25,9 @@ type Options struct {
 	Replicas         int          // copies of the log; 0: three on a cluster, one otherwise
 	AllowFewReplicas bool         // open a log with fewer than three copies on a cluster
 	Log              *slog.Logger // nil: slog.Default
+	// Stored is told of every commit of this process once it is on disk: what it
+	// recorded, and how long that took. It is waited for. Nil: nobody is told.
+	Stored func(facts []domain.Fact, took time.Duration)
 }
 
 // Journal is one organisation's log. It is safe for concurrent use.
@@ -88,9 +91,13 @@ func (j *Journal) Commit(ctx context.Context, after uint64, m domain.Meta, facts
 		return domain.Position{}, err
 	}
 	p.onControl(j, after)
+	begun := time.Now()
 	seq, err := j.publish(ctx, p)
 	if err != nil {
 		return domain.Position{}, fmt.Errorf("recording %s of %s: %w", facts[0].Event.EventType(), facts[0].Subject, err)
+	}
+	if j.o.Stored != nil {
+		j.o.Stored(facts, time.Since(begun))
 	}
 	return domain.Position{Sequence: seq, Index: len(facts) - 1}, nil
 }
