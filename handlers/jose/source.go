@@ -214,6 +214,9 @@ func (s *Source) start(now time.Time) *flight {
 // takes the others' fetch along.
 func (s *Source) run(now time.Time) {
 	k, err := s.get(now)
+	if s.of.fetched != nil {
+		s.of.fetched(err)
+	}
 	s.mu.Lock()
 	s.land(now, k, err)
 	s.mu.Unlock()

@@ -27,7 +27,10 @@ type SourcesOptions struct {
 	// Observe is told of key sets, one at a time, in a goroutine of its own.
 	// After an error the same is told again at the next fetch. It returns when
 	// its context ends. Nil: nobody is told.
-	Observe  func(context.Context, Observation) error
+	Observe func(context.Context, Observation) error
+	// Fetched is told of every fetch, and why it failed; it is waited for. Nil:
+	// nobody is told.
+	Fetched  func(error)
 	Log      *slog.Logger     // nil: nothing is logged
 	Now      func() time.Time // nil: [time.Now]
 	Resolver Resolver         // nil: the system's
@@ -39,6 +42,7 @@ type SourcesOptions struct {
 type Sources struct {
 	gate     Gate
 	observe  func(context.Context, Observation) error
+	fetched  func(error)
 	log      *slog.Logger
 	now      func() time.Time
 	resolver Resolver
@@ -57,7 +61,7 @@ type Sources struct {
 
 // NewSources makes an empty set of sources behind a gate. The caller closes it.
 func NewSources(g Gate, o SourcesOptions) *Sources {
-	s := &Sources{gate: g, observe: o.Observe, log: o.Log, now: o.Now, resolver: o.Resolver, all: map[SourceID]*Source{}}
+	s := &Sources{gate: g, observe: o.Observe, fetched: o.Fetched, log: o.Log, now: o.Now, resolver: o.Resolver, all: map[SourceID]*Source{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -113,6 +117,23 @@ func (s *Sources) sweep(now time.Time) {
 	if len(s.all) >= maxSources {
 		delete(s.all, oldest.id)
 	}
+}
+
+// FetchedAt is when the keys that a source has were fetched; false where it has
+// none yet, or needs none.
+func (s *Sources) FetchedAt(id SourceID) (time.Time, bool) {
+	s.mu.Lock()
+	src := s.all[id]
+	s.mu.Unlock()
+	if src == nil {
+		return time.Time{}, false
+	}
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	if src.keys == nil {
+		return time.Time{}, false
+	}
+	return src.keys.at, true
 }
 
 // Forget drops every source of a connection, such as a deleted one.

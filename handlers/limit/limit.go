@@ -22,6 +22,7 @@ type Limiter struct {
 	burst  int
 	size   int
 	shares atomic.Pointer[func() int] // nil: the limit is this process's own
+	denied atomic.Uint64
 
 	mu           sync.Mutex
 	newer, older map[string]*rate.Limiter
@@ -48,7 +49,19 @@ func (l *Limiter) Allow(key string, now time.Time) bool {
 		l.newer[key] = b
 	}
 	l.mu.Unlock()
-	return b.AllowN(now, l.price())
+	if !b.AllowN(now, l.price()) {
+		l.denied.Add(1)
+		return false
+	}
+	return true
+}
+
+// Denied counts the uses that were not allowed so far; a nil limiter denies none.
+func (l *Limiter) Denied() uint64 {
+	if l == nil {
+		return 0
+	}
+	return l.denied.Load()
 }
 
 // Share has the limit hold for all of several processes together, each of which

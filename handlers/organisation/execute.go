@@ -48,6 +48,9 @@ func (o *Organisation) Execute(ctx context.Context, m domain.Meta, decide func(*
 			}
 			return domain.Position{Sequence: head.Control}, err
 		}
+		if err := o.room(kindOf(facts)); err != nil {
+			return domain.Position{}, err
+		}
 		pos, err := o.journal.Commit(ctx, head.Control, m, facts)
 		o.writes.note(err)
 		if err == nil {

@@ -37,6 +37,13 @@ type Options struct {
 	Resolver  jose.Resolver    // nil: the system's
 	Log       *slog.Logger     // nil: slog.Default
 	Now       func() time.Time // nil: time.Now
+	// Stored is told of every commit, as in streams.Options, and Fetched of every
+	// fetch of providers' keys, as in jose.SourcesOptions; nil: nobody is.
+	Stored  func(facts []domain.Fact, took time.Duration)
+	Fetched func(error)
+	// Room is asked before anything is recorded; its error is answered, and
+	// nothing is. See [Writes]. Nil: there is room.
+	Room func(Writes) error
 }
 
 // Organisation is one open tenant. It is safe for concurrent use; the caller must Close it.
@@ -60,6 +67,7 @@ type Organisation struct {
 	shared    bool       // the log is other processes', too
 	replicas  func() int // how many there are
 	writes    writes
+	room      func(Writes) error
 }
 
 // Open opens an organisation, and makes it where there is none: it returns
@@ -71,6 +79,9 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	}
 	if o.log == nil {
 		o.log = slog.Default()
+	}
+	if o.room = opt.Room; o.room == nil {
+		o.room = func(Writes) error { return nil }
 	}
 	o.log = o.log.With("org", o.name)
 	if o.now == nil {
@@ -92,7 +103,7 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 		return nil, err
 	}
 	o.keyring = jose.NewKeyring(bucket, opt.Sealer, o.name)
-	o.sources = jose.NewSources(opt.Gate, jose.SourcesOptions{Observe: o.observe, Log: o.log, Now: o.now, Resolver: opt.Resolver})
+	o.sources = jose.NewSources(opt.Gate, jose.SourcesOptions{Observe: o.observe, Fetched: opt.Fetched, Log: o.log, Now: o.now, Resolver: opt.Resolver})
 	if err := o.create(ctx); err != nil {
 		return nil, err
 	}
@@ -106,7 +117,7 @@ func KeysBucket(org domain.Name) string { return "KEYS_" + org.String() }
 // subject alone, then what else the readers still miss.
 func (o *Organisation) openLog(ctx context.Context, opt Options) (err error) {
 	if o.journal, err = streams.Open(ctx, opt.Conn, streams.Options{
-		Org: o.name, Source: o.issuer, Codec: o.catalogue, Replicas: opt.Replicas, AllowFewReplicas: opt.FewCopies, Log: o.log,
+		Org: o.name, Source: o.issuer, Codec: o.catalogue, Replicas: opt.Replicas, AllowFewReplicas: opt.FewCopies, Log: o.log, Stored: opt.Stored,
 	}); err != nil {
 		return err
 	}
@@ -204,6 +215,9 @@ func (o *Organisation) Read(f func(s *control.State, at domain.Head)) { o.contro
 // is made on; it returns once that is durable. What it was to record must not
 // leave the process if it fails. d may be called several times.
 func (o *Organisation) Record(ctx context.Context, m domain.Meta, d streams.Decision[*control.State]) (domain.Position, error) {
+	if err := o.room(Activity); err != nil {
+		return domain.Position{}, err
+	}
 	ctx, done := o.whileReachable(ctx)
 	defer done()
 	p, err := o.committer.Record(ctx, m, d)
