@@ -124,7 +124,7 @@ func (j *Journal) asStored(m jetstream.Msg, meta *jetstream.MsgMetadata) (domain
 		Subject: m.Subject(), Header: header(m), StoredAt: meta.Timestamp.UTC(), Body: m.Data(),
 	}
 	if !c.Control && c.Subject != j.activity {
-		return c, fmt.Errorf("reading commit %d: its subject %q is none of ours", c.Sequence, c.Subject)
+		return c, fmt.Errorf("its subject %q is none of ours", c.Subject)
 	}
 	return c, nil
 }
@@ -133,15 +133,15 @@ func (j *Journal) asStored(m jetstream.Msg, meta *jetstream.MsgMetadata) (domain
 // Position and Stored are set: enough for who keeps or compares bytes.
 func (j *Journal) split(m jetstream.Msg, meta *jetstream.MsgMetadata) (domain.Commit, error) {
 	c, err := j.asStored(m, meta)
-	if err != nil {
-		return c, err
+	var elements [][]byte
+	if err == nil {
+		elements, err = domain.SplitBatch(c.Body)
 	}
-	elements, err := domain.SplitBatch(c.Body)
-	if err != nil {
-		return c, fmt.Errorf("reading commit %d: %w", c.Sequence, err)
+	if err == nil && len(elements) == 0 {
+		err = errors.New("it has no events")
 	}
-	if len(elements) == 0 {
-		return c, fmt.Errorf("reading commit %d: it has no events", c.Sequence)
+	if err != nil {
+		return c, j.unreadable(c.Sequence, err)
 	}
 	c.Events = make([]domain.Envelope, len(elements))
 	for i, e := range elements {
@@ -154,26 +154,33 @@ func (j *Journal) split(m jetstream.Msg, meta *jetstream.MsgMetadata) (domain.Co
 // a type the codec does not know, is an error and never skipped.
 func (j *Journal) decode(m jetstream.Msg, meta *jetstream.MsgMetadata) (domain.Commit, error) {
 	c, err := j.asStored(m, meta)
+	if err == nil {
+		c, err = j.understood(c)
+	}
 	if err != nil {
+		return c, j.unreadable(c.Sequence, err)
+	}
+	return c, nil
+}
+
+func (j *Journal) understood(c domain.Commit) (domain.Commit, error) {
+	var err error
+	if c.Events, err = domain.ParseBatch(c.Body); err != nil {
 		return c, err
 	}
-	seq := c.Sequence
-	if c.Events, err = domain.ParseBatch(c.Body); err != nil {
-		return c, fmt.Errorf("reading commit %d: %w", seq, err)
-	}
 	if len(c.Events) == 0 {
-		return c, fmt.Errorf("reading commit %d: it has no events", seq)
+		return c, errors.New("it has no events")
 	}
 	c.ID = c.Events[0].CommitID
 	if id := nats.Header(c.Header).Get(jetstream.MsgIDHeader); id != "" && id != c.ID {
-		return c, fmt.Errorf("reading commit %d: it was stored as %q and says it is %q", seq, id, c.ID)
+		return c, fmt.Errorf("it was stored as %q and says it is %q", id, c.ID)
 	}
 	for i := range c.Events {
 		e := &c.Events[i]
 		if e.CommitID != c.ID {
-			return c, fmt.Errorf("reading commit %d: event %d is of another commit", seq, i)
+			return c, fmt.Errorf("event %d is of another commit", i)
 		}
-		e.Position = domain.Position{Sequence: seq, Index: i}
+		e.Position = domain.Position{Sequence: c.Sequence, Index: i}
 		event, err := j.o.Codec.Decode(e.Type, e.Data)
 		if err != nil {
 			return c, fmt.Errorf("reading %s at %s: %w", e.Type, e.Position, err)

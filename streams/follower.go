@@ -153,7 +153,7 @@ func (f *Follower) pump(ctx context.Context, last uint64) error {
 		}
 		seq := meta.Sequence.Stream
 		if seq != last+1 {
-			return fmt.Errorf("the log of %s has a gap: commit %d follows %d", f.j.o.Org, seq, last)
+			return f.j.gap(last+1, seq)
 		}
 		c, err := f.read(m, meta)
 		if err != nil {

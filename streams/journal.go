@@ -22,9 +22,13 @@ type Options struct {
 	Org              domain.Name
 	Source           string // the organisation's issuer: the CloudEvents source of every event
 	Codec            Codec
-	Replicas         int          // copies of the log; 0: three on a cluster, one otherwise
-	AllowFewReplicas bool         // open a log with fewer than three copies on a cluster
-	Log              *slog.Logger // nil: slog.Default
+	Replicas         int  // copies of the log; 0: three on a cluster, one otherwise
+	AllowFewReplicas bool // open a log with fewer than three copies on a cluster
+	// Reached is a commit that the log is known to have, from outside its own
+	// store: one that ends before it, or is not there, is damaged and never made
+	// anew. 0: the log is made where there is none.
+	Reached uint64
+	Log     *slog.Logger // nil: slog.Default
 	// Stored is told of every commit of this process once it is on disk: what it
 	// recorded, and how long that took. It is waited for. Nil: nobody is told.
 	Stored func(facts []domain.Fact, took time.Duration)
@@ -45,7 +49,8 @@ type Journal struct {
 
 // Open opens an organisation's log, and makes it where there is none. A log
 // whose stored configuration differs from the wanted one in any field is
-// refused and the fields are named; so is one with holes, and one with fewer than
+// refused and the fields are named; so is one with holes, or that ends before
+// what it is known to have, each with a *[domain.Damage]; and one with fewer than
 // three copies on a cluster unless [Options] allows it.
 func Open(ctx context.Context, c *Conn, o Options) (*Journal, error) {
 	if o.Log == nil {
@@ -57,6 +62,9 @@ func Open(ctx context.Context, c *Conn, o Options) (*Journal, error) {
 	if c.clustered() && o.Replicas < 3 && !o.AllowFewReplicas {
 		return nil, fmt.Errorf("the log of %s would have %d copies on a cluster, where it needs three to survive the loss of one server",
 			o.Org, o.Replicas)
+	}
+	if err := check(ctx, c, o, o.Reached); err != nil && (o.Reached > 0 || !isMissing(err)) {
+		return nil, err
 	}
 	if err := openStream(ctx, c, wantedConfig(o.Org, o.Replicas)); err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"sallyport.dev/domain"
 )
 
 // source reads a log in order from a sequence on, over lost connections and
@@ -120,8 +122,21 @@ func (s *source) stop() {
 // rolled back, or is another log.
 var errAhead = errors.New("the log ends before what was already read of it: it was rolled back or replaced")
 
-// aheadWithin is how long a leader may take to be seen to have what was read.
-const aheadWithin = 3 * time.Second
+// How long the log may be seen to end before what was read of it. On a cluster
+// a leader that was cut off believes for some ten seconds that it still leads,
+// and answers with what it has.
+const (
+	aheadWithin        = 3 * time.Second
+	aheadWithinCluster = 20 * time.Second
+)
+
+// aheadFor is that time for this connection.
+func (c *Conn) aheadFor() time.Duration {
+	if c.clustered() {
+		return aheadWithinCluster
+	}
+	return aheadWithin
+}
 
 // reaches checks that the log still has the commit with that sequence.
 func (j *Journal) reaches(ctx context.Context, seq uint64) error {
@@ -134,8 +149,11 @@ func (j *Journal) reaches(ctx context.Context, seq uint64) error {
 		if last >= seq {
 			return nil
 		}
-		if time.Since(start) > aheadWithin {
-			return fmt.Errorf("%w (%d read, %d there)", errAhead, seq, last)
+		if time.Since(start) > j.c.aheadFor() {
+			return &domain.Damage{
+				Log: j.o.Org.String(), Check: "last", Sequence: last + 1, Err: errAhead,
+				Found: fmt.Sprintf("it ends with commit %d, and %d were read", last, seq),
+			}
 		}
 		if err := pause(ctx, backoff(try)); err != nil {
 			return err
