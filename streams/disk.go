@@ -29,11 +29,10 @@ type disk struct {
 	failed   chan struct{} // closed when the disk is lost
 	watching sync.WaitGroup
 
-	mu    sync.Mutex
-	err   error // why nothing is written; nil: well
-	isOut bool  // lost
-	bell  context.Context
-	ring  context.CancelFunc
+	mu   sync.Mutex
+	err  error           // why nothing is written; nil: well
+	bell context.Context // done while nothing is written
+	ring context.CancelFunc
 }
 
 func newDisk() *disk {
@@ -69,16 +68,6 @@ func (d *disk) refuses() error {
 	return d.err
 }
 
-// lost tells whether the disk failed for good.
-func (d *disk) lost() bool {
-	if d == nil {
-		return false
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.isOut
-}
-
 // alarm is done while nothing is written, so that nobody waits for the answer
 // to a write that will not come.
 func (d *disk) alarm() context.Context {
@@ -97,7 +86,6 @@ func (d *disk) set(err error, lost bool) {
 	case err == nil:
 		d.bell, d.ring = context.WithCancel(context.Background())
 	case lost:
-		d.isOut = true
 		close(d.failed)
 		fallthrough
 	default:

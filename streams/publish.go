@@ -77,10 +77,13 @@ func (j *Journal) publish(ctx context.Context, p *proposal) (uint64, error) {
 	defer cancel()
 	start, unclear, seen := time.Now(), false, isNotNow
 	for try := 0; ; try++ {
-		if err := j.Writable(); err != nil && !unclear {
-			return 0, err // at once: nobody who waits is helped by it
+		if err := j.Writable(); err != nil { // at once: nobody is helped by waiting
+			if unclear {
+				err = ErrUnclear
+			}
+			return 0, err
 		}
-		if ctx.Err() == nil && !j.c.nc.IsClosed() && !j.c.disk.lost() {
+		if ctx.Err() == nil && !j.c.nc.IsClosed() {
 			var seq uint64
 			var err error
 			seq, seen, err = j.settle(ctx, p, unclear)
@@ -96,7 +99,7 @@ func (j *Journal) publish(ctx context.Context, p *proposal) (uint64, error) {
 		if seen == isBusy { // for a few milliseconds: who waits longer than the others never gets in
 			wait = backoff(0)
 		}
-		if pause(ctx, wait) != nil || j.c.nc.IsClosed() || j.c.disk.lost() {
+		if pause(ctx, wait) != nil || j.c.nc.IsClosed() {
 			break
 		}
 	}
