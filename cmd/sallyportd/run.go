@@ -223,15 +223,17 @@ func (t *tenants) openLog(ctx context.Context, c Config, log *slog.Logger) (err 
 // failed is why the embedded log cannot be written any more and the process must
 // end; it returns when that happens, or ctx ends.
 func (t *tenants) failed(ctx context.Context) error {
+	var gone <-chan struct{} // on a cluster never: it comes back by itself
 	if t.server != nil {
-		select {
-		case <-t.server.Failed():
-			return cli.Fail("see to the disk, then start again: what was acknowledged is in the log, and nothing else was answered",
-				"the log can no longer be written: %v", t.server.Err())
-		case <-ctx.Done():
-		}
+		gone = t.server.Failed()
 	}
-	return nil
+	select {
+	case <-gone:
+		return cli.Fail("see to the disk, then start again: what was acknowledged is in the log, and nothing else was answered",
+			"the log can no longer be written: %v", t.server.Err())
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 func (t *tenants) close() {
