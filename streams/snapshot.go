@@ -41,6 +41,11 @@ type StreamState struct {
 // LogStream is the stream that an organisation's log is.
 func LogStream(org domain.Name) string { return streamName(org) }
 
+// LogSubjects are the subjects of an organisation's log.
+func LogSubjects(org domain.Name) []string {
+	return []string{controlSubject(org), activitySubject(org)}
+}
+
 // BucketStreams lists the streams of the organisation's buckets, sorted: those
 // named <PURPOSE>_<org> that are kept on disk for good. One in memory, or with
 // an age, holds nothing that must survive.
@@ -197,6 +202,10 @@ func (s *Snapshot) chunk() ([]byte, error) {
 	return m.Data, nil
 }
 
+// ErrIncomplete is in what a copy ends with that lacks messages: of a bucket
+// some were replaced or deleted while it was copied; of a log that is damage.
+var ErrIncomplete = errors.New("the copy lacks messages")
+
 // Records are the messages in order, whole: an error ends a copy that is
 // truncated, or in which the counts and sequences are not those of [Snapshot.State].
 // A record's bytes are the caller's.
@@ -213,7 +222,7 @@ func (s *Snapshot) Records() iter.Seq2[Record, error] {
 			switch {
 			case err != nil:
 			case end && count != s.State.Messages:
-				err = fmt.Errorf("the copy has %d of %d messages", count, s.State.Messages)
+				err = fmt.Errorf("%w: it has %d of %d", ErrIncomplete, count, s.State.Messages)
 			case end:
 				return
 			case r.Sequence <= last || r.Sequence > s.State.Last:
@@ -423,3 +432,6 @@ func (w *restoring) send(chunk []byte) error {
 	}
 	return answered(w.to, m.Data, &struct{}{})
 }
+
+// Clustered tells whether the log is on one of several servers that replicate.
+func (c *Conn) Clustered() bool { return c.clustered() }
