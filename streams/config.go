@@ -52,7 +52,10 @@ type streamInfo struct {
 	State  struct {
 		Messages uint64 `json:"messages"`
 		Last     uint64 `json:"last_seq"`
+		// Stored is when the last message was, zero if there is none.
+		Stored time.Time `json:"last_ts"`
 	} `json:"state"`
+	Now time.Time `json:"ts"` // by the leader's clock
 	Cluster struct {
 		Leader   string `json:"leader"`
 		Replicas []struct {

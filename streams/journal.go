@@ -139,6 +139,19 @@ func (j *Journal) Last(ctx context.Context) (uint64, error) {
 	return info.State.Last, nil
 }
 
+// Clock asks the leader for the time by its clock, and for when the last commit
+// was stored, the zero time if there is none.
+func (j *Journal) Clock(ctx context.Context) (now, newest time.Time, err error) {
+	info, err := streamState(ctx, j.c, j.stream)
+	if err != nil {
+		return time.Time{}, time.Time{}, fmt.Errorf("reading the clock of the log of %s: %w", j.o.Org, err)
+	}
+	if info.State.Last > 0 {
+		newest = info.State.Stored
+	}
+	return info.Now, newest, nil
+}
+
 // SequenceAt is the sequence of the last commit stored before t, 0 if there is
 // none. "Stored" is by the clock of the server that led the log.
 func (j *Journal) SequenceAt(ctx context.Context, t time.Time) (uint64, error) {

@@ -166,6 +166,7 @@ func keepHead(next echo.HandlerFunc) echo.HandlerFunc {
 		if c.Get(wasHead) != nil {
 			c.Request().Method = http.MethodHead
 		}
+		c.Request().Pattern = c.Path() // for those around us that name requests by their route
 		return next(c)
 	}
 }

@@ -57,3 +57,8 @@ func (o *Organisation) Vitals(ctx context.Context) Vitals {
 	}
 	return v
 }
+
+// Clock is the time by the clock of the log, and when its newest commit was stored.
+func (o *Organisation) Clock(ctx context.Context) (now, newest time.Time, err error) {
+	return o.journal.Clock(ctx)
+}
