@@ -55,7 +55,7 @@ type streamInfo struct {
 		// Stored is when the last message was, zero if there is none.
 		Stored time.Time `json:"last_ts"`
 	} `json:"state"`
-	Now time.Time `json:"ts"` // by the leader's clock
+	Now     time.Time `json:"ts"` // by the leader's clock
 	Cluster struct {
 		Leader   string `json:"leader"`
 		Replicas []struct {
