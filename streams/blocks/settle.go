@@ -1,7 +1,9 @@
 package blocks
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 )
 
@@ -14,8 +16,23 @@ import (
 // writes plain records behind the compressed ones, at the place that they would have
 // in the plain block: what lies there is lost at the start after that (nats-server
 // 2.15.2). So a compressed last block is put back as it was, plain.
+//
+// A checksum of the configuration that is lost ([MetaSumLost]) is written again, too.
 func (s Stream) Settle() (bool, error) {
+	meta, err := s.settleMeta()
+	if err != nil {
+		return false, fmt.Errorf("settling the configuration of %s: %w", s.Name(), err)
+	}
+	last, err := s.settleLast()
+	return meta || last, err
+}
+
+// settleLast makes the last block plain.
+func (s Stream) settleLast() (bool, error) {
 	all, err := files(s.blocks())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
