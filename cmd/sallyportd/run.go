@@ -185,7 +185,7 @@ func openTenants(ctx context.Context, c Config, sealer *jose.Sealer, gate jose.G
 	for _, name := range c.Organisations {
 		o, err := organisation.Open(ctx, organisation.Options{
 			Name: domain.Name(name), BaseURL: c.BaseURL, Conn: t.conn, Replicas: c.replicas(), FewCopies: c.NATS.AllowFewReplicas,
-			TrailPath: filepath.Join(c.DataDir, "trail", name+".sqlite"), Sealer: sealer, Gate: gate, Log: log,
+			TrailPath: filepath.Join(c.DataDir, "trail", name+".sqlite"), SealDir: filepath.Join(c.DataDir, "seal", name), Sealer: sealer, Gate: gate, Log: log,
 		})
 		if err != nil {
 			return nil, err

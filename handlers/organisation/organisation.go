@@ -32,6 +32,7 @@ type Options struct {
 	Replicas  int  // copies of the log, as in streams.Options
 	FewCopies bool // allow fewer than three copies on a cluster
 	TrailPath string
+	SealDir   string // where the log is sealed, DATA/seal/<org>; empty: it is not
 	Sealer    *jose.Sealer
 	Gate      jose.Gate
 	Resolver  jose.Resolver    // nil: the system's
@@ -55,6 +56,8 @@ type Organisation struct {
 	catalogue *events.Catalogue
 	gate      jose.Gate
 
+	conn      *streams.Conn
+	sealDir   string
 	journal   *streams.Journal
 	control   *control.Projection
 	trail     *trail.Trail
@@ -75,7 +78,7 @@ type Organisation struct {
 func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	o := &Organisation{
 		name: opt.Name, issuer: opt.BaseURL + "/orgs/" + opt.Name.String(), log: opt.Log, now: opt.Now,
-		catalogue: events.New(), gate: opt.Gate, control: control.New(), tests: limit.New(testsPerSecond, testsBurst, 10_000),
+		catalogue: events.New(), gate: opt.Gate, conn: opt.Conn, sealDir: opt.SealDir, control: control.New(), tests: limit.New(testsPerSecond, testsBurst, 10_000),
 	}
 	if o.log == nil {
 		o.log = slog.Default()
