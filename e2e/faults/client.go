@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -72,23 +73,24 @@ func (l *ledger) count(status int, code string) {
 func (l *ledger) statuses() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return told(l.status)
+}
+
+func told(statuses map[int]int) string {
 	var parts []string
-	var keys []int
-	for k := range l.status {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(statuses)) {
 		name := map[int]string{refused: "nobody listened", cut: "cut off"}[k]
 		if name == "" {
 			name = fmt.Sprint(k)
 		}
-		parts = append(parts, fmt.Sprintf("%s: %d", name, l.status[k]))
+		if statuses[k] > 0 {
+			parts = append(parts, fmt.Sprintf("%s: %d", name, statuses[k]))
+		}
 	}
 	return strings.Join(parts, ", ")
 }
 
-// quantile of how long answers 200 took, and how many there were. Those of before are forgotten.
+// quantiles of how long answers 200 took since it was last asked, and how many there were.
 func (l *ledger) quantiles() (p50, p99 time.Duration, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,7 +115,7 @@ type caller struct {
 
 // newClient keeps connections for so many callers. d bounds one request.
 func newClient(callers int, d time.Duration) *http.Client {
-	return &http.Client{Timeout: d, Transport: &http.Transport{MaxIdleConnsPerHost: callers, MaxConnsPerHost: 4 * callers}}
+	return &http.Client{Timeout: d, Transport: &http.Transport{MaxIdleConnsPerHost: callers}}
 }
 
 // proofs signs proofs of one workload, each with a jti of its own.

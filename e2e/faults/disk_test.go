@@ -187,8 +187,11 @@ func slowDisk(t *testing.T, _ bool) string {
 		p50, p99, n := c.l.quantiles()
 		off()
 		begun := time.Now()
-		s.until("it goes on", func() bool { return s.ready() == http.StatusOK })
-		said = append(said, fmt.Sprintf("%s: %d tokens, p50 %s, p99 %s, ready %s after it", slow, n,
+		s.until("it goes on", func() bool {
+			status, err := c.exchange(t.Context())
+			return err == nil && status == http.StatusOK
+		})
+		said = append(said, fmt.Sprintf("%s: %d tokens, p50 %s, p99 %s, the next %s after it", slow, n,
 			p50.Round(time.Millisecond), p99.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond)))
 	}
 	if _, _, err := c.repeat(t.Context(), s.last()); err != nil {
