@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -239,6 +240,13 @@ func (c *Conn) copies() int {
 	return 1
 }
 
+// forbids tells whether the server said that we must not publish to subject. It
+// says so beside, and answers nothing: who waits for an answer waits in vain.
+func (c *Conn) forbids(subject string) bool {
+	err := c.nc.LastError()
+	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), strconv.Quote(subject))
+}
+
 // whyNotMade says what to do where a stream could not be made: a cluster refuses
 // what a user may not ask by not answering.
 func (c *Conn) whyNotMade(err error) error {
@@ -269,7 +277,7 @@ func (c *Conn) api(ctx context.Context, subject string, in, out any) error {
 		if err == nil || errors.As(err, &refused) && refused.Code < 500 {
 			return err
 		}
-		if pause(ctx, backoff(try)) != nil || c.nc.IsClosed() {
+		if c.forbids(subject) || pause(ctx, backoff(try)) != nil || c.nc.IsClosed() {
 			return fmt.Errorf("%w: asking %s: %w", ErrUnavailable, subject, err)
 		}
 	}
