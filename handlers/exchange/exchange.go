@@ -43,11 +43,12 @@ const (
 
 // Exchange answers the token requests of one organisation. It is safe for concurrent use.
 type Exchange struct {
-	org     *organisation.Organisation
-	opt     Options
-	denials *denials
-	stop    context.CancelFunc
-	stopped chan struct{}
+	org       *organisation.Organisation
+	opt       Options
+	denials   *denials
+	admission admission
+	stop      context.CancelFunc
+	stopped   chan struct{}
 }
 
 // Options of [New]; each may be left out.

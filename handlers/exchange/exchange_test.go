@@ -43,7 +43,7 @@ func newEdge(t testing.TB) *edge {
 	x := exchange.New(w.Organisation, exchange.Options{})
 	t.Cleanup(x.Close)
 	x.Mount(g)
-	issuer.New(w.Organisation).Mount(e, g)
+	issuer.New(w.Organisation, nil).Mount(e, g)
 	s := httptest.NewServer(e)
 	t.Cleanup(s.Close)
 	return &edge{World: w, URL: s.URL + "/orgs/default", exchange: x, t: t}

@@ -48,6 +48,10 @@ func (x *Exchange) serve(c echo.Context) error {
 
 // answer is the token, of the type issued, or why there is none.
 func (x *Exchange) answer(c echo.Context) (a answer, issued string, decider domain.Name, refusal *oauth.Error) {
+	if !x.admission.enter() {
+		return answer{}, "", "", request{}.tell("rate.limited")
+	}
+	defer x.admission.leave()
 	r, refusal := x.read(c)
 	if refusal != nil {
 		return answer{}, "", "", refusal

@@ -38,7 +38,7 @@ func replicas(t *testing.T) ([]*edge, *streamstest.Cluster) {
 		e := api.New(api.Options{Log: orgtest.Quiet()})
 		g := e.Group("/orgs/default")
 		x.Mount(g)
-		issuer.New(w.Organisation).Mount(e, g)
+		issuer.New(w.Organisation, nil).Mount(e, g)
 		s := httptest.NewServer(e)
 		t.Cleanup(s.Close)
 		all = append(all, &edge{World: w, URL: s.URL + "/orgs/default", exchange: x, t: t})
