@@ -37,6 +37,9 @@ type cluster struct {
 // made. Only the addresses and the place of the data are the test's own.
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
+	for _, name := range []string{"make-credentials", "nats-server.conf"} {
+		read(t, "deploy/nats/"+name) // so that a changed one is tried again: what a script reads, go test does not see
+	}
 	c := &cluster{dir: filepath.Join(t.TempDir(), "nats")}
 	hosts := []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}
 	run(t, "deploy/nats/make-credentials", append([]string{c.dir}, hosts...)...)
