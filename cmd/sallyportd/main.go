@@ -21,6 +21,7 @@ import (
 func main() {
 	tuneCollector()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // whoever asks a second time does not want to wait
 	s := cli.Std()
 	code := cli.Run(ctx, root(s), s, os.Args[1:])
 	stop()
@@ -53,6 +54,6 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 5 unreachable.`,
 	}
 	var format cli.Format
 	cli.FormatFlag(c, &format)
-	c.AddCommand(dev(s), serve(s), tokens(s, &format), keys(s, &format), clusters(s), cli.Version(s, "sallyportd", &format))
+	c.AddCommand(dev(s), serve(s), tokens(s, &format), keys(s, &format), clusters(s), backups(s, &format), restores(s, &format), cli.Version(s, "sallyportd", &format))
 	return c
 }

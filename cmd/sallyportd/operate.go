@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"sallyport.dev/cmd/internal/cli"
 	"sallyport.dev/domain"
@@ -28,6 +29,7 @@ type operator interface {
 	RevokeToken(ctx context.Context, org, id string) error
 	RotateKeys(ctx context.Context, org string) error
 	Keys(ctx context.Context, org string) ([]host.KeyInfo, error)
+	Backup(ctx context.Context, version string, begin func(total int64), w io.Writer) error
 }
 
 // site says which server's data a command of the host is about.
@@ -39,9 +41,14 @@ type site struct {
 
 func (t *site) flags(c *cobra.Command) {
 	f := c.PersistentFlags()
+	t.siteFlags(f)
+	f.StringVar(&t.org, "org", "", "organisation `NAME` (default: the one that the server has, of several \"default\")")
+}
+
+// siteFlags are those of a command that is about every organisation.
+func (t *site) siteFlags(f *pflag.FlagSet) {
 	f.StringVar(&t.config, "config", "", "the configuration `FILE` of sallyportd serve")
 	f.StringVar(&t.data, "data", "", "the data directory `DIR` of sallyportd dev (default: where dev keeps it)")
-	f.StringVar(&t.org, "org", "", "organisation `NAME` (default: the one that the server has, of several \"default\")")
 }
 
 // flagsGiven are those that name the site, as they were given, for a command

@@ -76,14 +76,26 @@ func reach(dir string) (path string, release func(), err error) {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), socketName), func() { d.Close() }, nil
 }
 
-// Serve answers on the socket until ctx ends.
+// finishWithin bounds how long work in flight may take once the server stops.
+const finishWithin = 5 * time.Second
+
+// Serve answers on the socket until ctx ends, and then lets work in flight finish.
 func (h *Host) Serve(ctx context.Context, l net.Listener) error {
 	s := &http.Server{Handler: h.handler(), ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
-	stop := context.AfterFunc(ctx, func() { s.Close() })
+	finished := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(finished)
+		within, cancel := context.WithTimeout(context.Background(), finishWithin)
+		defer cancel()
+		if s.Shutdown(within) != nil {
+			s.Close()
+		}
+	})
 	defer stop()
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving the host socket: %w", err)
 	}
+	<-finished
 	return nil
 }
 
@@ -110,6 +122,7 @@ func (h *Host) handler() http.Handler {
 	handle("POST /orgs/{org}/keys/rotate", func(r *http.Request, org string) (any, error) {
 		return nil, h.RotateKeys(r.Context(), org)
 	})
+	mux.HandleFunc("GET /backup", h.serveBackup)
 	return mux
 }
 
