@@ -57,8 +57,9 @@ type Source struct {
 	fetch   *fetcher
 	broken  error // why it can never answer; nil otherwise
 
-	used  atomic.Int64 // when somebody asked last, Unix nanoseconds
-	draft atomic.Bool  // nobody activated the connection yet
+	used    atomic.Int64 // when somebody asked last, Unix nanoseconds
+	draft   atomic.Bool  // nobody activated the connection yet
+	waiting atomic.Int64 // callers who wait for a fetch
 
 	mu       sync.Mutex // guards what follows; taken before Sources.mu, never after
 	keys     *fetched   // nil: none yet
@@ -144,13 +145,28 @@ func (s *Source) Find(ctx context.Context, kid string) (Found, error) {
 		return s.uploads.found(kid, time.Time{}, false), nil
 	}
 	if f := s.plan(kid); f != nil {
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return Found{}, fmt.Errorf("waiting for the keys: %w", ctx.Err())
+		if err := s.wait(ctx, f); err != nil {
+			return Found{}, err
 		}
 	}
 	return s.answer(kid)
+}
+
+// wait waits for a fetch. Those who wait for a provider that stalls are few
+// enough to leave room for everybody else; the others are told at once.
+func (s *Source) wait(ctx context.Context, f *flight) error {
+	mine, all := s.waiting.Add(1), s.of.waiting.Add(1)
+	defer s.waiting.Add(-1)
+	defer s.of.waiting.Add(-1)
+	if mine > maxWaiting || all > maxWaitingAll {
+		return errors.New("waiting for the keys: too many others wait")
+	}
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the keys: %w", ctx.Err())
+	}
 }
 
 // plan starts a fetch if one is due, and hands it out if the caller has to wait for it.

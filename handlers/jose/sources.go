@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport.dev/domain"
@@ -20,6 +21,11 @@ const (
 	idleFor     = 2 * time.Hour // longer than keys can serve
 	sweepEvery  = 10 * time.Minute
 	maxTellings = 256 // observations that wait to be recorded
+
+	// Callers who wait for a fetch: of one source, and of all. The exchange works
+	// on 320 requests at once, and some of them must be for providers that answer.
+	maxWaiting    = 192
+	maxWaitingAll = 256
 )
 
 // SourcesOptions are the surroundings of Sources. Each has a default.
@@ -52,6 +58,7 @@ type Sources struct {
 	slots     chan struct{}
 	drafts    chan struct{} // slots of sources that nobody activated
 	tellings  chan *Source
+	waiting   atomic.Int64 // callers who wait for a fetch, of any source
 	running   sync.WaitGroup
 	mu        sync.Mutex // guards what follows
 	closed    bool
