@@ -9,6 +9,8 @@ import (
 	"math"
 	"path"
 
+	"github.com/klauspost/compress/s2"
+
 	"sallyport.dev/domain"
 )
 
@@ -19,9 +21,9 @@ const (
 	// maxKey is above every row's key.
 	maxKey = math.MaxInt64
 	// transactionEvents is about how many events one transaction writes.
-	transactionEvents = 4096
-	// slotNanoseconds is the ten minutes of a slot.
-	slotNanoseconds = 600 * 1e9
+	transactionEvents = 16384
+	// slotNanoseconds is the minute of a slot.
+	slotNanoseconds = 60 * 1e9
 )
 
 // pack is a position as a row's key.
@@ -40,7 +42,19 @@ func (r row) sum() int64 {
 	for _, s := range []string{r.typ, r.actor, r.subject, r.connection, r.workload, r.outcome, r.requestID, r.id, r.summary} {
 		h = append(binary.AppendUvarint(h, uint64(len(s))), s...)
 	}
-	return int64(crc32.Update(crc32.Checksum(h, castagnoli), castagnoli, r.body))
+	return int64(crc32.Checksum(h, castagnoli))
+}
+
+// body is the events of one commit, a JSON array of their stored bytes, compressed.
+type body struct {
+	sequence int64
+	events   []byte
+}
+
+// sum is to a body what [row.sum] is to a row.
+func (b body) sum() int64 {
+	h := crc32.Checksum(binary.BigEndian.AppendUint64(nil, uint64(b.sequence)), castagnoli)
+	return int64(crc32.Update(h, castagnoli, b.events))
 }
 
 // Apply adds commits to the trail, in order; those at or below Applied are
@@ -104,7 +118,7 @@ func (t *Trail) write(batch []domain.Commit) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	rows, err := t.rows(batch)
+	rows, bodies, err := t.rows(batch)
 	if err != nil {
 		return err
 	}
@@ -113,7 +127,7 @@ func (t *Trail) write(batch []domain.Commit) error {
 		if t.Applied() != batch[0].Sequence-1 {
 			return ErrSetAside // a reader found the corruption meanwhile; this file is another
 		}
-		if err := f.add(rows, last); err != nil {
+		if err := f.add(rows, bodies, last); err != nil {
 			return err
 		}
 		t.advance(last, false) // before the file could be replaced
@@ -128,19 +142,24 @@ func (t *Trail) write(batch []domain.Commit) error {
 	return nil
 }
 
-// add writes rows and checkpoint in one transaction.
-func (f *file) add(rows []row, applied uint64) error {
+// add writes rows, bodies and checkpoint in one transaction.
+func (f *file) add(rows []row, bodies []body, applied uint64) error {
 	ctx := context.Background() // a transaction takes milliseconds and is not given up halfway
 	tx, err := f.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() // does nothing once committed
-	addEvent, addWords := tx.Stmt(f.addEvent), tx.Stmt(f.addWords)
+	addEvent, addBody, addWords := tx.Stmt(f.addEvent), tx.Stmt(f.addBody), tx.Stmt(f.addWords)
+	for _, b := range bodies {
+		if _, err := addBody.Exec(b.sequence, b.events, b.sum()); err != nil {
+			return err
+		}
+	}
 	slots := map[int64][2]int64{}
 	for _, r := range rows {
 		if _, err := addEvent.Exec(r.pos, r.time, r.typ, r.actor, r.subject, r.connection, r.workload, r.outcome,
-			r.requestID, r.id, r.summary, r.body, r.sum()); err != nil {
+			r.requestID, r.id, r.summary, r.sum()); err != nil {
 			return err
 		}
 		if _, err := addWords.Exec(r.pos, r.words); err != nil {
@@ -170,7 +189,7 @@ func addSlots(add *sql.Stmt, slots map[int64][2]int64) error {
 	return nil
 }
 
-// slotOf is the ten minutes that a time is in; it only ever grows with it.
+// slotOf is the minute that a time is in; it only ever grows with it.
 func slotOf(nanoseconds int64) int64 { return nanoseconds / slotNanoseconds }
 
 // row is an event as the file has it; words only on its way in.
@@ -179,27 +198,52 @@ type row struct {
 	typ, actor, subject                          string
 	connection, workload, outcome, requestID, id string
 	summary                                      string
-	body                                         []byte
 	words                                        string
 }
 
-func (t *Trail) rows(commits []domain.Commit) ([]row, error) {
-	var rows []row
+func (t *Trail) rows(commits []domain.Commit) (rows []row, bodies []body, err error) {
 	seen := map[string]struct{}{}
 	for _, c := range commits {
 		if len(c.Events) == 0 || len(c.Events) > maxIndex || c.Sequence > maxSequence {
-			return nil, fmt.Errorf("applying commit %d to the audit trail: %d events are out of range", c.Sequence, len(c.Events))
+			return nil, nil, fmt.Errorf("applying commit %d to the audit trail: %d events are out of range", c.Sequence, len(c.Events))
 		}
 		for i, e := range c.Events {
 			clear(seen)
 			r, err := t.row(domain.Position{Sequence: c.Sequence, Index: i}, e, seen)
 			if err != nil {
-				return nil, fmt.Errorf("applying event %d.%d to the audit trail: %w", c.Sequence, i, err)
+				return nil, nil, fmt.Errorf("applying event %d.%d to the audit trail: %w", c.Sequence, i, err)
 			}
 			rows = append(rows, r)
 		}
+		stored, err := storedEvents(c)
+		if err != nil {
+			return nil, nil, fmt.Errorf("applying commit %d to the audit trail: %w", c.Sequence, err)
+		}
+		bodies = append(bodies, body{int64(c.Sequence), s2.Encode(nil, stored)})
 	}
-	return rows, nil
+	return rows, bodies, nil
+}
+
+// storedEvents is a JSON array of a commit's events, byte for byte as stored.
+func storedEvents(c domain.Commit) ([]byte, error) {
+	if c.Body != nil {
+		return c.Body, nil
+	}
+	array := []byte{'['}
+	for i, e := range c.Events { // not from a log
+		stored := e.Stored
+		if stored == nil {
+			var err error
+			if stored, err = e.MarshalJSON(); err != nil {
+				return nil, err
+			}
+		}
+		if i > 0 {
+			array = append(array, ',')
+		}
+		array = append(array, stored...)
+	}
+	return append(array, ']'), nil
 }
 
 func (t *Trail) row(p domain.Position, e domain.Envelope, seen map[string]struct{}) (row, error) {
@@ -207,16 +251,9 @@ func (t *Trail) row(p domain.Position, e domain.Envelope, seen map[string]struct
 	if !ok || e.Event == nil {
 		return row{}, fmt.Errorf("the type %q cannot be read", e.Type)
 	}
-	body := []byte(e.Stored)
-	if body == nil { // not from a log
-		var err error
-		if body, err = e.MarshalJSON(); err != nil {
-			return row{}, err
-		}
-	}
 	r := row{
 		pos: pack(p), time: nanoseconds(e.Time), typ: e.Type, actor: e.Actor, subject: e.Subject,
-		outcome: typ.Outcome(e), requestID: e.RequestID, id: e.ID, summary: typ.Summary(e), body: body,
+		outcome: typ.Outcome(e), requestID: e.RequestID, id: e.ID, summary: typ.Summary(e),
 	}
 	r.connection, r.workload = typ.Workload(e)
 	r.words = document(r, e, seen)

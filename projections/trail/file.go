@@ -22,16 +22,17 @@ const (
 	applicationID = 0x53616c70
 	// schemaVersion is raised whenever the tables, the marks, the words or the
 	// sentences change: a file of another version is folded anew.
-	schemaVersion = 1
+	schemaVersion = 2
 	// asideSuffix is what a corrupt file is renamed to.
 	asideSuffix = ".corrupt"
 	// readers is how many questions are answered at once.
 	readers = 4
 )
 
-// The row's key is sequence<<16 | index, so that the table itself is in the
+// An event's key is sequence<<16 | index, so that the table itself is in the
 // order of the log. Its columns are what filters are held against; they are
-// found through the index (words.go). slot has for every ten minutes the first
+// found through the index (words.go). The bytes of the events of one commit lie
+// together, compressed, since they are much alike. slot has for every minute the first
 // and the last key of an event of that time: clocks of replicas differ, so time
 // only nearly follows the log. words_sum is the sum of the index, written when
 // the file is closed and gone with the first write after it is opened.
@@ -48,15 +49,26 @@ CREATE TABLE event (
 	request_id TEXT NOT NULL,
 	id         TEXT NOT NULL,
 	summary    TEXT NOT NULL,
-	body       BLOB NOT NULL,
 	sum        INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE body (sequence INTEGER PRIMARY KEY, events BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
 CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, tokenize='ascii');
 INSERT INTO words (words, rank) VALUES ('automerge', 8); -- a little more to merge for a question, a good deal less for an event
-CREATE TABLE slot (slot INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
+INSERT INTO words (words, rank) VALUES ('hashsize', 16777216); -- what one transaction adds is written at once, not in pieces that have to be merged
+CREATE TABLE slot (slot INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL, words_sum INTEGER) STRICT;
 INSERT INTO checkpoint VALUES (1, 0, NULL);
 `
+
+// A slot has a sum of its own, as an event has, which SQL can work out: addSlot
+// takes a slot, its first and its last key, and widens the one that is there.
+const (
+	slotSum = `(slot % 2147483647 * 31 + first % 2147483647 * 17 + last % 2147483647)`
+	addSlot = `INSERT INTO slot SELECT slot, first, last, ` + slotSum + ` FROM (
+		SELECT n.slot, min(n.first, coalesce(s.first, n.first)) AS first, max(n.last, coalesce(s.last, n.last)) AS last
+		FROM (SELECT ? AS slot, ? AS first, ? AS last) n LEFT JOIN slot s ON s.slot = n.slot
+	) WHERE true ON CONFLICT DO UPDATE SET first = excluded.first, last = excluded.last, sum = excluded.sum`
+)
 
 // errCorrupt is corruption that we found and SQLite did not.
 var errCorrupt = errors.New("the file is corrupt")
@@ -67,7 +79,8 @@ type file struct {
 	reader *sql.DB
 
 	// Prepared on the writer's only connection; used by the one Apply.
-	addEvent, addWords, addSlot, setApplied *sql.Stmt
+	addEvent, addBody, addWords, addSlot, setApplied *sql.Stmt
+	body                                             *sql.Stmt // of the reader
 }
 
 // openFile opens the file, creating or replacing what is no trail of this
@@ -123,13 +136,16 @@ func openVersion(ctx context.Context, path string) (_ *file, applied uint64, err
 	if err := f.ensureSchema(ctx); err != nil {
 		return nil, 0, err
 	}
-	if err := errors.Join(f.check(ctx), f.prepare(ctx)); err != nil {
+	if err := f.prepare(ctx); err != nil {
 		if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code() == sqlite3.SQLITE_ERROR {
 			err = fmt.Errorf("%w: it lacks what its version has: %w", errCorrupt, err)
 		}
 		return nil, 0, err
 	}
-	if f.reader, err = openDB(path, readers, "_query_only", "1", "_pragma", "cache_size(-8192)"); err != nil {
+	if f.reader, err = openDB(path, readers, "_query_only", "1", "_pragma", "cache_size(-4096)"); err != nil {
+		return nil, 0, err
+	}
+	if f.body, err = f.reader.PrepareContext(ctx, `SELECT events, sum FROM body WHERE sequence = ?`); err != nil {
 		return nil, 0, err
 	}
 	err = f.writer.QueryRowContext(ctx, `SELECT applied FROM checkpoint`).Scan(&applied)
@@ -183,45 +199,65 @@ func (f *file) ensureSchema(ctx context.Context) error {
 	return tx.Commit()
 }
 
+// standing is the file as it stands: a transaction that only reads, whatever is
+// written meanwhile. It has to be ended.
+func (f *file) standing(ctx context.Context) (*sql.Tx, error) {
+	tx, err := f.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	var applied int64
+	if err := tx.QueryRow(`SELECT applied FROM checkpoint`).Scan(&applied); err != nil { // it begins with the first read
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	return tx, nil
+}
+
 // check walks the trees of the tables and, if the file was closed and not
 // killed, holds the index against its sum: together some two or three seconds
 // for a million events. A row that changed in place is found by its own sum when it is
 // read; an index that was damaged after a kill, by FTS5, or not at all: the
 // unfiltered trail is whole even then.
-func (f *file) check(ctx context.Context) error {
-	for _, table := range []string{"event", "words_data", "words_idx", "slot", "checkpoint"} {
+func check(ctx context.Context, tx *sql.Tx) error {
+	for _, table := range []string{"event", "body", "words_data", "words_idx", "slot", "checkpoint"} {
 		var verdict string
-		if err := f.writer.QueryRowContext(ctx, `PRAGMA quick_check(`+table+`)`).Scan(&verdict); err != nil {
+		if err := tx.QueryRowContext(ctx, `PRAGMA quick_check(`+table+`)`).Scan(&verdict); err != nil {
 			return err
 		}
 		if verdict != "ok" {
 			return fmt.Errorf("%w: %s", errCorrupt, verdict)
 		}
 	}
-	var applied, last int64
+	var applied, last, body, slots int64
 	var sealed sql.NullInt64
-	err := f.writer.QueryRowContext(ctx, `SELECT applied, words_sum, (SELECT coalesce(max(pos), 0) FROM event) FROM checkpoint`).Scan(&applied, &sealed, &last)
+	err := tx.QueryRowContext(ctx, `SELECT applied, words_sum, (SELECT coalesce(max(pos), 0) FROM event), (SELECT coalesce(max(sequence), 0) FROM body),
+		(SELECT count(*) FROM slot WHERE sum != `+slotSum+`) FROM checkpoint`).Scan(&applied, &sealed, &last, &body, &slots)
 	switch {
-	case errors.Is(err, sql.ErrNoRows) || err == nil && unpack(last).Sequence != uint64(applied):
+	case errors.Is(err, sql.ErrNoRows) || err == nil && (unpack(last).Sequence != uint64(applied) || body != applied || slots > 0):
 		return fmt.Errorf("%w: its checkpoint and its rows disagree", errCorrupt)
 	case err != nil || !sealed.Valid:
 		return err
 	}
-	sum, err := f.wordsSum(ctx)
+	sum, err := wordsSum(ctx, tx)
 	if err == nil && sum != sealed.Int64 {
 		err = fmt.Errorf("%w: its index is not what was written", errCorrupt)
 	}
 	return err
 }
 
+// asker is a database or a transaction.
+type asker interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // wordsSum is a checksum of everything the index keeps on disk.
-func (f *file) wordsSum(ctx context.Context) (int64, error) {
+func wordsSum(ctx context.Context, db asker) (int64, error) {
 	sum := crc32.New(castagnoli)
 	for _, query := range []string{
 		`SELECT id, block, 0 FROM words_data ORDER BY id`,
 		`SELECT segid, CAST(term AS BLOB), pgno FROM words_idx ORDER BY segid, term`,
 	} {
-		rows, err := f.writer.QueryContext(ctx, query)
+		rows, err := db.QueryContext(ctx, query)
 		if err != nil {
 			return 0, err
 		}
@@ -244,7 +280,7 @@ func (f *file) wordsSum(ctx context.Context) (int64, error) {
 
 // seal writes the index's sum, for the check when the file is opened again.
 func (f *file) seal(ctx context.Context) error {
-	sum, err := f.wordsSum(ctx)
+	sum, err := wordsSum(ctx, f.writer)
 	if err != nil {
 		return fmt.Errorf("summing the index: %w", err)
 	}
@@ -254,10 +290,11 @@ func (f *file) seal(ctx context.Context) error {
 
 func (f *file) prepare(ctx context.Context) (err error) {
 	for sqlText, to := range map[string]**sql.Stmt{
-		`INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`:                                                                &f.addEvent,
-		`INSERT INTO words (rowid, text) VALUES (?, ?)`:                                                                                   &f.addWords,
-		`INSERT INTO slot VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)`: &f.addSlot,
-		`UPDATE checkpoint SET applied = ?, words_sum = NULL`:                                                                             &f.setApplied,
+		`INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`: &f.addEvent,
+		`INSERT INTO body VALUES (?, ?, ?)`:                             &f.addBody,
+		`INSERT INTO words (rowid, text) VALUES (?, ?)`:                 &f.addWords,
+		addSlot: &f.addSlot,
+		`UPDATE checkpoint SET applied = ?, words_sum = NULL`: &f.setApplied,
 	} {
 		if *to, err = f.writer.PrepareContext(ctx, sqlText); err != nil {
 			return err

@@ -65,6 +65,9 @@ func damaged(t *testing.T, path string, log []domain.Commit, damage func([]byte)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tr.Close() })
+	if err := tr.Checked(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return tr, &logged
 }
 
@@ -127,7 +130,7 @@ func TestAFlippedBitIsNotShown(t *testing.T) {
 	for name, damage := range map[string]func([]byte) []byte{
 		"in an event":   replace(`"specversion":"1.0"`, `"specversion":"1.1"`),
 		"in a sentence": replace("issued a token", "denied a token"),
-		"in the data":   replace(`"identity":"main"`, `"identity":"mail"`),
+		"in the data":   replace(`"skew_seconds":0`, `"skew_seconds":1`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "trail.db")
@@ -158,9 +161,9 @@ func TestAFlippedBitIsNotShown(t *testing.T) {
 // happened, all of it, once whoever follows the log has done what it was asked to.
 func TestGarbageAnywhereIsMended(t *testing.T) {
 	log := history(60)
-	step := 1531
-	if testing.Short() {
-		step *= 5
+	step := 4 * 1531
+	if os.Getenv("SALLYPORT_LONG") != "" { // make long
+		step = 1531
 	}
 	for at, size := 0, 1; at < size; at += step {
 		path := filepath.Join(t.TempDir(), "trail.db")

@@ -2,6 +2,7 @@ package trail_test
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -24,7 +25,17 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(killMe); path != "" {
 		applyUntilKilled(path)
 	}
+	flag.Parse()
+	if !given("rapid.checks") { // each opens a file ten times; `make long` asks for more
+		flag.Set("rapid.checks", "15")
+	}
 	os.Exit(m.Run())
+}
+
+// given tells whether a flag is on the command line.
+func given(name string) (yes bool) {
+	flag.Visit(func(f *flag.Flag) { yes = yes || f.Name == name })
+	return yes
 }
 
 // size is how many events a commit of the endless log has; the same every time.

@@ -2,6 +2,7 @@ package trail
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,9 @@ type Trail struct {
 
 	applying sync.Mutex // one Apply at a time
 
+	checked   chan struct{} // closed when the file that Open found was looked through
+	stopCheck context.CancelFunc
+
 	mu     sync.RWMutex // held for reading while file is used; for writing while it is replaced or closed
 	file   *file
 	closed bool
@@ -48,13 +52,21 @@ type Trail struct {
 // that is corrupt is renamed to path+".corrupt" (replacing the one set aside
 // before), one of an older or newer form of ours is removed; the log is told, and
 // Applied is 0. It returns an error only where no trail can be had: no
-// permission, no space, no such folder.
+// permission, no space, no such folder. A long file is looked through while it
+// is used already ([Trail.Checked]): what is wrong deep inside sets it aside then.
 //
 // The catalogue has to know every type that will be applied. No other process
 // may have the file open.
 func Open(ctx context.Context, path string, cat *events.Catalogue, log *slog.Logger) (*Trail, error) {
-	t := &Trail{path: path, cat: cat, log: log, changed: make(chan struct{}), done: make(chan struct{})}
+	t := &Trail{path: path, cat: cat, log: log, changed: make(chan struct{}), done: make(chan struct{}), checked: make(chan struct{})}
 	f, applied, err := openFile(ctx, path, log)
+	var standing *sql.Tx
+	run, stop := context.WithCancel(context.Background())
+	if err == nil {
+		if standing, err = f.standing(run); err != nil {
+			f.close()
+		}
+	}
 	if isCorrupt(err) {
 		log.Error("audit trail is corrupt: setting it aside and rebuilding it from the log",
 			"file", path, "aside", path+asideSuffix, "error", err)
@@ -63,16 +75,52 @@ func Open(ctx context.Context, path string, cat *events.Catalogue, log *slog.Log
 		}
 	}
 	if err != nil {
+		stop()
 		return nil, fmt.Errorf("opening the audit trail %s: %w", path, err)
 	}
-	t.file, t.applied = f, applied
+	t.file, t.applied, t.stopCheck = f, applied, stop
+	go t.check(run, f, standing)
 	return t, nil
+}
+
+// check looks through the file as it was opened. standing is nil where there is
+// nothing to look through.
+func (t *Trail) check(ctx context.Context, f *file, standing *sql.Tx) {
+	defer close(t.checked)
+	if standing == nil {
+		return
+	}
+	err := check(ctx, standing)
+	_ = standing.Rollback() // it wrote nothing
+	switch {
+	case ctx.Err() != nil:
+	case isCorrupt(err):
+		if err := t.replace(f, err); err != nil {
+			t.log.Error("the audit trail cannot be begun again", "error", err)
+		}
+	case err != nil:
+		t.log.Error("the audit trail could not be looked through", "file", t.path, "error", err)
+	}
+}
+
+// Checked returns once the file that Open found was looked through to its end,
+// and was set aside if it was corrupt; that takes some seconds for a million
+// events. It returns an error when ctx ends before.
+func (t *Trail) Checked(ctx context.Context) error {
+	select {
+	case <-t.checked:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Close ends every wait and subscription with [ErrClosed] and closes the file.
 // What was applied is kept. A second Close does nothing. It takes about a
 // second for a million events; a process that is killed instead loses nothing.
 func (t *Trail) Close() error {
+	t.stopCheck()
+	<-t.checked
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {

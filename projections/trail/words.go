@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"hash/fnv"
 	"net/url"
@@ -71,28 +72,38 @@ func appendWords(doc []byte, s string) []byte {
 // words is s in lower-case words.
 func words(s string) []string { return strings.Fields(string(appendWords(nil, s))) }
 
-// appendValues appends the words of every value in a JSON document that is
-// known to be valid: strings and numbers, not the names of members. A value
-// that was seen before adds nothing.
+// appendValues appends the words of every text in a JSON document that is known
+// to be valid: not the names of members, no numbers, and no times, which have
+// filters of their own and would make up a third of the index. A value that was
+// seen before adds nothing.
 func appendValues(doc []byte, data json.RawMessage, seen map[string]struct{}) []byte {
 	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case c == '"':
-			end := i + 1 + stringLength(data[i+1:])
-			if !isMember(data[min(end+1, len(data)):]) {
-				doc = appendOnce(doc, unquote(data[i:min(end+1, len(data))]), seen)
-			}
-			i = end
-		case c == '-' || '0' <= c && c <= '9':
-			end := i + 1
-			for end < len(data) && strings.IndexByte("0123456789.eE+-", data[end]) >= 0 {
-				end++
-			}
-			doc = appendOnce(doc, string(data[i:end]), seen)
-			i = end - 1
+		if data[i] != '"' {
+			continue
 		}
+		end := i + 1 + stringLength(data[i+1:])
+		if !isMember(data[min(end+1, len(data)):]) {
+			if text := data[i:min(end+1, len(data))]; !isTime(text) {
+				doc = appendOnce(doc, unquote(text), seen)
+			}
+		}
+		i = end
 	}
 	return doc
+}
+
+// isTime tells whether a JSON string has the form of the times we write: RFC 3339 in UTC.
+func isTime(text []byte) bool {
+	const form = `"2006-01-02T15:04:05`
+	if len(text) < len(form)+2 || text[len(text)-2] != 'Z' {
+		return false
+	}
+	for i := 1; i < len(form); i++ {
+		if digit := '0' <= text[i] && text[i] <= '9'; text[i] != form[i] && !digit || digit != ('0' <= form[i] && form[i] <= '9') {
+			return false
+		}
+	}
+	return strings.Trim(string(text[len(form):len(text)-2]), ".0123456789") == ""
 }
 
 func appendOnce(doc []byte, value string, seen map[string]struct{}) []byte {
@@ -100,7 +111,20 @@ func appendOnce(doc []byte, value string, seen map[string]struct{}) []byte {
 		return doc
 	}
 	seen[value] = struct{}{}
-	return appendWords(doc, value)
+	return appendWords(doc, whole(value))
+}
+
+// whole is a UUID as one word, where the index would otherwise have five that
+// nobody looks for; any other text as it is.
+func whole(s string) string {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return s
+	}
+	one := strings.ReplaceAll(s, "-", "")
+	if _, err := hex.DecodeString(one); err != nil {
+		return s
+	}
+	return one
 }
 
 // stringLength is how many bytes of b stand before the quote that ends the string.
@@ -147,7 +171,7 @@ func match(q string) []string {
 	var terms []string
 	prefix := false
 	for _, field := range strings.Fields(q) {
-		w := words(readable(field))
+		w := words(whole(readable(field)))
 		if len(w) == 0 {
 			continue
 		}
