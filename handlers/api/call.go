@@ -204,6 +204,17 @@ func (c *Call) repeats() (bool, error) {
 	return true, nil
 }
 
+// repeated asks again what [Call.repeats] tells, once the request was refused: a
+// refusal is given on state as new as the leader's, in which this very
+// request may turn out to be what the refusal is about, done on another replica.
+func (c *Call) repeated() bool {
+	if c.Meta.Idempotency == nil {
+		return false
+	}
+	again, err := c.repeats()
+	return err == nil && again
+}
+
 // Done is the position of this very write, if it was done before under its
 // Idempotency-Key.
 func (c *Call) Done() (domain.Position, bool) {

@@ -115,7 +115,7 @@ func Write[In any](look func(*Call) error, rules func(*In) []domain.FieldError, 
 			return err
 		}
 		if !again && look != nil {
-			if err := look(c); err != nil {
+			if err := look(c); err != nil && !c.repeated() {
 				return err
 			}
 		}
