@@ -32,6 +32,9 @@ func (o *Organisation) Execute(ctx context.Context, m domain.Meta, decide func(*
 	defer done()
 	confirmed := false
 	for attempt := 0; ; attempt++ {
+		if err := o.trusted(); err != nil {
+			return domain.Position{}, err
+		}
 		facts, head, answered, err := o.decide(m, decide)
 		if answered != (domain.Position{}) {
 			return answered, nil

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport.dev/domain"
 	"sallyport.dev/projections/trail"
 	"sallyport.dev/streams"
 )
@@ -66,6 +67,9 @@ func (o *Organisation) keepFed(ctx context.Context, alone *streams.Follower) err
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if err := o.distrusted(err); err != nil {
+			return err
+		}
 		if errors.Is(err, trail.ErrSetAside) {
 			o.log.Warn("the audit trail is built again from the log", "reason", err)
 			continue
@@ -77,6 +81,21 @@ func (o *Organisation) keepFed(ctx context.Context, alone *streams.Follower) err
 		pause(ctx, wait)
 		wait = min(2*wait, longestWait)
 	}
+}
+
+// distrusted halts where a follower stopped because of the log itself, and
+// returns why: a gap, a commit that cannot be read or does not follow from what
+// is, a log that ends before what was read of it.
+func (o *Organisation) distrusted(err error) error {
+	why := o.control.Err()
+	if domain.Damaged(err) != nil {
+		why = err
+	}
+	if why != nil {
+		o.feeder.fail(why)
+		o.Halt(why)
+	}
+	return why
 }
 
 // How long a trail that does not go on is left alone before it is tried again:
@@ -92,6 +111,9 @@ func (o *Organisation) followControl(ctx context.Context, old *streams.Follower,
 		f, err := o.journal.Follow(ctx, o.control)
 		if err == nil {
 			return f, was
+		}
+		if err := o.distrusted(err); err != nil {
+			return old, err
 		}
 		o.log.Warn("the log cannot be followed; trying again", "error", err)
 		pause(ctx, firstWait)

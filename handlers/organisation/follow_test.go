@@ -61,7 +61,7 @@ func TestADamagedTrailIsBuiltAgainWhileTheRestGoesOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		changed := bytes.Replace(b, []byte(`"roles":["member"]`), []byte(`"roles":["owners"]`), 1)
+		changed := bytes.Replace(b, []byte(`"roles":["member"]`), []byte(`"roles":["owners"]`), -1)
 		if bytes.Equal(b, changed) {
 			t.Fatal("there is nothing to damage")
 		}

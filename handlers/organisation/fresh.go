@@ -37,6 +37,9 @@ func (o *Organisation) freshSince(ctx context.Context, at time.Duration) error {
 // it has ended: this process may have been stopped meanwhile.
 func (o *Organisation) compared(ctx context.Context, after func(now time.Duration) time.Duration) error {
 	for {
+		if err := o.trusted(); err != nil {
+			return err
+		}
 		if at := time.Duration(o.fresh.at.Load()); at > 0 && at > after(time.Since(o.fresh.start)) {
 			return nil
 		}

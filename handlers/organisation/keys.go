@@ -68,6 +68,9 @@ func (o *Organisation) firstKeys(ctx context.Context, alg key.Algorithm) error {
 // the one that did and publishes a new next key. It is refused while the next
 // key is younger than verifiers may cache the key set (five minutes).
 func (o *Organisation) RotateKeys(ctx context.Context, m domain.Meta) (domain.Position, error) {
+	if err := o.trusted(); err != nil {
+		return domain.Position{}, err
+	}
 	var rotations []key.Rotate
 	for _, alg := range key.Algorithms() {
 		kid, public, err := o.keyring.Generate(ctx, string(alg))

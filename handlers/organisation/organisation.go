@@ -33,6 +33,7 @@ type Options struct {
 	FewCopies bool // allow fewer than three copies on a cluster
 	TrailPath string
 	SealDir   string // where the log is sealed, DATA/seal/<org>; empty: it is not
+	Intervals Intervals
 	Sealer    *jose.Sealer
 	Gate      jose.Gate
 	Resolver  jose.Resolver    // nil: the system's
@@ -58,6 +59,10 @@ type Organisation struct {
 
 	conn      *streams.Conn
 	sealDir   string
+	sealer    *sealer
+	guard     guard
+	every     Intervals
+	halt      halt
 	journal   *streams.Journal
 	control   *control.Projection
 	trail     *trail.Trail
@@ -78,7 +83,7 @@ type Organisation struct {
 func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	o := &Organisation{
 		name: opt.Name, issuer: opt.BaseURL + "/orgs/" + opt.Name.String(), log: opt.Log, now: opt.Now,
-		catalogue: events.New(), gate: opt.Gate, conn: opt.Conn, sealDir: opt.SealDir, control: control.New(), tests: limit.New(testsPerSecond, testsBurst, 10_000),
+		catalogue: events.New(), gate: opt.Gate, conn: opt.Conn, sealDir: opt.SealDir, sealer: newSealer(opt.SealDir, opt.Name), every: opt.Intervals.withDefaults(), control: control.New(), tests: limit.New(testsPerSecond, testsBurst, 10_000),
 	}
 	if o.log == nil {
 		o.log = slog.Default()
@@ -107,10 +112,16 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	}
 	o.keyring = jose.NewKeyring(bucket, opt.Sealer, o.name)
 	o.sources = jose.NewSources(opt.Gate, jose.SourcesOptions{Observe: o.observe, Fetched: opt.Fetched, Log: o.log, Now: o.now, Resolver: opt.Resolver})
+	if err := <-o.guard.held; err != nil { // before anything is written
+		return nil, err
+	}
 	if err := o.create(ctx); err != nil {
 		return nil, err
 	}
-	return o, o.ensureKeys(ctx)
+	if err := o.ensureKeys(ctx); err != nil {
+		return nil, err
+	}
+	return o, o.startGuard(ctx)
 }
 
 // KeysBucket names the bucket in which an organisation's sealed keys are.
@@ -119,11 +130,15 @@ func KeysBucket(org domain.Name) string { return "KEYS_" + org.String() }
 // openLog opens the log and folds it: first what is true, from the control
 // subject alone, then what else the readers still miss.
 func (o *Organisation) openLog(ctx context.Context, opt Options) (err error) {
+	if o.sealer.newest, err = o.sealer.remembered(o.name); err != nil {
+		return err
+	}
 	if o.journal, err = streams.Open(ctx, opt.Conn, streams.Options{
-		Org: o.name, Source: o.issuer, Codec: o.catalogue, Replicas: opt.Replicas, AllowFewReplicas: opt.FewCopies, Log: o.log, Stored: opt.Stored,
+		Org: o.name, Source: o.issuer, Codec: o.catalogue, Replicas: opt.Replicas, AllowFewReplicas: opt.FewCopies, Log: o.log, Stored: opt.Stored, Reached: o.sealer.newest.Sequence,
 	}); err != nil {
 		return err
 	}
+	o.recheck(ctx)
 	if o.trail, err = trail.Open(ctx, opt.TrailPath, o.catalogue, o.log); err != nil {
 		return err
 	}
@@ -175,6 +190,7 @@ func (o *Organisation) Close() {
 	if o.committer != nil {
 		o.committer.Close()
 	}
+	o.guard.close()
 	if o.feeder != nil {
 		o.feeder.close()
 	}
@@ -218,12 +234,17 @@ func (o *Organisation) Read(f func(s *control.State, at domain.Head)) { o.contro
 // is made on; it returns once that is durable. What it was to record must not
 // leave the process if it fails. d may be called several times.
 func (o *Organisation) Record(ctx context.Context, m domain.Meta, d streams.Decision[*control.State]) (domain.Position, error) {
-	if err := o.room(Activity); err != nil {
+	if err := errors.Join(o.trusted(), o.room(Activity)); err != nil {
 		return domain.Position{}, err
 	}
 	ctx, done := o.whileReachable(ctx)
 	defer done()
-	p, err := o.committer.Record(ctx, m, d)
+	p, err := o.committer.Record(ctx, m, func(s *control.State) ([]domain.Fact, string, error) {
+		if err := o.trusted(); err != nil { // it may have waited for its turn
+			return nil, "", err
+		}
+		return d(s)
+	})
 	o.writes.note(err)
 	return p, err
 }
@@ -232,10 +253,11 @@ func (o *Organisation) Record(ctx context.Context, m domain.Meta, d streams.Deci
 // ready. It does not depend on anybody else's service.
 func (o *Organisation) Ready(ctx context.Context) map[string]error {
 	return map[string]error{
-		"log":   errors.Join(o.Fresh(ctx), o.journal.Writable(), o.writes.failing()),
-		"fold":  o.control.Err(),
-		"trail": o.feeder.failed(),
-		"keys":  o.keysReady(),
+		"log":    errors.Join(o.Halted(), o.Fresh(ctx), o.journal.Writable(), o.writes.failing()),
+		"fold":   o.control.Err(),
+		"trail":  o.feeder.failed(),
+		"keys":   o.keysReady(),
+		"sealer": o.sealed(),
 	}
 }
 

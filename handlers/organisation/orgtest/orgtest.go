@@ -35,6 +35,8 @@ type World struct {
 	Conn   *streams.Conn
 	// TrailPath is the audit trail's file.
 	TrailPath string
+	// SealDir is where the log is sealed, DATA/seal/<org>.
+	SealDir string
 
 	t     testing.TB
 	ahead atomic.Int64 // nanoseconds by which the clock is ahead
@@ -61,8 +63,9 @@ func New(t testing.TB) *World {
 // Join opens a world on a log that others may have opened too, as one of several replicas.
 func Join(t testing.TB, conn *streams.Conn) *World {
 	t.Helper()
-	w := &World{Conn: conn, TrailPath: filepath.Join(t.TempDir(), "trail.db"), t: t}
-	w.Organisation = open(t, conn, w.TrailPath, w.clock)
+	data := t.TempDir()
+	w := &World{Conn: conn, TrailPath: filepath.Join(data, "trail.db"), SealDir: filepath.Join(data, "seal", "default"), t: t}
+	w.Organisation = w.open()
 	t.Cleanup(func() { w.Organisation.Close() })
 	t.Cleanup(w.audit)
 	return w
@@ -73,21 +76,31 @@ func (w *World) Reopen(meanwhile func()) {
 	w.t.Helper()
 	w.Organisation.Close()
 	meanwhile()
-	w.Organisation = open(w.t, w.Conn, w.TrailPath, w.clock)
+	w.Organisation = w.open()
 }
 
-func open(t testing.TB, conn *streams.Conn, trailPath string, now func() time.Time) *organisation.Organisation {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	o, err := organisation.Open(ctx, organisation.Options{
-		Name: "default", BaseURL: BaseURL, Conn: conn, TrailPath: trailPath,
-		Sealer: sealer(t), Gate: jose.Gate{LoopbackHTTP: true}, Log: Quiet(), Now: now,
-	})
+func (w *World) open() *organisation.Organisation {
+	w.t.Helper()
+	o, err := w.Open(Quiet())
 	if err != nil {
-		t.Fatalf("opening the organisation: %v", err)
+		w.t.Fatalf("opening the organisation: %v", err)
 	}
 	return o
+}
+
+// Intervals are how often every world checks its log: often.
+var Intervals = organisation.Intervals{State: 50 * time.Millisecond, Scrub: time.Second, Pause: 50 * time.Millisecond}
+
+// Open opens the organisation of the world, as a process that starts does, and
+// tells what came of it; the caller closes what it gets.
+func (w *World) Open(log *slog.Logger) (*organisation.Organisation, error) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	return organisation.Open(ctx, organisation.Options{
+		Name: "default", BaseURL: BaseURL, Conn: w.Conn, TrailPath: w.TrailPath, SealDir: w.SealDir, Intervals: Intervals,
+		Sealer: sealer(w.t), Gate: jose.Gate{LoopbackHTTP: true}, Log: log, Now: w.clock,
+	})
 }
 
 // kek is one key-encryption key for all worlds of a test binary, so that
