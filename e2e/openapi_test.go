@@ -53,7 +53,7 @@ func everything(t *testing.T, w *orgtest.World) *echo.Echo {
 	x := exchange.New(w.Organisation, exchange.Options{Sources: limit.New(1000, 1000, 10)})
 	t.Cleanup(x.Close)
 	x.Mount(g)
-	issuer.New(w.Organisation).Mount(e, g)
+	issuer.New(w.Organisation, nil).Mount(e, g)
 	stopping := make(chan struct{})
 	t.Cleanup(func() { close(stopping) })
 	admin.Mount(g, w.Organisation, admin.Options{Stopping: stopping})

@@ -2,163 +2,74 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
-	sallyport "sallyport.dev"
 	"sallyport.dev/cmd/internal/cli"
 	"sallyport.dev/domain"
-	"sallyport.dev/domain/events"
-	"sallyport.dev/handlers/admin"
-	"sallyport.dev/handlers/api"
-	"sallyport.dev/handlers/exchange"
 	"sallyport.dev/handlers/host"
-	"sallyport.dev/handlers/issuer"
 	"sallyport.dev/handlers/jose"
-	"sallyport.dev/handlers/limit"
 	"sallyport.dev/handlers/organisation"
-	"sallyport.dev/handlers/probe"
 	"sallyport.dev/streams"
 )
 
-// drainTime bounds how long requests in flight may take once we are asked to stop.
+// drainTime bounds how long requests in flight may take where the
+// configuration does not say.
 const drainTime = 10 * time.Second
 
 // Main is one server process, as told to be; [Main.Run] opens and serves it.
 type Main struct {
 	Config Config
-	// Listener is served; Run closes it.
+	// Listener is served; Run closes it, and those below.
 	Listener net.Listener
-	Sealer   *jose.Sealer
-	Gate     jose.Gate
-	Log      *slog.Logger
+	// Metrics and Pprof are served apart; nil: not at all.
+	Metrics, Pprof net.Listener
+	Sealer         *jose.Sealer
+	Gate           jose.Gate
+	Log            *slog.Logger
 	// Ready is called once, when everything is open and answers. Its error stops
 	// the server; its context ends when the server is asked to stop.
 	Ready func(context.Context, *host.Host) error
+	// Getenv has what a service manager says; nil: there is none.
+	Getenv func(string) string
+	// Hangup asks to read the certificate again; nil: nobody does.
+	Hangup <-chan os.Signal
 }
 
-// Run opens what the configuration names and serves it until ctx ends; then it
-// lets requests in flight finish, for ten seconds at most.
+// Run opens what the configuration names and serves it until ctx ends. Then
+// readiness turns red at once, requests are taken for as long as load balancers
+// need to notice, and those in flight may finish.
 func (m *Main) Run(ctx context.Context) error {
-	defer m.Listener.Close()
+	defer m.closeListeners()
+	p, err := newProcess(ctx, m)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	opening, opened := context.WithCancel(ctx)
+	defer opened()
+	go p.notify.opening(opening)
 	m.Gate.Self = append(m.Gate.Self, m.Listener.Addr().(*net.TCPAddr).AddrPort())
-	tenants, err := openTenants(ctx, m.Config, m.Sealer, m.Gate, m.Log)
+	t, err := openWatched(ctx, m, p)
+	opened()
 	if err != nil {
 		return err
 	}
-	defer m.Log.Info("stopped") // after the data is closed
-	defer tenants.close()
-	return m.serve(ctx, tenants)
+	defer p.log.Info("stopped") // after the data is closed
+	defer t.close()
+	return p.serve(ctx, t)
 }
 
-func (m *Main) serve(ctx context.Context, t *tenants) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stopping := make(chan struct{})
-	handler, closeHandlers, err := m.handler(t, stopping)
-	if err != nil {
-		return err
-	}
-	defer closeHandlers()
-	h := host.New(t.orgs...)
-	socket, err := host.Listen(m.Config.DataDir)
-	if err != nil {
-		return err
-	}
-	server := api.NewServer(handler, m.Log)
-	var running sync.WaitGroup
-	defer running.Wait() // nobody uses what is closed after this
-	running.Go(func() { cancel(h.Serve(ctx, socket)) })
-	running.Go(func() { cancel(m.listen(server)) })
-	running.Go(func() { cancel(t.failed(ctx)) })
-	if m.Ready != nil {
-		running.Go(func() {
-			if err := m.Ready(ctx, h); err != nil {
-				cancel(err)
-			}
-		})
-	}
-	m.Log.Info("serving", "address", m.Listener.Addr().String(), "base_url", m.Config.BaseURL, "version", cli.BuildVersion())
-	<-ctx.Done()
-	if err = context.Cause(ctx); errors.Is(err, context.Canceled) {
-		err = nil // asked to stop
-	}
-	m.Log.Info("stopping")
-	close(stopping)
-	return errors.Join(err, drain(server))
-}
-
-// listen serves until the server is shut down.
-func (m *Main) listen(server *http.Server) error {
-	var err error
-	if m.Config.TLS.CertFile == "" {
-		err = server.Serve(m.Listener)
-	} else {
-		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		err = server.ServeTLS(m.Listener, m.Config.TLS.CertFile, m.Config.TLS.KeyFile)
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return fmt.Errorf("serving %s: %w", m.Listener.Addr(), err)
-}
-
-func drain(server *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("requests were still in flight after %s: %w", drainTime, err), server.Close())
-	}
-	return nil
-}
-
-// handler is every route of every organisation. The func returned writes what
-// the handlers only counted so far.
-func (m *Main) handler(t *tenants, stopping <-chan struct{}) (http.Handler, func(), error) {
-	proxies, err := prefixes(m.Config.TrustedProxies)
-	if err != nil {
-		return nil, nil, err
-	}
-	e := api.New(api.Options{Log: m.Log, TrustedProxies: proxies})
-	sources := perAddress(m.Config.RateLimits)
-	if sources != nil {
-		sources.Share(t.conn.Replicas)
-	}
-	var exchanges []*exchange.Exchange
-	var ready []probe.Readiness
-	for _, o := range t.orgs {
-		g := e.Group("/orgs/" + o.Name().String())
-		x := exchange.New(o, exchange.Options{Sources: sources})
-		x.Mount(g)
-		issuer.New(o).Mount(e, g)
-		admin.Mount(g, o, admin.Options{Limiter: sources, Stopping: stopping})
-		exchanges, ready = append(exchanges, x), append(ready, o)
-	}
-	probe.New(probe.Options{OpenAPI: sallyport.OpenAPI, Catalogue: events.New(), Log: m.Log, Ready: ready}).Mount(e)
-	return e, func() {
-		for _, x := range exchanges {
-			x.Close()
+func (m *Main) closeListeners() {
+	for _, l := range []net.Listener{m.Listener, m.Metrics, m.Pprof} {
+		if l != nil {
+			l.Close()
 		}
-	}, nil
-}
-
-// addressesRemembered bounds the client networks that are told apart.
-const addressesRemembered = 50_000
-
-// perAddress bounds how often one network may ask; nil bounds nothing.
-func perAddress(c RateLimitsConfig) *limit.Limiter {
-	if c.PerAddress == 0 {
-		return nil
 	}
-	return limit.New(float64(c.PerAddress), 2*c.PerAddress, addressesRemembered)
 }
 
 // tenants are the organisations of this process, open, and the log they are in.
@@ -169,7 +80,13 @@ type tenants struct {
 }
 
 // openTenants opens the log and every organisation; ctx bounds the opening alone.
-func openTenants(ctx context.Context, c Config, sealer *jose.Sealer, gate jose.Gate, log *slog.Logger) (_ *tenants, err error) {
+func openTenants(ctx context.Context, c Config, sealer *jose.Sealer, gate jose.Gate, log *slog.Logger) (*tenants, error) {
+	return openWatched(ctx, &Main{Config: c, Sealer: sealer, Gate: gate}, &process{log: log})
+}
+
+// openWatched is openTenants for a process that watches what it does.
+func openWatched(ctx context.Context, m *Main, p *process) (_ *tenants, err error) {
+	c, log := m.Config, p.log
 	t := &tenants{}
 	defer func() {
 		if err != nil {
@@ -183,10 +100,12 @@ func openTenants(ctx context.Context, c Config, sealer *jose.Sealer, gate jose.G
 		return nil, err
 	}
 	for _, name := range c.Organisations {
-		o, err := organisation.Open(ctx, organisation.Options{
+		opt := organisation.Options{
 			Name: domain.Name(name), BaseURL: c.BaseURL, Conn: t.conn, Replicas: c.replicas(), FewCopies: c.NATS.AllowFewReplicas,
-			TrailPath: filepath.Join(c.DataDir, "trail", name+".sqlite"), SealDir: filepath.Join(c.DataDir, "seal", name), Sealer: sealer, Gate: gate, Log: log,
-		})
+			TrailPath: filepath.Join(c.DataDir, "trail", name+".sqlite"), SealDir: filepath.Join(c.DataDir, "seal", name), Sealer: m.Sealer, Gate: m.Gate, Log: log,
+		}
+		p.watch(&opt)
+		o, err := organisation.Open(ctx, opt)
 		if err != nil {
 			return nil, err
 		}

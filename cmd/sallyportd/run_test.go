@@ -217,7 +217,7 @@ func TestTwoReplicasOnOneCluster(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	cert, key, pool := certificate(t)
+	cert, key, pool := selfSigned(t)
 	r := start(t, func(m *Main) { m.Config.TLS = TLSConfig{CertFile: cert, KeyFile: key} })
 	for version, works := range map[uint16]bool{tls.VersionTLS13: true, tls.VersionTLS12: true, tls.VersionTLS11: false} {
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
@@ -233,8 +233,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// certificate makes one for the loopback and keeps it in files.
-func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
+// selfSigned makes a certificate for the loopback and keeps it in files.
+func selfSigned(t *testing.T) (cert, key string, pool *x509.CertPool) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -52,14 +54,35 @@ certificate again.`,
 			if err := m.Config.checkPair(); err != nil {
 				return misconfigured(err)
 			}
-			if m.Listener, err = net.Listen("tcp", m.Config.Listen); err != nil {
+			if err := m.listenAll(); err != nil {
+				m.closeListeners()
 				return cli.Fail("free the address or choose another", "listening: %v", err)
 			}
+			hangup := make(chan os.Signal, 1)
+			signal.Notify(hangup, syscall.SIGHUP)
+			defer signal.Stop(hangup)
+			m.Getenv, m.Hangup = s.Getenv, hangup
 			return whyClosed(m.Run(c.Context()), m.Config, "base_url", "data_dir")
 		},
 	}
 	c.Flags().StringVar(&path, "config", "", "the configuration `FILE`")
 	return c
+}
+
+// listenAll listens wherever the configuration says.
+func (m *Main) listenAll() (err error) {
+	for _, l := range []struct {
+		on *net.Listener
+		at string
+	}{{&m.Listener, m.Config.Listen}, {&m.Metrics, m.Config.Metrics.Listen}, {&m.Pprof, m.Config.Pprof.Listen}} {
+		if l.at == "" {
+			continue
+		}
+		if *l.on, err = net.Listen("tcp", l.at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // production is the server that a configuration file and the environment

@@ -9,6 +9,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/claim"
 	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/limit"
 	"sallyport.dev/handlers/oauth"
 )
 
@@ -16,6 +17,10 @@ import (
 // {"active": false} and nothing more: it is not told why.
 func (i *Issuer) introspect(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
+	if i.sources != nil && !i.sources.Allow(limit.Source(c.RealIP()), i.org.Now()) {
+		return oauth.Refuse(c, &oauth.Error{Status: http.StatusTooManyRequests, RetryAfter: "1", Code: "temporarily_unavailable",
+			ErrorCode: "rate.limited", Description: "too many requests: try again later"})
+	}
 	if err := i.org.Fresh(c.Request().Context()); err != nil {
 		return oauth.Refuse(c, &oauth.Error{Status: http.StatusServiceUnavailable, RetryAfter: "1", Code: "temporarily_unavailable",
 			ErrorCode: "log.unavailable", Description: "the log cannot be reached, so nothing is known for certain: try again later"})

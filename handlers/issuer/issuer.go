@@ -11,6 +11,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/limit"
 	"sallyport.dev/handlers/organisation"
 )
 
@@ -19,18 +21,25 @@ import (
 const keysMaxAge = "300"
 
 // Issuer serves one organisation.
-type Issuer struct{ org *organisation.Organisation }
+type Issuer struct {
+	org     *organisation.Organisation
+	sources *limit.Limiter
+}
 
-// New serves o.
-func New(o *organisation.Organisation) *Issuer { return &Issuer{org: o} }
+// New serves o. sources limits how often one network may ask; nil does not.
+func New(o *organisation.Organisation, sources *limit.Limiter) *Issuer { return &Issuer{o, sources} }
 
 // Mount serves discovery, keys and introspection in the organisation's group,
 // and on root the RFC 8414 form of discovery, which puts the path behind the
 // well-known name.
 func (i *Issuer) Mount(root *echo.Echo, g *echo.Group) {
-	g.GET("/.well-known/openid-configuration", i.discovery)
-	root.GET("/.well-known/oauth-authorization-server/orgs/"+i.org.Name().String(), i.discovery)
-	g.GET("/jwks", i.keys)
+	limited := func(h echo.HandlerFunc) echo.HandlerFunc { return h }
+	if i.sources != nil {
+		limited = api.LimitBySource(i.sources, i.org.Now)
+	}
+	g.GET("/.well-known/openid-configuration", i.discovery, limited)
+	root.GET("/.well-known/oauth-authorization-server/orgs/"+i.org.Name().String(), i.discovery, limited)
+	g.GET("/jwks", i.keys, limited)
 	g.POST("/introspect", i.introspect)
 }
 
