@@ -13,34 +13,51 @@ import (
 // may be held to be current that leaves half a second for clocks and networks.
 const leaseFor = 2500 * time.Millisecond
 
+// aliveFor is how recently the leader must have heard from a majority for a write
+// to be waited for. Something is on its way then, so it hears at once; on a quiet log each second.
+const aliveFor = 1250 * time.Millisecond
+
+// deadAfter is how long a leader whose majority is silent is asked again.
+const deadAfter = 400 * time.Millisecond
+
+// Reachable returns nil if the log can take a commit at this moment: its leader
+// answers, and has heard from a majority of the copies within 1.25 seconds.
+func (j *Journal) Reachable(ctx context.Context) error {
+	_, err := j.led(ctx, aliveFor, deadAfter)
+	if err != nil {
+		return fmt.Errorf("reaching the log of %s: %w", j.o.Org, err)
+	}
+	return nil
+}
+
 // led asks the leader for the state of the log, again and again while the answer
-// comes from a server that a majority of the copies did not answer lately. A
+// comes from a server that a majority of the copies did not answer within lease. A
 // server that is cut off from the others takes itself for the leader for ten more
 // seconds, and one that was stopped and goes on for a moment, while others have
 // elected another that already takes commits; and one without a leader tells
 // what it has.
-func (j *Journal) led(ctx context.Context) (streamInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+func (j *Journal) led(ctx context.Context, lease, patience time.Duration) (streamInfo, error) {
+	start := time.Now()
 	for try := 0; ; try++ {
 		info, err := streamState(ctx, j.c, j.stream)
-		if err != nil || info.leads(j.o.Replicas) {
+		if err != nil || info.leads(j.o.Replicas, lease) {
 			return info, err
 		}
-		if pause(ctx, backoff(try)) != nil {
+		if time.Since(start) > patience || pause(ctx, backoff(try)) != nil {
 			return info, fmt.Errorf("%w: no server answers for a majority of its copies", ErrUnavailable)
 		}
 	}
 }
 
-// leads tells whether the server that answered leads a majority of the copies.
-func (i streamInfo) leads(copies int) bool {
+// leads tells whether the server that answered leads a majority of the copies,
+// and has heard from it within lease.
+func (i streamInfo) leads(copies int, lease time.Duration) bool {
 	if copies <= 1 {
 		return true
 	}
 	heard := 1 // itself
 	for _, r := range i.Cluster.Replicas {
-		if r.Active > 0 && r.Active < leaseFor {
+		if r.Active > 0 && r.Active < lease {
 			heard++
 		}
 	}

@@ -82,7 +82,7 @@ func (s *source) open(ctx context.Context) error {
 	if err := s.j.reaches(ctx, s.next-1); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	ctx, cancel := context.WithTimeout(ctx, tryWithin) // asked while nobody leads, it is never answered
 	defer cancel()
 	link := s.j.c.link.current()
 	cons, err := s.j.c.js.CreateConsumer(ctx, s.j.stream, jetstream.ConsumerConfig{
