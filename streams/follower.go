@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -42,15 +43,19 @@ type Follower struct {
 type feed struct {
 	reader  Reader
 	queue   []domain.Commit
+	bytes   int    // of the commits in the queue, as stored
 	queued  uint64 // last sequence put into the queue, or applied before the start
 	applied uint64
 }
 
-// maxBacklog bounds what waits for a slow reader, in commits; at the bound the
-// log is not read on, for any reader. maxApply bounds one call of Apply.
+// maxBacklog and maxBacklogBytes bound what waits for a slow reader: at either
+// the log is not read on, for any reader. maxApply and maxApplyBytes bound one
+// call of Apply. Bytes are as stored; decoded, a commit takes some four times that.
 const (
-	maxBacklog = 1024
-	maxApply   = 256
+	maxBacklog      = 1024
+	maxBacklogBytes = 8 << 20
+	maxApply        = 256
+	maxApplyBytes   = 8 << 20
 )
 
 // Follow starts a follower behind the reader that has read least. ctx bounds the
@@ -171,12 +176,13 @@ func (f *Follower) queue(ctx context.Context, c domain.Commit) error {
 		f.mu.Lock()
 		moved, full := f.moved, false
 		for _, d := range f.feeds {
-			full = full || len(d.queue) >= maxBacklog
+			full = full || len(d.queue) >= maxBacklog || d.bytes >= maxBacklogBytes
 		}
 		if !full {
 			for _, d := range f.feeds {
 				if c.Sequence > d.queued {
 					d.queue, d.queued = append(d.queue, c), c.Sequence
+					d.bytes += len(c.Body)
 				}
 			}
 			f.announce()
@@ -196,11 +202,7 @@ func (f *Follower) queue(ctx context.Context, c domain.Commit) error {
 func (f *Follower) serve(ctx context.Context, d *feed) error {
 	for {
 		f.mu.Lock()
-		moved, batch := f.moved, d.queue
-		if len(batch) > maxApply {
-			batch = batch[:maxApply:maxApply]
-		}
-		d.queue = d.queue[len(batch):]
+		moved, batch := f.moved, d.take()
 		f.mu.Unlock()
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -220,6 +222,21 @@ func (f *Follower) serve(ctx context.Context, d *feed) error {
 		f.announce()
 		f.mu.Unlock()
 	}
+}
+
+// take takes what one call of Apply gets out of the queue, nothing if it is
+// empty. What is taken is not held by the queue any more, and so can be
+// forgotten once it is applied. The caller holds the follower's mutex.
+func (d *feed) take() []domain.Commit {
+	n, size := 0, 0
+	for n < len(d.queue) && n < maxApply && (n == 0 || size+len(d.queue[n].Body) <= maxApplyBytes) {
+		size += len(d.queue[n].Body)
+		n++
+	}
+	batch := slices.Clone(d.queue[:n])
+	clear(d.queue[:n])
+	d.queue, d.bytes = d.queue[n:], d.bytes-size
+	return batch
 }
 
 // apply turns a reader's panic into an error: the reader stops, the process tells.

@@ -75,9 +75,9 @@ func applyUntilKilled(path string) {
 // event of it once, and goes on from there.
 func TestKilledAtAnyInstantNothingIsLostOrDouble(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "trail.db")
-	rounds := 12
-	if testing.Short() {
-		rounds = 5
+	rounds := 5
+	if os.Getenv("SALLYPORT_LONG") != "" { // make long
+		rounds = 12
 	}
 	said := uint64(0)
 	for round := range rounds {
