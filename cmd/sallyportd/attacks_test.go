@@ -72,7 +72,13 @@ type tenancy struct {
 
 func twoTenants(t *testing.T) *tenancy {
 	t.Helper()
-	r := start(t, func(m *Main) { m.Gate = jose.Gate{LoopbackHTTP: true} })
+	return twoTenantsWith(t, func(*Main) {})
+}
+
+// twoTenantsWith is twoTenants on a server that is changed before it starts.
+func twoTenantsWith(t *testing.T, change func(*Main)) *tenancy {
+	t.Helper()
+	r := start(t, func(m *Main) { m.Gate = jose.Gate{LoopbackHTTP: true}; change(m) })
 	x := &tenancy{running: r, provider: orgtest.NewProvider(t, "ES256"), tokens: map[string]map[domain.Role]string{}}
 	for _, org := range []string{"default", "acme"} {
 		x.tokens[org] = map[domain.Role]string{}

@@ -22,6 +22,8 @@ type Vitals struct {
 	Rotate   map[string]time.Time      // by key id, when a key that signs should be rotated
 	Limited  map[string]uint64         // by limit, what was refused because of it
 	Replicas int                       // processes that serve it
+	Sealed   *Sealing                  // nil: it is not sealed by this process
+	Halted   bool                      // nothing is written or issued, since the log failed a check
 }
 
 // Vitals reads the figures. It asks the leader for the end of the log, and waits
@@ -31,6 +33,11 @@ func (o *Organisation) Vitals(ctx context.Context) Vitals {
 		Folded:  map[string]uint64{"trail": o.trail.Applied()},
 		Fetched: map[domain.Name]time.Time{}, Rotate: map[string]time.Time{},
 		Limited: map[string]uint64{"tests": o.tests.Denied()}, Replicas: o.Replicas(),
+		Halted: o.Halted() != nil,
+	}
+	if o.sealer.dir != "" {
+		s := o.Sealed()
+		v.Sealed = &s
 	}
 	var active []connection.State
 	o.control.Read(func(s *control.State, at domain.Head) {

@@ -94,7 +94,22 @@ func (v *vitals) Collect(ch chan<- prometheus.Metric) {
 		gauge(v.expiry, float64(at.Unix()), kid)
 	}
 	gauge(v.replicas, float64(x.Replicas))
+	gauge(v.logHalted, truth(x.Halted))
+	if s := x.Sealed; s != nil {
+		gauge(v.sealerLag, float64(s.Lag))
+		gauge(v.checkpoint, float64(s.Checkpoint.Sequence))
+		if !s.Checkpoint.Time.IsZero() { // there is one
+			gauge(v.checkpointAge, now.Sub(s.Checkpoint.Time).Seconds())
+		}
+	}
 	for name, denied := range x.Limited {
 		ch <- prometheus.MustNewConstMetric(limitedDesc, prometheus.CounterValue, float64(denied), v.of.Name().String(), name)
 	}
+}
+
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
