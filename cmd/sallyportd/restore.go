@@ -78,7 +78,7 @@ func (t *site) restore(c *cobra.Command, from string, rollback bool) error {
 	if done.Aside != "" {
 		t.Note("What was there before is in %s; remove it when nobody needs it.", done.Aside)
 	}
-	t.Note("What was recorded after the backup is forgotten: revoke again what was revoked since, see docs/howto-backup.md.")
+	t.Note("What was recorded after the backup, if anything was, is forgotten: docs/howto-backup.md says what to revoke again.")
 	return t.print(done.Manifest)
 }
 

@@ -150,7 +150,7 @@ func TestABackupThatLacksWhatIsThereIsRefused(t *testing.T) {
 		then func(t *testing.T, s *site) // after the backup
 		want string
 	}{
-		{"the log goes on", func(t *testing.T, s *site) { s.commit(t, 3) }, "3 commits would be forgotten"},
+		{"the log goes on", func(t *testing.T, s *site) { s.commit(t, 3) }, "would be forgotten: 3"},
 		{"the checkpoint goes on", func(t *testing.T, s *site) {
 			s.seal(t)
 			s.commit(t, 30)

@@ -18,7 +18,7 @@ import (
 
 // state lists what of a data directory is the organisations' state, or derived
 // from it; mode comes apart. Everything else in the directory stays where it is.
-var state = []string{"nats", "seal", "trail", "snapshots"}
+var state = []string{"nats", "seal", "sealed", "trail", "snapshots"}
 
 // target is what a data directory has of one organisation, found without
 // changing anything.
@@ -129,7 +129,7 @@ func (t target) forgets(f *File) (reasons []string) {
 	}
 	switch {
 	case t.last > part.Last:
-		say("its log goes to commit %d, and the backup to commit %d of %s: %d commits would be forgotten", t.last, part.Last, when(part), t.last-part.Last)
+		say("its log goes to commit %d, and the backup to commit %d of %s: commits that would be forgotten: %d", t.last, part.Last, when(part), t.last-part.Last)
 	case t.last > 0 && !bytes.Equal(log.body, t.body):
 		say("its commit %d is not the one in the backup: it is another log, or branched off", t.last)
 	}
