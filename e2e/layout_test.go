@@ -58,6 +58,8 @@ var homes = []struct{ module, home string }{
 	{"golang.org/x/mod/sumdb", "streams/seal"},
 	{"github.com/spf13/", "cmd"},
 	{"github.com/knadh/", "cmd"},
+	{"github.com/prometheus/", "handlers/telemetry"},
+	{"go.opentelemetry.io/", "handlers/telemetry"},
 	{"github.com/getkin/kin-openapi", "e2e"},
 	{"github.com/cloudevents/", "e2e"},
 	{"github.com/coreos/go-oidc", "e2e"},
