@@ -72,6 +72,8 @@ type walk struct {
 	files  []file
 	report Report
 	next   uint64 // the sequence that comes next
+	// seen is how many whole records there were, size of how many bytes.
+	seen, size int64
 	// stretch is where bytes were no record; how far it goes is not known before
 	// the next record is found.
 	stretch *stretch
@@ -152,7 +154,11 @@ func (w *walk) fault(b block, at int, sum *sum, bad *fault) int {
 		kind = Truncated
 	}
 	p := w.resume(b.records, at, sum, bad)
-	w.begin(b, at, kind, bad.text)
+	detail := bad.text
+	if b.broken != nil && p == len(b.records) {
+		kind, detail = Modified, "it does not decompress: "+b.broken.Error()
+	}
+	w.begin(b, at, kind, detail)
 	w.stretch.bytes += p - at
 	w.stretch.zeroes = isZero(b.records[at:min(at+smallest, p)])
 	w.stretch.tail = p == len(b.records)
@@ -215,6 +221,7 @@ func (w *walk) plausible(b []byte) bool {
 
 // record takes a whole record.
 func (w *walk) record(b block, at int, r raw) error {
+	w.seen, w.size = w.seen+1, w.size+int64(r.size)
 	plain := r.sequence &^ (erasedBit | tombstoneBit)
 	switch {
 	case w.o.Bucket:
@@ -331,13 +338,8 @@ func (w *walk) settle(sequence uint64) {
 	w.damage(s.Damage)
 }
 
-// usual is how long a record usually is.
-func (w *walk) usual() int {
-	if w.report.Records == 0 {
-		return smallest
-	}
-	return int(uint64(w.report.Bytes) / w.report.Records)
-}
+// usual is how long a record usually is, by those seen whole.
+func (w *walk) usual() int { return int(w.size / max(w.seen, 1)) }
 
 // end judges the end of the stream.
 func (w *walk) end() {

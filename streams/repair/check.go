@@ -1,0 +1,78 @@
+package repair
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/streams/blocks"
+)
+
+// Check looks at every log and every bucket of a data directory whose server is
+// about to open them, as [Quick] as it has to be at a start. A *[domain.Damage]
+// says that one of them must not be opened: the server would cut it off where it is
+// damaged. What a stop without warning left half done is settled ([blocks.Stream.Settle]).
+func Check(ctx context.Context, d Data, log *slog.Logger) error {
+	targets, err := d.Targets()
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		if err := checkLog(ctx, t, log); err != nil {
+			return err
+		}
+	}
+	buckets, err := d.buckets()
+	if err != nil {
+		return err
+	}
+	for _, b := range buckets {
+		if err := checkBucket(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkLog(ctx context.Context, t Target, log *slog.Logger) error {
+	start := time.Now()
+	f, err := Inspect(ctx, t, Options{})
+	if err != nil {
+		return fmt.Errorf("checking the log of %s: %w", t.Org, err)
+	}
+	if err := f.Err(); err != nil {
+		return err
+	}
+	settled, err := t.Store.Settle()
+	if err != nil {
+		return fmt.Errorf("settling the log of %s: %w", t.Org, err)
+	}
+	log.Info("the log is whole", "org", t.Org, "commits", f.Blocks.Records, "sealed", f.Sealed, "sealed_events", f.SealedEvents,
+		"compared_events", f.Compared, "torn_tail", f.Blocks.Torn != nil, "settled", settled, "took", time.Since(start))
+	return nil
+}
+
+// restoreBucket is what can be done about a bucket: nothing else has what was in it.
+const restoreBucket = "put it back from a backup with `sallyportd restore`; docs/runbook-damaged-log.md tells how"
+
+func checkBucket(b blocks.Stream) error {
+	r, err := b.Scan(blocks.Options{Bucket: true}, nil)
+	if err != nil {
+		return fmt.Errorf("checking the bucket %s: %w", b.Name(), err)
+	}
+	meta, err := b.Meta()
+	if err != nil {
+		return fmt.Errorf("checking the bucket %s: %w", b.Name(), err)
+	}
+	switch {
+	case len(r.Damages) > 0:
+		return &domain.Damage{Log: b.Name(), Check: check(r.Damages[0].Kind), Sequence: r.Damages[0].First,
+			Found: "in " + b.Dir + ": " + r.Damages[0].String(), Repair: restoreBucket}
+	case meta == blocks.MetaDamaged:
+		return &domain.Damage{Log: b.Name(), Check: "configuration", Found: "in " + b.Dir + ": meta.inf is not what it was"}
+	}
+	_, err = b.Settle()
+	return err
+}
