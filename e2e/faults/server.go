@@ -69,7 +69,8 @@ func newServer(t testing.TB, o options) *server {
 	s.url, s.issuer = "http://"+addr, "http://"+addr+"/orgs/default"
 	s.run("keys", "kek", "--out", s.path("kek.json"))
 	config := fmt.Sprintf("listen: %s\nbase_url: %s\ndata_dir: %s\nkey_encryption_key_file: %s\n"+
-		"trusted_proxies: [127.0.0.0/8]\nlog: {level: info, format: text}\n%s",
+		"trusted_proxies: [127.0.0.0/8]\nlog: {level: info, format: text}\n"+
+		"rate_limits: {per_connection: 0}\nshutdown: {wait: 100ms}\n%s",
 		addr, s.url, s.data, s.path("kek.json"), o.config)
 	if err := os.WriteFile(s.path("config.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
