@@ -43,7 +43,7 @@ type server struct {
 	issuer string
 	tokens map[string]string // API tokens of people, by name
 	before []string          // a command put in front of the program, such as strace
-	// profiles is where the process tells of its heap and goroutines; empty: nowhere.
+	// profiles is where the process tells of its heap and goroutines, for the soak.
 	profiles string
 
 	cmd   *exec.Cmd
@@ -117,6 +117,11 @@ func (s *server) start() {
 	line := append(append([]string{}, s.before...), filepath.Join(s.bin, "sallyportd"), "serve", "--config", s.path("config.yaml"))
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Stdout, cmd.Stderr = s.said, s.said
+	for _, v := range os.Environ() { // what is told to the tests is not meant for the server
+		if !strings.HasPrefix(v, "SALLYPORT_") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)

@@ -40,8 +40,9 @@ func soak(t *testing.T, _ bool) string {
 			t.Fatal(err)
 		}
 	}
-	s := newServer(t, options{})
-	s.offerProfiles()
+	profiles := freeAddress(t)
+	s := newServer(t, options{config: "pprof: {listen: " + profiles + "}\n"})
+	s.profiles = "http://" + profiles
 	c := s.open(newLedger())
 	c.proof = shared(c.proof)
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -155,27 +156,6 @@ func (s *server) listen(ctx context.Context) {
 	}
 }
 
-// offerProfiles has the server tell its goroutines and its heap, where its version can.
-func (s *server) offerProfiles() {
-	addr := freeAddress(s.t)
-	b, err := os.ReadFile(s.path("config.yaml"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	more := append(b, fmt.Sprintf("pprof: {listen: %s}\n", addr)...)
-	if err := os.WriteFile(s.path("config.yaml"), more, 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	cmd := exec.Command(filepath.Join(s.bin, "sallyportd"), "config", "check", "--config", s.path("config.yaml"))
-	if cmd.Run() == nil {
-		s.profiles = "http://" + addr
-		return
-	}
-	if err := os.WriteFile(s.path("config.yaml"), b, 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // series is what was seen of one thing, in time.
 type series struct {
 	name   string
@@ -209,9 +189,6 @@ func (s *server) sample(ctx context.Context) samples {
 		}
 		if fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.pid())); err == nil {
 			all.add("descriptors", float64(len(fds)))
-		}
-		if s.profiles == "" {
-			continue
 		}
 		if n, err := profiled(s.profiles+"/debug/pprof/goroutine?debug=1", regexp.MustCompile(`goroutine profile: total (\d+)`)); err == nil {
 			all.add("goroutines", n)
