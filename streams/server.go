@@ -29,6 +29,10 @@ type ServerOptions struct {
 	// a free one. Empty, the default: no listener, and only this process can connect.
 	Listen string
 	Log    *slog.Logger // nil: slog.Default
+	// Check is asked each time before the store is opened, when nobody else can: its
+	// error is returned, and the store stays as it is. Opening one cuts off
+	// whatever is damaged in it. Nil: it is opened as it is.
+	Check func(context.Context) error
 
 	// lazy leaves syncing to the end: see StartStaging.
 	lazy bool
@@ -36,13 +40,14 @@ type ServerOptions struct {
 
 // Server is a NATS server inside this process and the only user of its data directory.
 type Server struct {
-	opts *server.Options
-	dir  string
-	lock *os.File
-	user string
-	pass string
-	log  *slog.Logger
-	once sync.Once
+	opts  *server.Options
+	check func(context.Context) error
+	dir   string
+	lock  *os.File
+	user  string
+	pass  string
+	log   *slog.Logger
+	once  sync.Once
 
 	mu   sync.Mutex
 	nats *server.Server // another one after its disk was full; see disk.go
@@ -74,7 +79,7 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: o.Dir, lock: lock, user: "sallyport", pass: rand.Text(), log: o.Log, disk: newDisk()}
+	s := &Server{check: o.Check, dir: o.Dir, lock: lock, user: "sallyport", pass: rand.Text(), log: o.Log, disk: newDisk()}
 	if err := s.start(ctx, o); err != nil {
 		s.Close()
 		return nil, err
@@ -120,8 +125,13 @@ func (s *Server) start(ctx context.Context, o ServerOptions) error {
 	return nil
 }
 
-// open starts the NATS server on the store as it is.
+// open starts the NATS server on the store as it is, once it was checked.
 func (s *Server) open(ctx context.Context) error {
+	if s.check != nil {
+		if err := s.check(ctx); err != nil {
+			return err
+		}
+	}
 	opts := *s.opts
 	ns, err := server.NewServer(&opts)
 	if err != nil {

@@ -47,13 +47,13 @@ func root(s cli.IO) *cobra.Command {
 		Long: `sallyportd exchanges workloads' JWTs for tokens, by trusts that two people set up,
 and records every decision.
 
-Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 5 unreachable.`,
+Exit codes: 0 ok, 1 error, 2 usage, 3 denied or the log is damaged, 5 unreachable.`,
 		Example: `  sallyportd dev --demo
   sallyportd serve --config /etc/sallyport/config.yaml
   sallyportd token create --person dana --role devops_admin --ttl 8h`,
 	}
 	var format cli.Format
 	cli.FormatFlag(c, &format)
-	c.AddCommand(dev(s), serve(s), tokens(s, &format), keys(s, &format), clusters(s), backups(s, &format), restores(s, &format), cli.Version(s, "sallyportd", &format))
+	c.AddCommand(dev(s), serve(s), tokens(s, &format), keys(s, &format), clusters(s), backups(s, &format), restores(s, &format), logs(s, &format), cli.Version(s, "sallyportd", &format))
 	return c
 }

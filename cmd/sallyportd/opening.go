@@ -19,6 +19,8 @@ func whyClosed(err error, c Config, url, dir string) error {
 	var inUse *streams.InUseError
 	var other *domain.Error
 	switch {
+	case domain.Damaged(err) != nil:
+		return damaged(err, c.DataDir)
 	case errors.As(err, &inUse):
 		return cli.Fail("stop process "+inUse.Process+", or choose another "+dir, "%v", inUse)
 	case errors.Is(err, jose.ErrSealed):

@@ -15,6 +15,7 @@ import (
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/handlers/organisation"
 	"sallyport.dev/streams"
+	"sallyport.dev/streams/repair"
 )
 
 // drainTime bounds how long requests in flight may take where the
@@ -132,7 +133,8 @@ func (t *tenants) openLog(ctx context.Context, c Config, log *slog.Logger) (err 
 		})
 		return err
 	}
-	if t.server, err = streams.StartServer(ctx, streams.ServerOptions{Dir: c.DataDir, Log: log}); err != nil {
+	check := func(ctx context.Context) error { return repair.Check(ctx, repair.Data{Dir: c.DataDir}, log) }
+	if t.server, err = streams.StartServer(ctx, streams.ServerOptions{Dir: c.DataDir, Log: log, Check: check}); err != nil {
 		return err
 	}
 	t.conn, err = t.server.Connect()

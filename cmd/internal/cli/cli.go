@@ -24,6 +24,7 @@ const (
 	ExitFailed      = 1
 	ExitUsage       = 2
 	ExitDenied      = 3
+	ExitDamaged     = 3 // of sallyportd: the log is damaged
 	ExitWaiting     = 4 // reserved for requests that wait for a person's approval
 	ExitUnreachable = 5 // nobody answered, or the answer was "not now"
 )
