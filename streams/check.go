@@ -39,14 +39,14 @@ type state struct {
 	} `json:"state"`
 }
 
-// check is [Journal.Check]. That a log is not there, or ends early, has to stand for
-// a while: a leader that was just elected, or does not know yet that it no longer
+// check is [Journal.Check]. That a log is not there, or ends early, has to stand
+// for a while on a cluster: a leader that was just elected, or does not know yet that it no longer
 // leads, may not have what the others have.
 func check(ctx context.Context, c *Conn, o Options, reached uint64) error {
 	for start, try := time.Now(), 0; ; try++ {
 		err := checkOnce(ctx, c, o, reached)
 		d := domain.Damaged(err)
-		if d == nil || d.Check != "missing" && d.Check != "last" || reached == 0 || time.Since(start) > c.aheadFor() {
+		if d == nil || d.Check != "missing" && d.Check != "last" || reached == 0 || !c.clustered() || time.Since(start) > c.aheadFor() {
 			return err
 		}
 		if pause(ctx, backoff(try)) != nil {

@@ -148,8 +148,10 @@ func (o *Organisation) Sealed() Sealing {
 	return out
 }
 
-// late is why the log is not sealed as it must be; nil while it is.
-func (s Sealing) late(now time.Time) error {
+// Late is why the log is not sealed as it must be; nil while it is: no more than
+// 5,000 events are in no checkpoint, none for longer than a minute, and the
+// folder is whole.
+func (s Sealing) Late(now time.Time) error {
 	waiting := !s.Since.IsZero() && now.Sub(s.Since) > lateAfter
 	if s.Lag <= lateEvents && !waiting {
 		return s.Spoilt
@@ -164,7 +166,7 @@ func (o *Organisation) sealed() error {
 	if o.sealer.dir == "" {
 		return nil
 	}
-	return o.Sealed().late(time.Now())
+	return o.Sealed().Late(time.Now())
 }
 
 // ensureCheckpointKey gives a log its key for checkpoints, once for all

@@ -12,6 +12,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/projections/control"
+	"sallyport.dev/streams"
 	"sallyport.dev/streams/seal"
 )
 
@@ -135,7 +136,7 @@ func (o *Organisation) openSeal(origin string, signer *jose.CheckpointSigner) (*
 // keepSealed seals until ctx ends. What cannot be written is tried again; what
 // is wrong with the log itself halts.
 func (o *Organisation) keepSealed(ctx context.Context, l *seal.Log, open func() (*seal.Log, error)) {
-	for wait := firstWait; ctx.Err() == nil; {
+	for wait := firstWait; ; {
 		err := o.seal(ctx, l, func() { wait = firstWait })
 		if ctx.Err() != nil {
 			return
@@ -150,29 +151,54 @@ func (o *Organisation) keepSealed(ctx context.Context, l *seal.Log, open func() 
 			o.log.Error("the log is not sealed; trying again", "error", err, "in", wait)
 			pause(ctx, wait)
 			wait = min(2*wait, longestWait)
-			if l, err = open(); err == nil || ctx.Err() != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			if l, err = open(); err == nil {
 				break
 			}
 		}
 	}
-	if l != nil {
-		_ = l.Close()
-	}
 }
 
 // seal feeds l until ctx ends or it does not go on, and closes it; level is
-// called once it has sealed what there was at first.
+// called once it has sealed what there was at first. When ctx ends, what was
+// acknowledged by then is sealed, if that takes no longer than stopWithin.
 func (o *Organisation) seal(ctx context.Context, l *seal.Log, level func()) (err error) {
 	o.sealer.set(l)
 	defer func() {
 		err = errors.Join(err, l.Close())
 		o.sealer.set(nil)
 	}()
-	f, err := o.journal.FollowStored(ctx, l)
+	f, err := o.journal.FollowStored(context.WithoutCancel(ctx), l)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	err = o.sealAll(ctx, f, l)
+	if err == nil {
+		level()
+		select {
+		case <-f.Done():
+			return f.Err()
+		case <-l.Failed():
+			return l.Err()
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() == nil {
+		return errors.Join(err, f.Err(), l.Err())
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	return o.sealAll(late, f, l)
+}
+
+// stopWithin bounds how long stopping waits for what is not sealed yet.
+const stopWithin = 2 * time.Second
+
+// sealAll seals what is in the log by now.
+func (o *Organisation) sealAll(ctx context.Context, f *streams.Follower, l *seal.Log) error {
 	last, err := o.journal.Last(ctx)
 	if err == nil {
 		err = f.Wait(ctx, last)
@@ -180,28 +206,13 @@ func (o *Organisation) seal(ctx context.Context, l *seal.Log, level func()) (err
 	if err == nil {
 		err = l.Checkpoint()
 	}
-	if err == nil {
+	if err == nil && last > 0 {
 		err = o.sealer.setMark()
 	}
-	if err != nil {
-		return errors.Join(err, f.Err(), l.Err())
+	if err == nil {
+		o.sealer.fail(nil)
 	}
-	o.sealer.fail(nil)
-	level()
-	select {
-	case <-f.Done():
-		return f.Err()
-	case <-l.Failed():
-		return l.Err()
-	case <-ctx.Done():
-	}
-	// Asked to stop: what was acknowledged is sealed, if it is near.
-	late, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	if last, err := o.journal.Last(late); err == nil {
-		_ = f.Wait(late, last)
-	}
-	return nil
+	return err
 }
 
 // watch asks the leader, again and again, whether the log is what it must be.

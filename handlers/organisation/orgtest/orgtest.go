@@ -81,26 +81,16 @@ func (w *World) Reopen(meanwhile func()) {
 
 func (w *World) open() *organisation.Organisation {
 	w.t.Helper()
-	o, err := w.Open(Quiet())
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	o, err := organisation.Open(ctx, organisation.Options{
+		Name: "default", BaseURL: BaseURL, Conn: w.Conn, TrailPath: w.TrailPath, SealDir: w.SealDir,
+		Sealer: sealer(w.t), Gate: jose.Gate{LoopbackHTTP: true}, Log: Quiet(), Now: w.clock,
+	})
 	if err != nil {
 		w.t.Fatalf("opening the organisation: %v", err)
 	}
 	return o
-}
-
-// Intervals are how often every world checks its log: often.
-var Intervals = organisation.Intervals{State: 50 * time.Millisecond, Scrub: time.Second, Pause: 50 * time.Millisecond}
-
-// Open opens the organisation of the world, as a process that starts does, and
-// tells what came of it; the caller closes what it gets.
-func (w *World) Open(log *slog.Logger) (*organisation.Organisation, error) {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	return organisation.Open(ctx, organisation.Options{
-		Name: "default", BaseURL: BaseURL, Conn: w.Conn, TrailPath: w.TrailPath, SealDir: w.SealDir, Intervals: Intervals,
-		Sealer: sealer(w.t), Gate: jose.Gate{LoopbackHTTP: true}, Log: log, Now: w.clock,
-	})
 }
 
 // kek is one key-encryption key for all worlds of a test binary, so that
