@@ -134,10 +134,13 @@ func (j *Journal) gap(want, got uint64) error {
 	}
 }
 
-// unreadable is the error of a message of the log that is no commit as we know them.
+// unreadable is the error of a message of the log that is no commit as we know
+// them. One that a newer version wrote is no damage.
 func (j *Journal) unreadable(seq uint64, err error) error {
+	if errors.Is(err, domain.ErrNewer) {
+		return fmt.Errorf("reading commit %d of the log of %s: %w", seq, j.o.Org, err)
+	}
 	return &domain.Damage{
 		Log: j.o.Org.String(), Check: "unreadable", Sequence: seq, Found: fmt.Sprintf("reading commit %d", seq), Err: err,
-		Repair: "if a newer version of Sallyport wrote it, run that version; otherwise " + domain.RepairLog,
 	}
 }

@@ -21,6 +21,8 @@ func whyClosed(err error, c Config, url, dir string) error {
 	switch {
 	case domain.Damaged(err) != nil:
 		return damaged(err, c.DataDir)
+	case errors.Is(err, domain.ErrNewer):
+		return cli.Fail("run the version that wrote it, or a newer one; docs/upgrades.md tells in which order versions follow each other", "%v", err)
 	case errors.As(err, &inUse):
 		return cli.Fail("stop process "+inUse.Process+", or choose another "+dir, "%v", inUse)
 	case errors.Is(err, jose.ErrSealed):

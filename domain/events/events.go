@@ -21,8 +21,8 @@ import (
 	"sallyport.dev/domain"
 )
 
-// ErrUnknown is a type that this version does not know.
-var ErrUnknown = errors.New("unknown event type")
+// ErrUnknown is a type that this version does not know. It is a [domain.ErrNewer].
+var ErrUnknown = fmt.Errorf("unknown event type: %w", domain.ErrNewer)
 
 // Outcomes of an event, as the audit trail filters by them.
 const (
@@ -136,7 +136,8 @@ func (c *Catalogue) Schema(typ string) ([]byte, bool) {
 	return b, err == nil
 }
 
-// strict decodes data into an E and refuses whatever E has no place for.
+// strict decodes data into an E and refuses whatever E has no place for: a
+// member that only a newer version knows ([domain.ErrNewer]), or what is no E.
 func strict[E domain.Event](data json.RawMessage) (domain.Event, error) {
 	var e E
 	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
@@ -145,6 +146,9 @@ func strict[E domain.Event](data json.RawMessage) (domain.Event, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&e); err != nil {
+		if json.Unmarshal(data, new(E)) == nil { // but for members that E does not have, it is one
+			return nil, fmt.Errorf("%w: %w", err, domain.ErrNewer)
+		}
 		return nil, err
 	}
 	if _, err := d.Token(); err != io.EOF {

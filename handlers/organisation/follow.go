@@ -85,10 +85,11 @@ func (o *Organisation) keepFed(ctx context.Context, alone *streams.Follower) err
 
 // distrusted halts where a follower stopped because of the log itself, and
 // returns why: a gap, a commit that cannot be read or does not follow from what
-// is, a log that ends before what was read of it.
+// is, a log that ends before what was read of it; or an event that only a newer
+// version knows.
 func (o *Organisation) distrusted(err error) error {
 	why := o.control.Err()
-	if domain.Damaged(err) != nil {
+	if domain.Damaged(err) != nil || errors.Is(err, domain.ErrNewer) {
 		why = err
 	}
 	if why != nil {
