@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -22,23 +24,57 @@ type Bucket struct {
 // characters of a-z, A-Z, 0-9, _ and -. One that is there is not changed: who
 // may only read and write needs no more, and fewer copies than wanted are an error.
 func (c *Conn) Bucket(ctx context.Context, name string) (*Bucket, error) {
-	kv, err := c.js.KeyValue(ctx, name)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = c.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket:   name,
-			History:  1,
-			Storage:  jetstream.FileStorage,
-			Replicas: c.bucketReplicas,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("making bucket %s: %w", name, c.whyNotMade(err))
+	ctx, cancel := context.WithTimeout(ctx, bucketWithin)
+	defer cancel()
+	for try := 0; ; try++ {
+		kv, err := c.keyValue(ctx, name)
+		b := &Bucket{c: c, kv: kv, name: name}
+		if err == nil {
+			err = b.checkReplicas(ctx)
+		}
+		if err == nil {
+			return b, nil
+		}
+		if !c.unanswered(err) || pause(ctx, backoff(try)) != nil {
+			return nil, fmt.Errorf("opening bucket %s: %w", name, err)
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("opening bucket %s: %w", name, err)
+}
+
+// unanswered tells whether an error means that nobody answered who could: it is
+// neither a refusal nor silence about what this user may not ask.
+func (c *Conn) unanswered(err error) bool {
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) {
+		// What was made a moment ago is not there yet for some.
+		return refused.Code >= 500 || refused.ErrorCode == jetstream.JSErrCodeStreamNotFound
 	}
-	b := &Bucket{c: c, kv: kv, name: name}
-	return b, b.checkReplicas(ctx)
+	return !errors.Is(c.nc.LastError(), nats.ErrPermissionViolation) &&
+		(errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders))
+}
+
+// bucketWithin bounds opening a bucket: while another process makes it, or a leader
+// is elected, nobody answers.
+const bucketWithin = 30 * time.Second
+
+// keyValue tries once to open a bucket, or to make it.
+func (c *Conn) keyValue(ctx context.Context, name string) (jetstream.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryWithin)
+	defer cancel()
+	kv, err := c.js.KeyValue(ctx, name)
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return kv, err
+	}
+	kv, err = c.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket:   name,
+		History:  1,
+		Storage:  jetstream.FileStorage,
+		Replicas: c.bucketReplicas,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making it: %w", c.whyNotMade(err))
+	}
+	return kv, nil
 }
 
 // checkReplicas wants as many copies of the bucket as were asked for, or more.
@@ -50,11 +86,11 @@ func (b *Bucket) checkReplicas(ctx context.Context) error {
 	}
 	stream := "KV_" + b.name
 	if err := b.c.api(ctx, "$JS.API.STREAM.INFO."+stream, struct{}{}, &info); err != nil {
-		return fmt.Errorf("reading bucket %s: %w", b.name, err)
+		return fmt.Errorf("reading its configuration: %w", err)
 	}
 	if n := info.Config.Replicas; n < b.c.bucketReplicas {
-		return fmt.Errorf("bucket %s has %d copies and must have %d: `nats stream update %s --replicas %[3]d` as the administrator",
-			b.name, n, b.c.bucketReplicas, stream)
+		return fmt.Errorf("it has %d copies and must have %d: `nats stream update %s --replicas %[2]d` as the administrator",
+			n, b.c.bucketReplicas, stream)
 	}
 	return nil
 }

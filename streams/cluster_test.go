@@ -233,3 +233,25 @@ func TestBucketsAcrossReplicas(t *testing.T) {
 		}
 	}
 }
+
+// Replicas that start together make the log and its bucket together; who comes
+// second finds nobody that answers for it yet.
+func TestALogAndItsBucketAreMadeByManyAtOnce(t *testing.T) {
+	c := streamstest.StartCluster(t)
+	var conns []*streams.Conn
+	for _, n := range c.Nodes {
+		conns = append(conns, streamstest.Dial(t, n.URL))
+	}
+	for round := range 6 {
+		each(t, 2*len(conns), func(i int) error {
+			conn := conns[i%len(conns)]
+			o := streamstest.Options(t, toys{})
+			o.Org = domain.Name(fmt.Sprint("org-", round))
+			if _, err := streams.Open(withTimeout(t), conn, o); err != nil {
+				return err
+			}
+			_, err := conn.Bucket(withTimeout(t), fmt.Sprintf("KEYS_%d", round))
+			return err
+		})
+	}
+}

@@ -74,7 +74,7 @@ func openStream(ctx context.Context, c *Conn, want jetstream.StreamConfig) error
 		if err := c.api(ctx, "$JS.API.STREAM.CREATE."+want.Name, want, &created); err != nil {
 			return fmt.Errorf("creating the log %s: %w", want.Name, c.whyNotMade(err))
 		}
-		info, err = streamState(ctx, c, want.Name)
+		info, err = madeState(ctx, c, want.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("reading the log %s: %w", want.Name, err)
@@ -96,6 +96,19 @@ func streamState(ctx context.Context, c *Conn, name string) (streamInfo, error) 
 	var info streamInfo
 	err := c.api(ctx, "$JS.API.STREAM.INFO."+name, struct{}{}, &info)
 	return info, err
+}
+
+// madeState is [streamState] of what was made a moment ago, perhaps by another
+// process, too, and is not there yet for some.
+func madeState(ctx context.Context, c *Conn, name string) (streamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for try := 0; ; try++ {
+		info, err := streamState(ctx, c, name)
+		if !errors.Is(err, jetstream.ErrStreamNotFound) || pause(ctx, backoff(try)) != nil {
+			return info, err
+		}
+	}
 }
 
 // compress asks for compression in a log that was made before there was any.
