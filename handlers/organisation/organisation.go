@@ -56,6 +56,7 @@ type Organisation struct {
 	now       func() time.Time
 	catalogue *events.Catalogue
 	gate      jose.Gate
+	resolver  jose.Resolver
 
 	conn      *streams.Conn
 	sealDir   string
@@ -83,7 +84,7 @@ type Organisation struct {
 func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	o := &Organisation{
 		name: opt.Name, issuer: opt.BaseURL + "/orgs/" + opt.Name.String(), log: opt.Log, now: opt.Now,
-		catalogue: events.New(), gate: opt.Gate, conn: opt.Conn, sealDir: opt.SealDir, sealer: newSealer(opt.SealDir, opt.Name), every: opt.Intervals.withDefaults(), control: control.New(), tests: limit.New(testsPerSecond, testsBurst, 10_000),
+		catalogue: events.New(), gate: opt.Gate, resolver: opt.Resolver, conn: opt.Conn, sealDir: opt.SealDir, sealer: newSealer(opt.SealDir, opt.Name), every: opt.Intervals.withDefaults(), control: control.New(), tests: limit.New(testsPerSecond, testsBurst, 10_000),
 	}
 	if o.log == nil {
 		o.log = slog.Default()
@@ -143,6 +144,9 @@ func (o *Organisation) openLog(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	if err := o.seed(ctx); err != nil {
+		return err
+	}
+	if err := o.understand(ctx, opt.TrailPath); err != nil {
 		return err
 	}
 	if err := o.feed(ctx); err != nil {
