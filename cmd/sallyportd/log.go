@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -353,9 +352,9 @@ func span(first, last uint64) string {
 	return fmt.Sprintf("commits %d to %d", first, last)
 }
 
-// damaged is how a person is told that a log must not be opened.
-func damaged(err error, dir string) error {
+// damaged is how a person is told that a log is not served.
+func damaged(err error) error {
 	d := domain.Damaged(err)
 	found, next, _ := strings.Cut(d.Error(), "; to repair: ")
-	return &cli.Error{Exit: cli.ExitDamaged, Message: found + ", so nothing in " + filepath.Clean(dir) + " was opened", Next: next}
+	return &cli.Error{Exit: cli.ExitDamaged, Message: found, Next: next}
 }

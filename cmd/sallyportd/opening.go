@@ -20,7 +20,7 @@ func whyClosed(err error, c Config, url, dir string) error {
 	var other *domain.Error
 	switch {
 	case domain.Damaged(err) != nil:
-		return damaged(err, c.DataDir)
+		return damaged(err)
 	case errors.Is(err, domain.ErrNewer):
 		return cli.Fail("run the version that wrote it, or a newer one; docs/upgrades.md tells in which order versions follow each other", "%v", err)
 	case errors.As(err, &inUse):

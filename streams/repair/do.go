@@ -51,7 +51,11 @@ func (p Plan) Do(ctx context.Context, d Data, now time.Time) (Done, error) {
 	}
 	if p.Reseal {
 		r.done.Commits = p.Findings.Blocks.Last
+		// The mark goes last: until then the log stays closed.
 		if err := r.aside(p.Target.Seal, "seal-"+p.Target.Org); err != nil {
+			return r.done, err
+		}
+		if err := r.aside(p.Target.Mark, "sealed-"+p.Target.Org); err != nil {
 			return r.done, err
 		}
 	}

@@ -2,8 +2,11 @@ package repair
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
+	"os"
 	"slices"
 
 	"sallyport.dev/domain"
@@ -115,6 +118,10 @@ func (f *Findings) openSeal(t Target, d Depth) (*seal.Comparison, error) {
 		f.sealIs(seal.Damage(t.Seal, err, "the newest checkpoint cannot be read"))
 		return nil, nil
 	}
+	if _, err := os.Stat(t.Mark); !found && t.Mark != "" && !errors.Is(err, fs.ErrNotExist) {
+		f.sealIs(seal.Damage(t.Seal, err, "the log was sealed, and the checkpoint is gone"))
+		return nil, nil
+	}
 	f.Sealed, f.SealedEvents = cp.Sequence, cp.Size
 	tail := uint64(0)
 	if found && d == Quick && cp.Size > QuickAll {
@@ -133,6 +140,9 @@ func (f *Findings) sealIs(err error) { f.seal, f.SealDamage = err, err.Error() }
 
 // judge sums up.
 func (f *Findings) judge(t Target) error {
+	if f.Blocks.Damages == nil {
+		f.Blocks.Damages = []blocks.Damage{} // [] for whoever reads the report
+	}
 	meta, err := t.Store.Meta()
 	if err != nil {
 		return fmt.Errorf("reading the configuration of the store: %w", err)

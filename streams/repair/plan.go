@@ -48,7 +48,7 @@ func NewPlan(ctx context.Context, t Target, reseal bool) (Plan, error) {
 		return p, p.reseal()
 	}
 	if !p.Needed {
-		return p, p.Findings.seal
+		return p, p.sealAlone()
 	}
 	if p.Findings.seal != nil {
 		return p, fmt.Errorf("both the log and its seal are damaged, and a new store cannot be made of them: "+
@@ -78,6 +78,18 @@ func lastSealed(t Target, sequence uint64) (last seal.Record, found bool, err er
 		return rec, err == nil, err
 	}
 	return last, false, nil
+}
+
+// sealAlone is the damage of a seal whose log is whole by itself, nil if there is none.
+func (p *Plan) sealAlone() error {
+	if p.Findings.seal == nil {
+		return nil
+	}
+	return &domain.Damage{
+		Log: p.Target.Org, Check: "seal", Found: "its seal is damaged, and the log is whole by itself", Err: p.Findings.seal,
+		Repair: "restore the data directory from a backup with `sallyportd restore`; or, if nobody can have changed the log, " +
+			"have it sealed again with `sallyportd log repair --reseal --org " + p.Target.Org + "`",
+	}
 }
 
 // reseal allows the seal to be made again.

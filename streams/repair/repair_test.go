@@ -213,3 +213,99 @@ func firstOf(t testing.TB, d repair.Data, block string) (first uint64) {
 	ok(t, err)
 	return first
 }
+
+// A seal that is damaged keeps a whole log closed, and is made again only when told to.
+func TestASealIsMadeAgainOnlyWhenToldTo(t *testing.T) {
+	orig, all := newLog(t, once)
+	target := orig.Target("default")
+	ok(t, os.MkdirAll(filepath.Dir(target.Mark), 0o700))
+	ok(t, os.WriteFile(target.Mark, nil, 0o600))
+	for _, tt := range []struct {
+		name   string
+		damage func(seal string)
+	}{
+		{"the checkpoint flipped", func(seal string) {
+			edit(t, filepath.Join(seal, "checkpoint"), func(b []byte) []byte { b[len(b)-9] ^= 1; return b })
+		}},
+		{"the tree flipped", func(seal string) {
+			edit(t, filepath.Join(seal, "tree"), func(b []byte) []byte { b[99] ^= 1; return b })
+		}},
+		{"the whole seal gone", func(seal string) { ok(t, os.RemoveAll(seal)) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := copyData(t, orig)
+			tt.damage(d.Target("default").Seal)
+			refused(t, d, "seal")
+			if _, err := repair.NewPlan(t.Context(), d.Target("default"), false); domain.Damaged(err) == nil || !strings.Contains(err.Error(), "--reseal") {
+				t.Errorf("without being told, the plan is %v", err)
+			}
+			plan, err := repair.NewPlan(t.Context(), d.Target("default"), true)
+			ok(t, err)
+			done, err := plan.Do(t.Context(), d, time.Now())
+			ok(t, err)
+			if len(done.Kept) == 0 {
+				t.Error("nothing of the old seal is kept")
+			}
+			ok(t, repair.Check(t.Context(), d, quiet()))
+			holds(t, d, all, commits)
+		})
+	}
+}
+
+// Where the log is damaged as well as its seal, nothing is touched.
+func TestNothingIsMadeOfADamagedLogAndADamagedSeal(t *testing.T) {
+	d, _ := newLog(t, once)
+	target := d.Target("default")
+	edit(t, filepath.Join(target.Store.Dir, "msgs", "1.blk"), func(b []byte) []byte { b[3000] ^= 1; return b })
+	segments, err := filepath.Glob(filepath.Join(target.Seal, "segments", "*"))
+	ok(t, err)
+	edit(t, segments[0], func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+	for _, reseal := range []bool{false, true} {
+		if _, err := repair.NewPlan(t.Context(), target, reseal); domain.Damaged(err) == nil || !strings.Contains(err.Error(), "restore") {
+			t.Errorf("with reseal %v the plan is %v", reseal, err)
+		}
+	}
+}
+
+// A repair that is broken off at any step is finished by the next one.
+func TestARepairThatWasBrokenOffCanBeRunAgain(t *testing.T) {
+	orig, all := newLog(t, once)
+	work := func(d repair.Data) string { return filepath.Join(d.Dir, "repair", "ORG_default") }
+	for _, tt := range []struct {
+		name string
+		left func(testing.TB, repair.Data) // what the first one left
+		kept bool                          // something else is kept beside the damaged store
+	}{
+		{"while it wrote the new store", func(t testing.TB, d repair.Data) {
+			ok(t, os.MkdirAll(filepath.Join(work(d)+".new", "msgs"), 0o700))
+		}, false},
+		{"before the old store was moved away", func(t testing.TB, d repair.Data) {
+			ok(t, os.CopyFS(work(d), os.DirFS(orig.Target("default").Store.Dir)))
+		}, true},
+		{"between the old store and the new one", func(t testing.TB, d repair.Data) {
+			ok(t, os.CopyFS(work(d), os.DirFS(orig.Target("default").Store.Dir)))
+			ok(t, os.RemoveAll(d.Target("default").Store.Dir))
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := copyData(t, orig)
+			edit(t, filepath.Join(d.Target("default").Store.Dir, "msgs", "1.blk"), func(b []byte) []byte { b[3000] ^= 1; return b })
+			tt.left(t, d)
+			if err := repair.Check(t.Context(), d, quiet()); domain.Damaged(err) == nil {
+				t.Errorf("the half-repaired log is opened: %v", err)
+			}
+			ok(t, repair.Finish(d, d.Target("default"), time.Now()))
+			plan := planOf(t, d)
+			_, err := plan.Do(t.Context(), d, time.Now())
+			ok(t, err)
+			holds(t, d, all, commits)
+			kept, err := filepath.Glob(filepath.Join(d.Dir, "kept", "*ORG_default"))
+			ok(t, err)
+			if want := map[bool]int{false: 1, true: 2}[tt.kept]; len(kept) != want && !plan.Nothing() {
+				t.Errorf("kept are %v, want %d", kept, want)
+			}
+		})
+	}
+}

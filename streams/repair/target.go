@@ -17,6 +17,9 @@ type Target struct {
 	Org   string
 	Store blocks.Stream // its folder is named ORG_<org>
 	Seal  string        // folder of checkpoints, tree and segments
+	// Mark is a file outside of Seal that is there once the log was sealed, so that a
+	// seal that is gone is not taken for one that never was. Empty: there is none.
+	Mark string
 }
 
 // Subjects are those of the log.
@@ -34,13 +37,17 @@ type Data struct{ Dir string }
 
 func (d Data) streams() string { return filepath.Join(d.Dir, "nats", "jetstream", "$G", "streams") }
 func (d Data) seals() string   { return filepath.Join(d.Dir, "seal") }
+func (d Data) marks() string   { return filepath.Join(d.Dir, "sealed") }
 
 // Target is the log of that organisation, whether or not there is anything of it.
 func (d Data) Target(org string) Target {
-	return Target{Org: org, Store: blocks.Stream{Dir: filepath.Join(d.streams(), logPrefix+org)}, Seal: filepath.Join(d.seals(), org)}
+	return Target{
+		Org: org, Store: blocks.Stream{Dir: filepath.Join(d.streams(), logPrefix+org)},
+		Seal: filepath.Join(d.seals(), org), Mark: filepath.Join(d.marks(), org),
+	}
 }
 
-// Targets are the logs of every organisation that has a store or a seal, by name.
+// Targets are the logs of every organisation that has a store, a seal, or had one, by name.
 func (d Data) Targets() ([]Target, error) {
 	stores, err := folders(d.streams())
 	if err != nil {
@@ -57,6 +64,13 @@ func (d Data) Targets() ([]Target, error) {
 		}
 	}
 	orgs = append(orgs, seals...)
+	marks, err := os.ReadDir(d.marks())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listing the logs that were sealed: %w", err)
+	}
+	for _, m := range marks {
+		orgs = append(orgs, m.Name())
+	}
 	slices.Sort(orgs)
 	var all []Target
 	for _, org := range slices.Compact(orgs) {
