@@ -273,7 +273,7 @@ func (d Decision) issued(claims *Claims, c connection.State, p proof.Proof, r Re
 		RoleHint: r.RoleHint, Source: r.Source, Proof: record(p),
 	}
 	if d.SpendKey != "" {
-		d.Issued.Spent, d.Issued.SpentUntil = d.SpendKey, spentUntil(p)
+		d.Issued.Spent, d.Issued.SpentUntil = d.SpendKey, SpentUntil(p)
 	}
 	return d
 }

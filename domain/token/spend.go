@@ -32,8 +32,8 @@ func SpendKey(conn domain.Name, p proof.Proof) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-// spentUntil is how long a spent proof must be remembered: until no clock of
+// SpentUntil is how long a spent proof must be remembered: until no clock of
 // ours, off by Skew either way, would still take it.
-func spentUntil(p proof.Proof) time.Time {
+func SpentUntil(p proof.Proof) time.Time {
 	return whole(p.ExpiresAt).Add(2*Skew + time.Second)
 }

@@ -264,7 +264,7 @@ func (x *Exchange) attempt(ctx context.Context, m domain.Meta, r request, c cand
 	}
 	fact, _ := d.Fact()
 	at, err := x.record(ctx, m, func(s *control.State) ([]domain.Fact, string, error) {
-		if moved(s.Connection(c.conn.Name), c.conn) || d.SpendKey != "" && s.Spent(d.SpendKey) {
+		if moved(s.Connection(c.conn.Name), c.conn) || d.SpendKey != "" && s.Spent(d.SpendKey, d.Issued.SpentUntil) {
 			return nil, "", errMoved // decided again, and explained, from the start
 		}
 		return []domain.Fact{fact}, d.SpendKey, nil
@@ -292,7 +292,7 @@ func (x *Exchange) decide(m domain.Meta, r request, c candidate) (token.Decision
 		return token.Decision{}, err
 	}
 	spent := func(key string) (was bool) {
-		x.org.Read(func(s *control.State, _ domain.Head) { was = s.Spent(key) })
+		x.org.Read(func(s *control.State, _ domain.Head) { was = s.Spent(key, token.SpentUntil(c.proof)) })
 		return was
 	}
 	return token.Decide(x.org.Name(), x.org.Issuer(), c.conn, c.proof, c.checks, r.ask, spent,

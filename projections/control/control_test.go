@@ -27,6 +27,9 @@ import (
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
+// late is when no proof is forgotten yet.
+var late = noon.AddDate(1, 0, 0)
+
 // history builds commits as the log would hand them out.
 type history struct {
 	commits []domain.Commit
@@ -160,7 +163,7 @@ func TestEveryNounIsFolded(t *testing.T) {
 		if _, ok := s.Person("devops"); !ok || len(s.People().Tokens()) != 1 {
 			t.Error("the person or the token is missing")
 		}
-		if !s.Spent(spendKey(1)) || s.Spent(spendKey(2)) {
+		if !s.Spent(spendKey(1), late) || s.Spent(spendKey(2), late) {
 			t.Error("the wrong proof is spent")
 		}
 	})
@@ -260,7 +263,7 @@ func TestSeededThenFollowed(t *testing.T) {
 			if status(p, "ci") != connection.Inactive {
 				t.Errorf("ci is %s, want inactive", status(p, "ci"))
 			}
-			knows := read(p, func(s *control.State) [2]bool { return [2]bool{s.Spent(spendKey(1)), s.Spent(spendKey(2))} })
+			knows := read(p, func(s *control.State) [2]bool { return [2]bool{s.Spent(spendKey(1), late), s.Spent(spendKey(2), late)} })
 			if want := [2]bool{start < 3, start < 5}; knows != want {
 				t.Errorf("spent are %v, want %v", knows, want)
 			}
@@ -358,17 +361,40 @@ func TestSpentProofsAreForgottenByTheTimeOfEvents(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := begin().activity(spent(spendKey(1), until)).after(tt.after).activity(token.WasDenied{})
-			if got := read(folded(t, h), func(s *control.State) bool { return s.Spent(spendKey(1)) }); got != tt.want {
+			if got := read(folded(t, h), func(s *control.State) bool { return s.Spent(spendKey(1), late) }); got != tt.want {
 				t.Errorf("spent is %v, want %v", got, tt.want)
 			}
 		})
 	}
 	p := folded(t, begin().activity(spent(spendKey(1), until)).activity(spent(spendKey(1), until.Add(time.Hour))).after(17*time.Minute).activity(token.WasDenied{}))
-	if !read(p, func(s *control.State) bool { return s.Spent(spendKey(1)) }) {
+	if !read(p, func(s *control.State) bool { return s.Spent(spendKey(1), late) }) {
 		t.Error("a proof spent again until later was forgotten early")
 	}
-	if !read(p, func(s *control.State) bool { return s.Spent("not a key") }) {
+	if !read(p, func(s *control.State) bool { return s.Spent("not a key", late) }) {
 		t.Error("what is no spend key counts as unspent")
+	}
+}
+
+// A clock that was ahead, of a replica or of this machine, makes every proof
+// that was spent before forgotten. Put back, it must not take one of them again.
+func TestAProofThatWouldBeForgottenCountsAsSpent(t *testing.T) {
+	until := noon.Add(10 * time.Minute)
+	p := folded(t, begin().activity(spent(spendKey(1), until)).after(time.Hour).activity(token.WasDenied{}))
+	for _, tt := range []struct {
+		name  string
+		key   string
+		until time.Time
+		want  bool
+	}{
+		{"one that was spent", spendKey(1), until, true},
+		{"one that may have been", spendKey(2), until, true},
+		{"one that lives on behind the clock", spendKey(3), noon.Add(2 * time.Hour), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := read(p, func(s *control.State) bool { return s.Spent(tt.key, tt.until) }); got != tt.want {
+				t.Errorf("spent is %v, want %v", got, tt.want)
+			}
+		})
 	}
 }
 
@@ -525,7 +551,7 @@ func TestSpentProofsAreSmall(t *testing.T) {
 		}
 	}
 	h.commits = nil
-	if !read(p, func(s *control.State) bool { return s.Spent(spendKey(minutes*each - 1)) }) {
+	if !read(p, func(s *control.State) bool { return s.Spent(spendKey(minutes*each-1), late) }) {
 		t.Error("the last one is not known")
 	}
 	if used := int64(heap()) - int64(before); used > 20<<20 {

@@ -50,7 +50,7 @@ func see(p *control.Projection) (e everything) {
 			e.Connections = append(e.Connections, s.Connection(n)) // deleted ones too
 		}
 		for i := range 40 {
-			e.Spent[spendKey(i)] = s.Spent(spendKey(i))
+			e.Spent[spendKey(i)] = s.Spent(spendKey(i), late)
 			k := fmt.Sprint("key ", i)
 			if r, ok := s.Idempotent(k, noon); ok {
 				e.Once[k] = r

@@ -40,12 +40,18 @@ func (s *spends) has(key string) bool {
 	return !ok || spent
 }
 
+// leaves is the minute in which a proof that is to be remembered until then is forgotten.
+func leaves(until time.Time) int64 { return until.Add(spendGrace).Unix()/60 + 1 }
+
+// past tells whether such a proof is forgotten by now, were it spent.
+func (s *spends) past(until time.Time) bool { return leaves(until) < s.passed }
+
 func (s *spends) add(key string, until time.Time) error {
 	k, ok := parseSpendKey(key)
 	if !ok {
 		return fmt.Errorf("spend key %q is not 32 bytes in base64url", key)
 	}
-	m := until.Add(spendGrace).Unix()/60 + 1
+	m := leaves(until)
 	if m > s.until[k] {
 		s.until[k] = m
 		s.leave[m] = append(s.leave[m], k)

@@ -88,9 +88,12 @@ func (s *State) Authenticate(hash string, now time.Time) (domain.Actor, error) {
 	return s.people.Authenticate(hash, now)
 }
 
-// Spent tells whether a single-use proof with that spend key has become a
-// token. It is remembered for at least as long as any clock of ours takes the proof.
-func (s *State) Spent(key string) bool { return s.spent.has(key) }
+// Spent tells whether a single-use proof with that spend key, which is to be
+// remembered until that time, has become a token. One that would be forgotten by
+// now counts as spent: a clock that was ahead made us forget, and has been put back.
+func (s *State) Spent(key string, until time.Time) bool {
+	return s.spent.has(key) || s.spent.past(until)
+}
 
 // Remembered is a write that was made under an idempotency key.
 type Remembered struct {
