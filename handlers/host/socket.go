@@ -122,6 +122,7 @@ func (h *Host) handler() http.Handler {
 	handle("POST /orgs/{org}/keys/rotate", func(r *http.Request, org string) (any, error) {
 		return nil, h.RotateKeys(r.Context(), org)
 	})
+	handle("GET /orgs/{org}/examination", func(r *http.Request, org string) (any, error) { return h.Examine(r.Context(), org) })
 	mux.HandleFunc("GET /backup", h.serveBackup)
 	return mux
 }

@@ -15,18 +15,21 @@ import (
 // if need be. Conditions and identity are not its business: they are
 // [connection.Spec.Admit]'s.
 func (o *Organisation) Verify(ctx context.Context, c connection.State, spec connection.Spec, version uint64, jwt string, now time.Time) (proof.Proof, []proof.Check) {
-	source := o.sources.Source(
-		jose.SourceID{Org: o.name, Connection: c.Name, Version: version},
-		jose.KeySpec{
-			JWKSURL: spec.JWKSURL, IssuerURL: spec.IssuerURL, Static: spec.JWKS, CA: spec.CACertificate,
-			Draft: !c.EverActivated,
-		},
-		c.Keys)
+	id, keys := o.sourceOf(c, spec, version)
+	source := o.sources.Source(id, keys, c.Keys)
 	rules := jose.Rules{Algorithms: spec.Algorithms}
 	if spec.ProofMaxAge != nil {
 		rules.MaxAge = spec.ProofMaxAge.Value()
 	}
 	return jose.Verify(ctx, jwt, rules, source, now)
+}
+
+// sourceOf names the key source of one version of a connection, and says where it is.
+func (o *Organisation) sourceOf(c connection.State, spec connection.Spec, version uint64) (jose.SourceID, jose.KeySpec) {
+	return jose.SourceID{Org: o.name, Connection: c.Name, Version: version}, jose.KeySpec{
+		JWKSURL: spec.JWKSURL, IssuerURL: spec.IssuerURL, Static: spec.JWKS, CA: spec.CACertificate,
+		Draft: !c.EverActivated,
+	}
 }
 
 // observe records a provider's key set when it changes, and at most hourly while
