@@ -23,7 +23,7 @@ type scenario struct {
 }
 
 func scenarios() []scenario {
-	return slices.Concat(killed, stopped, disks, sources, loads, soaked)
+	return slices.Concat(killed, stopped, disks, sources, clocks, loads, soaked)
 }
 
 // TestFaults runs the short scenarios, or those that SALLYPORT_FAULTS names
