@@ -12,7 +12,9 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,6 +22,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,6 +45,8 @@ type site struct {
 	url    string // of sallyportd, as clients reach it
 	config string
 	client *http.Client // keeps connections of its own
+
+	leaving atomic.Bool // it was asked to stop, as a load balancer sees it
 }
 
 // cluster is three sites.
@@ -159,7 +165,7 @@ key_encryption_key_file: %s
 nats: {url: %q}
 trusted_proxies: [0.0.0.0/0]
 rate_limits: {per_address: 0, per_connection: 0}
-shutdown: {wait: 0s}
+shutdown: {wait: 2s}
 log: {format: text}
 %s`, strings.TrimPrefix(s.url, "http://"), base, filepath.Join(c.dir, fmt.Sprintf("data-%d", s.n)),
 		filepath.Join(c.dir, "kek.json"), strings.Join(urls, ","), o.config))
@@ -224,7 +230,12 @@ func (c *cluster) until(what string, holds func() bool) {
 // await returns once a site's sallyportd is ready.
 func (c *cluster) await(s *site) {
 	c.t.Helper()
-	c.until(s.serve.name+" is ready", func() bool { return s.ready() })
+	c.until(s.serve.name+" is ready", func() bool {
+		if !s.serve.running() {
+			c.t.Fatalf("%s ended", s.serve.name)
+		}
+		return s.ready()
+	})
 }
 
 func (s *site) ready() bool {
@@ -234,6 +245,24 @@ func (s *site) ready() bool {
 	}
 	res.Body.Close()
 	return res.StatusCode == http.StatusOK
+}
+
+// stops tells whether the site's sallyportd says that it is about to stop, or
+// nobody is there.
+func (s *site) stops() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/readyz?verbose", nil)
+	if err != nil {
+		return true
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return err == nil && res.StatusCode != http.StatusOK && strings.Contains(string(b), "stopping")
 }
 
 // dial connects to a site's NATS server, for as long as ask runs.

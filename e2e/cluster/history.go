@@ -25,6 +25,7 @@ type history struct {
 	decisions []porcupine.Operation // on connections that two people activate at once
 	spends    []porcupine.Operation // of proofs that are good for one token
 	asked     []asked
+	looked    []asked // introspections
 }
 
 // asked is one token request.
@@ -273,14 +274,25 @@ func (h *history) gap(site int) (longest time.Duration) {
 	return longest
 }
 
-// slowest is the longest that anybody waited for an answer with that status, from a time on.
-func (h *history) slowest(status int, since time.Duration, site int) (d time.Duration) {
-	for _, a := range h.asked {
-		if a.status == status && a.at >= since && (site == 0 || a.site == site) {
+// slowest is the longest that anybody who asked between two times waited for an
+// answer with that status, and was told it by the second.
+func slowest(all []asked, status int, from, to time.Duration, site int) (d time.Duration) {
+	for _, a := range all {
+		if a.status == status && a.at >= from && a.told <= to && (site == 0 || a.site == site) {
 			d = max(d, a.told-a.at)
 		}
 	}
 	return d
+}
+
+// latest is when a site last answered with that status, of what was asked before a time.
+func latest(all []asked, status int, before time.Duration, site int) (at time.Duration) {
+	for _, a := range all {
+		if a.status == status && a.told <= before && a.site == site {
+			at = max(at, a.told)
+		}
+	}
+	return at
 }
 
 // counts is how many requests got each status.

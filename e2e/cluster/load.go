@@ -38,6 +38,7 @@ const (
 	switchEvery = 250 * time.Millisecond
 	readEvery   = 400 * time.Millisecond
 	roundEvery  = 100 * time.Millisecond
+	checkEvery  = 250 * time.Millisecond
 )
 
 var loads atomic.Int64
@@ -63,6 +64,7 @@ func (c *cluster) begin() *load {
 		}
 		l.client(func(id int) { l.askSwitched(id, s) })
 		l.client(func(id int) { l.read(id, s) })
+		l.client(func(int) { l.watch(s) })
 		if i < 2 {
 			l.client(func(id int) { l.turn(id, i, []string{"sam", "sue"}[i]) })
 		}
@@ -95,10 +97,21 @@ func (l *load) awaitTokens(since time.Duration, sites ...*site) {
 	}
 }
 
+// watch is a load balancer's health check of a site, by which clients leave out
+// a replica that is about to stop.
+func (l *load) watch(s *site) {
+	for rest(l.ctx, checkEvery) {
+		s.leaving.Store(s.stops())
+	}
+}
+
 // ask asks one site for tokens of the connection that nobody touches.
 func (l *load) ask(s *site) {
 	proof := l.p.proof(l.c.issuer)
 	for rest(l.ctx, askEvery) {
+		if s.leaving.Load() {
+			continue
+		}
 		l.c.exchange(context.Background(), l.history, s, "steady-"+l.name, proof)
 	}
 }
@@ -107,6 +120,9 @@ func (l *load) ask(s *site) {
 func (l *load) askSwitched(id int, s *site) {
 	proof := l.p.proof(l.c.issuer)
 	for rest(l.ctx, 2*askEvery) {
+		if s.leaving.Load() {
+			continue
+		}
 		a, compact := l.c.exchange(context.Background(), l.history, s, "switched-"+l.name, proof)
 		if a.status == http.StatusOK {
 			l.add(&l.register, id, a.at, registerIn{what: issue}, registerOut{what: done}, false)
@@ -128,7 +144,11 @@ func (l *load) read(id int, s *site) {
 			continue
 		}
 		at = l.now() - time.Second
-		if a := l.c.introspect(l.ctx, s, *token); a.status == http.StatusOK {
+		a := l.c.introspect(l.ctx, s, *token)
+		l.mu.Lock()
+		l.looked = append(l.looked, asked{at: at + time.Second, told: l.now(), site: s.n, status: a.status, code: a.code})
+		l.mu.Unlock()
+		if a.status == http.StatusOK {
 			active, _ := a.body["active"].(bool)
 			l.add(&l.register, id, at, registerIn{what: introspect}, registerOut{what: done, state: registerState{active: active}}, false)
 		}
@@ -210,6 +230,9 @@ func (l *load) spend() {
 
 // show shows a proof that is good for one token; false is to be tried again.
 func (l *load) show(id int, s *site, proof string) (settled bool) {
+	if s.leaving.Load() {
+		return true // a load balancer would have sent it elsewhere, where it is shown anyway
+	}
 	a, _ := l.c.exchange(context.Background(), l.history, s, "once-"+l.name, proof)
 	switch {
 	case a.status == http.StatusOK:

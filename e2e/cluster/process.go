@@ -110,6 +110,18 @@ func (p *process) end() {
 	}
 }
 
+// running tells whether the program has not ended.
+func (p *process) running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 // said is the end of what the program said.
 func (p *process) said() string {
 	b, err := os.ReadFile(p.log)
