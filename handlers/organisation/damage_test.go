@@ -269,8 +269,13 @@ var tamperings = []struct {
 			s.t.Fatal(err)
 		}
 	}, []string{"unreadable"}},
+	{"an event that cannot have happened", func(s *site) {
+		if _, err := s.manage().Publish(s.t.Context(), controls, []byte(`[{"specversion":"1.0","id":"x","type":"organisation.created","source":"s","subject":"organisation/default","time":"2026-11-22T12:00:00Z","actor":"mallory","commitid":"c","data":{"name":"default","issuer":"https://mallory.example","dual_control":"roles"}}]`)); err != nil {
+			s.t.Fatal(err)
+		}
+	}, []string{"fold"}},
 	{"a message of another's", func(s *site) {
-		if _, err := s.manage().Publish(s.t.Context(), controls, []byte(`[{"specversion":"1.0","id":"x","type":"owner.added","source":"s","subject":"s","time":"2026-11-22T12:00:00Z","actor":"mallory","commitid":"c","data":{}}]`)); err != nil {
+		if _, err := s.manage().Publish(s.t.Context(), controls, []byte(`[{"specversion":"1.0","id":"x","type":"connection.activated","source":"s","subject":"s","time":"2026-11-22T12:00:00Z","actor":"mallory","commitid":"c","data":{"version":"one"}}]`)); err != nil {
 			s.t.Fatal(err)
 		}
 	}, []string{"unreadable"}},

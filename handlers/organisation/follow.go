@@ -88,15 +88,25 @@ func (o *Organisation) keepFed(ctx context.Context, alone *streams.Follower) err
 // is, a log that ends before what was read of it; or an event that only a newer
 // version knows.
 func (o *Organisation) distrusted(err error) error {
-	why := o.control.Err()
-	if domain.Damaged(err) != nil || errors.Is(err, domain.ErrNewer) {
-		why = err
+	why := o.impossible(err)
+	if domain.Damaged(why) == nil && !errors.Is(why, domain.ErrNewer) {
+		why = nil
 	}
 	if why != nil {
 		o.feeder.fail(why)
 		o.Halt(why)
 	}
 	return why
+}
+
+// impossible is err, or, where it comes from an event that cannot have followed
+// from what was before it, the damage that this is: whoever wrote that was not Sallyport.
+func (o *Organisation) impossible(err error) error {
+	why := o.control.Err()
+	if why == nil || domain.Damaged(err) != nil || errors.Is(err, domain.ErrNewer) {
+		return err
+	}
+	return &domain.Damage{Log: o.name.String(), Check: "fold", Found: "there is an event that cannot have happened", Err: why}
 }
 
 // How long a trail that does not go on is left alone before it is tried again:

@@ -144,7 +144,7 @@ func (o *Organisation) openLog(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	if err := o.seed(ctx); err != nil {
-		return err
+		return o.impossible(err)
 	}
 	if err := o.understand(ctx, opt.TrailPath); err != nil {
 		return err

@@ -170,32 +170,42 @@ func (o *Organisation) seal(ctx context.Context, l *seal.Log, level func()) (err
 		err = errors.Join(err, l.Close())
 		o.sealer.set(nil)
 	}()
-	f, err := o.journal.FollowStored(context.WithoutCancel(ctx), l)
+	late, cancel := outliving(ctx, stopWithin)
+	defer cancel()
+	f, err := o.journal.FollowStored(late, l)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	err = o.sealAll(ctx, f, l)
-	if err == nil {
-		level()
-		select {
-		case <-f.Done():
-			return f.Err()
-		case <-l.Failed():
-			return l.Err()
-		case <-ctx.Done():
-		}
-	}
-	if ctx.Err() == nil {
+	if err := o.sealAll(late, f, l); err != nil {
 		return errors.Join(err, f.Err(), l.Err())
 	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
-	defer cancel()
-	return o.sealAll(late, f, l)
+	level()
+	select {
+	case <-f.Done():
+		return f.Err()
+	case <-l.Failed():
+		return l.Err()
+	case <-ctx.Done():
+		return o.sealAll(late, f, l)
+	}
 }
 
 // stopWithin bounds how long stopping waits for what is not sealed yet.
 const stopWithin = 2 * time.Second
+
+// outliving is a context that ends some time after another one.
+func outliving(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		pause(late, by)
+		cancel()
+	})
+	return late, func() {
+		stop()
+		cancel()
+	}
+}
 
 // sealAll seals what is in the log by now.
 func (o *Organisation) sealAll(ctx context.Context, f *streams.Follower, l *seal.Log) error {
