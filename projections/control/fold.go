@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/connection"
@@ -28,13 +29,23 @@ func (s *State) fold(c domain.Commit) error {
 		if err := fold(e); err != nil {
 			return fmt.Errorf("event %s (%s, %s): %w", e.ID, e.Type, e.Subject, err)
 		}
-		if e.Time.After(s.clock) {
-			s.clock = e.Time
+		if at := earlier(e.Time, c.StoredAt); at.After(s.clock) {
+			s.clock = at
 		}
 	}
 	s.remember(c)
 	s.spent.forget(s.clock)
 	return nil
+}
+
+// earlier is when an event was, by the clock of the replica that decided it or of
+// the server that stored it: one of the two that is ahead, alone, must not make
+// us forget what is to be remembered.
+func earlier(decided, stored time.Time) time.Time {
+	if !stored.IsZero() && stored.Before(decided) {
+		return stored
+	}
+	return decided
 }
 
 // foldControl folds an event of the control subject. Every type has its noun
