@@ -29,12 +29,16 @@ func (o *Organisation) understand(ctx context.Context, trailPath string) error {
 	}
 	known := o.catalogue.Types()
 	unknown, err := typesOf(trailPath)
-	if err != nil {
+	damaged := errors.Is(err, errTypes)
+	if err != nil && !damaged {
 		return err
 	}
 	unknown = slices.DeleteFunc(unknown, func(typ string) bool { return slices.Contains(known, typ) })
 	from, wanted := o.trail.Applied(), func([]byte) bool { return true }
 	switch {
+	case damaged:
+		o.log.Warn("all activity is read once, since a file of the trail does not tell what is in it", "error", err)
+		from = 0
 	case len(unknown) > 0:
 		from, wanted = 0, func(body []byte) bool {
 			return slices.ContainsFunc(unknown, func(typ string) bool { return bytes.Contains(body, []byte(`"`+typ+`"`)) })
@@ -52,16 +56,19 @@ func (o *Organisation) understand(ctx context.Context, trailPath string) error {
 // typesFile is beside the trail: the types that the version knew that last wrote it.
 func typesFile(trailPath string) string { return trailPath + ".types" }
 
+// errTypes is a types file that was damaged.
+var errTypes = errors.New("the file is damaged")
+
 func typesOf(trailPath string) (types []string, err error) {
 	b, err := os.ReadFile(typesFile(trailPath))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(b, &types)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("reading which types of events the audit trail has (delete %s if it is damaged): %w", typesFile(trailPath), err)
+		return nil, fmt.Errorf("reading which types of events the audit trail has: %w", err)
+	}
+	if err := json.Unmarshal(b, &types); err != nil {
+		return nil, fmt.Errorf("reading %s: %w: %w", typesFile(trailPath), errTypes, err)
 	}
 	return types, nil
 }
