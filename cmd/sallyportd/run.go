@@ -125,12 +125,7 @@ func (c Config) replicas() int {
 
 func (t *tenants) openLog(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	if c.NATS.URL != "" {
-		t.conn, err = streams.Dial(ctx, streams.DialOptions{
-			URL: c.NATS.URL, Credentials: c.NATS.Credentials, CredentialsFile: c.NATS.CredentialsFile,
-			NkeySeed: c.NATS.NkeySeed, NkeySeedFile: c.NATS.NkeySeedFile,
-			CACertFile: c.NATS.CAFile, CertFile: c.NATS.CertFile, KeyFile: c.NATS.KeyFile, TLSFirst: c.NATS.TLSFirst,
-			Dir: c.DataDir, BucketReplicas: c.NATS.Replicas, Log: log,
-		})
+		t.conn, err = streams.Dial(ctx, c.dialOptions(log))
 		return err
 	}
 	check := func(ctx context.Context) error { return repair.Check(ctx, repair.Data{Dir: c.DataDir}, log) }
@@ -139,6 +134,16 @@ func (t *tenants) openLog(ctx context.Context, c Config, log *slog.Logger) (err 
 	}
 	t.conn, err = t.server.Connect()
 	return err
+}
+
+// dialOptions are how a cluster is reached.
+func (c Config) dialOptions(log *slog.Logger) streams.DialOptions {
+	return streams.DialOptions{
+		URL: c.NATS.URL, Credentials: c.NATS.Credentials, CredentialsFile: c.NATS.CredentialsFile,
+		NkeySeed: c.NATS.NkeySeed, NkeySeedFile: c.NATS.NkeySeedFile,
+		CACertFile: c.NATS.CAFile, CertFile: c.NATS.CertFile, KeyFile: c.NATS.KeyFile, TLSFirst: c.NATS.TLSFirst,
+		Dir: c.DataDir, BucketReplicas: c.NATS.Replicas, Log: log,
+	}
 }
 
 // failed is why the embedded log cannot be written any more and the process must
