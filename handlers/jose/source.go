@@ -60,6 +60,7 @@ type Source struct {
 	used    atomic.Int64 // when somebody asked last, Unix nanoseconds
 	draft   atomic.Bool  // nobody activated the connection yet
 	waiting atomic.Int64 // callers who wait for a fetch
+	offered atomic.Pointer[connection.KeySet]
 
 	mu       sync.Mutex // guards what follows; taken before Sources.mu, never after
 	keys     *fetched   // nil: none yet
@@ -132,9 +133,33 @@ func (s *Source) restore(k *connection.KeySet) {
 	s.recorded = record{set: set, at: at}
 }
 
+// adopt takes the key set that the log remembers by now, if it was fetched after
+// ours: another replica has fetched it, so we need not.
+func (s *Source) adopt(k *connection.KeySet) {
+	if k == nil || s.fetch == nil || k.Version != s.id.Version || s.offered.Swap(k) == k {
+		return
+	}
+	at := k.At
+	if now := s.of.now(); at.After(now) {
+		at = now
+	}
+	set, err := ParseKeySet(k.Keys)
+	if err != nil {
+		return // it will be fetched
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys != nil && !at.After(s.keys.at) {
+		return
+	}
+	s.keys = &fetched{set: set, url: k.SourceURL, at: at, refresh: at.Add(defaultLife * 4 / 5), expires: at.Add(defaultLife)}
+	s.recorded = record{set: set, at: at}
+}
+
 // Find is the key of that kid. Keys past 80 % of their life are refreshed
 // in the background, past all of it the caller waits; an unknown kid makes
-// everybody wait for one fetch, at most once in 30 seconds. In an outage
+// everybody wait for one fetch, at most once in 30 seconds, of all replicas
+// together: each lets as many more pass as there are others. In an outage
 // the last good keys serve until an hour after their life. The error says
 // why there are no keys now.
 func (s *Source) Find(ctx context.Context, kid string) (Found, error) {
@@ -190,7 +215,7 @@ func (s *Source) plan(kid string) *flight {
 	if s.keys.set.knows(kid) {
 		return nil
 	}
-	if s.flight != nil || now.Sub(s.tried) >= missCooldown {
+	if s.flight != nil || now.Sub(s.tried) >= missCooldown*time.Duration(s.of.replicas()) {
 		return s.start(now)
 	}
 	return nil

@@ -337,6 +337,44 @@ func TestAStartInAnOutageServesTheRecordedKeysForTheRestOfTheirTime(t *testing.T
 	}
 }
 
+// Another replica met the new key first and recorded it: the log has told us, so
+// nobody asks the provider again.
+func TestKeysThatAnotherReplicaFetchedAreTaken(t *testing.T) {
+	w := newWorld(t)
+	w.publish(hostKey(t, "ec_e1"))
+	s := w.source(1, nil)
+	w.want(s, "e1", true, false, 1)
+	w.pass(time.Minute)
+	for name, k := range map[string]*connection.KeySet{
+		"of another version":  recordedSet(t, 2, w.clock()),
+		"older than our own":  recordedSet(t, 1, noon.Add(-time.Second)),
+		"the same as our own": recordedSet(t, 1, noon),
+	} {
+		if f, err := w.source(1, k).Find(t.Context(), "e1"); err != nil || !f.Known || !f.At.Equal(noon) {
+			t.Errorf("%s: got %+v, %v", name, f, err)
+		}
+	}
+	newer := recordedSet(t, 1, w.clock())
+	w.want(w.source(1, newer), "r1", true, false, 1)
+	w.pass(defaultLife*4/5 - time.Second)
+	w.want(w.source(1, newer), "r1", true, false, 1) // it has the life of any other
+	w.pass(2 * time.Second)
+	w.want(w.source(1, newer), "r1", true, false, 1)
+	settle(s)
+	w.wantHits(2)
+}
+
+func TestAnUnknownKeyIsLookedForOnceByAllReplicasTogether(t *testing.T) {
+	w := newWorld(t)
+	w.sources.replicas = func() int { return 3 }
+	s := w.source(1, nil)
+	w.want(s, "r1", true, false, 1)
+	w.pass(3*missCooldown - time.Second)
+	w.want(s, "made up", false, false, 1)
+	w.pass(time.Second)
+	w.want(s, "made up", false, false, 2)
+}
+
 func TestRecordedKeysAreRefreshedAtTheirFirstUse(t *testing.T) {
 	w := newWorld(t)
 	release := make(chan struct{}) // until then the fetch runs

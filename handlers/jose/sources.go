@@ -40,6 +40,9 @@ type SourcesOptions struct {
 	Log      *slog.Logger     // nil: nothing is logged
 	Now      func() time.Time // nil: [time.Now]
 	Resolver Resolver         // nil: the system's
+	// Replicas is how many processes fetch for the same connections, this one
+	// included. Nil: this one alone.
+	Replicas func() int
 }
 
 // Sources are the key sources of every connection of a process: at most 4096,
@@ -52,6 +55,7 @@ type Sources struct {
 	log      *slog.Logger
 	now      func() time.Time
 	resolver Resolver
+	replicas func() int
 
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
@@ -68,7 +72,7 @@ type Sources struct {
 
 // NewSources makes an empty set of sources behind a gate. The caller closes it.
 func NewSources(g Gate, o SourcesOptions) *Sources {
-	s := &Sources{gate: g, observe: o.Observe, fetched: o.Fetched, log: o.Log, now: o.Now, resolver: o.Resolver, all: map[SourceID]*Source{}}
+	s := &Sources{gate: g, observe: o.Observe, fetched: o.Fetched, log: o.Log, now: o.Now, resolver: o.Resolver, replicas: o.Replicas, all: map[SourceID]*Source{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -77,6 +81,9 @@ func NewSources(g Gate, o SourcesOptions) *Sources {
 	}
 	if s.resolver == nil {
 		s.resolver = net.DefaultResolver
+	}
+	if s.replicas == nil {
+		s.replicas = func() int { return 1 }
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.slots, s.drafts = make(chan struct{}, maxFetches), make(chan struct{}, maxDrafts)
@@ -89,22 +96,30 @@ func NewSources(g Gate, o SourcesOptions) *Sources {
 
 // Source is the source of that name, made at its first use. A name keeps its
 // spec for good: a version of a connection never changes. lastGood is the key
-// set that the log remembers for the connection; nil, or one of another
+// set that the log remembers for the connection by now; nil, or one of another
 // version, is none.
 func (s *Sources) Source(id SourceID, spec KeySpec, lastGood *connection.KeySet) *Source {
+	src, made := s.source(id, spec, lastGood)
+	src.draft.Store(spec.Draft)
+	if !made {
+		src.adopt(lastGood)
+	}
+	return src
+}
+
+func (s *Sources) source(id SourceID, spec KeySpec, lastGood *connection.KeySet) (src *Source, made bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if src, there := s.all[id]; there {
-		src.draft.Store(spec.Draft)
-		return src
+		return src, false
 	}
 	now := s.now()
 	s.sweep(now)
-	src := newSource(s, id, spec, lastGood)
-	src.draft.Store(spec.Draft)
+	src = newSource(s, id, spec, lastGood)
+	src.offered.Store(lastGood)
 	src.used.Store(now.UnixNano())
 	s.all[id] = src
-	return src
+	return src, true
 }
 
 // sweep makes room for one more. s.mu is held.

@@ -112,7 +112,9 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 		return nil, err
 	}
 	o.keyring = jose.NewKeyring(bucket, opt.Sealer, o.name)
-	o.sources = jose.NewSources(opt.Gate, jose.SourcesOptions{Observe: o.observe, Fetched: opt.Fetched, Log: o.log, Now: o.now, Resolver: opt.Resolver})
+	o.sources = jose.NewSources(opt.Gate, jose.SourcesOptions{
+		Observe: o.observe, Fetched: opt.Fetched, Log: o.log, Now: o.now, Resolver: opt.Resolver, Replicas: o.replicas,
+	})
 	if err := <-o.guard.held; err != nil { // before anything is written
 		return nil, err
 	}
