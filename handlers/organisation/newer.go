@@ -13,42 +13,29 @@ import (
 	"sallyport.dev/domain"
 )
 
-// lookedAt is how many commits at most the start waits for that the audit trail
-// does not have yet. What lies further back the trail meets as it is built, and
-// then nothing more is served.
-const lookedAt = 1000
-
 // understand wants every event that is served from to be of a type that this
-// version knows. The control commits were read already. Activity is not read at the
-// start but where somebody may have written what we do not know: behind what the
-// trail has, and all of it if the version that last wrote the trail knew more types.
+// version knows. Control commits, and the activity of the last day, were read
+// already, and what the audit trail lacks is read when it is fed. Left are
+// old events in a trail that a newer version fed: where it knew more types than
+// this one, all activity is looked through for them.
 func (o *Organisation) understand(ctx context.Context, trailPath string) error {
-	last, err := o.journal.Last(ctx)
+	known := o.catalogue.Types()
+	unknown, err := typesOf(trailPath)
 	if err != nil {
 		return err
 	}
-	known := o.catalogue.Types()
-	unknown, err := typesOf(trailPath)
-	damaged := errors.Is(err, errTypes)
-	if err != nil && !damaged {
-		return err
-	}
 	unknown = slices.DeleteFunc(unknown, func(typ string) bool { return slices.Contains(known, typ) })
-	from, wanted := o.trail.Applied(), func([]byte) bool { return true }
-	switch {
-	case damaged:
-		o.log.Warn("all activity is read once, since a file of the trail does not tell what is in it", "error", err)
-		from = 0
-	case len(unknown) > 0:
-		from, wanted = 0, func(body []byte) bool {
+	if len(unknown) > 0 {
+		last, err := o.journal.Last(ctx)
+		if err != nil {
+			return err
+		}
+		written := func(body []byte) bool {
 			return slices.ContainsFunc(unknown, func(typ string) bool { return bytes.Contains(body, []byte(`"`+typ+`"`)) })
 		}
-	case last < from || last-from > lookedAt:
-		from = last
-	}
-	nothing := func([]domain.Commit) error { return nil }
-	if err := o.journal.ReplayActivity(ctx, from, last, wanted, nothing); err != nil {
-		return err
+		if err := o.journal.ReplayActivity(ctx, 0, last, written, func([]domain.Commit) error { return nil }); err != nil {
+			return err
+		}
 	}
 	return setTypes(trailPath, known)
 }
