@@ -104,8 +104,8 @@ endif
 ##@ To hand it to others
 
 .PHONY: package
-package: $(NFPM) ## The Debian package, into dist/
-	@NFPM=$(NFPM) scripts/package
+package: $(NFPM) ## The Debian package, into dist/ or OUT=folder
+	@NFPM=$(NFPM) scripts/package $(OUT)
 
 $(NFPM):
 	@mkdir -p $(BIN)
