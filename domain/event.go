@@ -154,6 +154,9 @@ func SplitBatch(array []byte) (elements [][]byte, err error) {
 
 // ParseEvent reads one CloudEvent of ours; members that it does not know are ignored.
 func ParseEvent(b []byte) (Envelope, error) {
+	if e, ok := parsePlain(b); ok {
+		return e, nil
+	}
 	var c cloudEvent
 	if err := json.Unmarshal(b, &c); err != nil {
 		return Envelope{}, err
