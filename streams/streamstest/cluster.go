@@ -122,6 +122,10 @@ func (n *Node) Stop() {
 	n.nats.WaitForShutdown()
 }
 
+// StoreDir is the folder of the node's server, for a test that looks into it or
+// damages it while the server is stopped.
+func (n *Node) StoreDir() string { return n.opts.StoreDir }
+
 // Leads tells whether the node leads the log.
 func (n *Node) Leads() bool {
 	return n.nats.JetStreamIsStreamLeader("$G", "ORG_"+string(Org))
