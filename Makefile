@@ -69,6 +69,21 @@ install-tools: $(STATICCHECK) $(GOVULNCHECK) ## Install the linters into bin/, a
 clean: ## Remove what was built, installed and left by the demo
 	rm -rf bin .sallyport e2e/interop/node_modules
 
+##@ For long
+
+# Which scenarios; their ids are in docs/reliability.md. They need root, loop devices and strace.
+FAULTS ?= all
+LOAD ?= 10m
+SOAK ?= 1h
+
+.PHONY: faults
+faults: ## Harm the server in every way of docs/reliability.md, an hour; FAULTS=F01,F06 chooses
+	LOAD=$(LOAD) SALLYPORT_FAULTS=$(FAULTS) go test ./e2e/faults -run '^TestFaults$$' -count 1 -v -timeout 3h
+
+.PHONY: soak
+soak: ## Steady load for SOAK=1h: memory, goroutines and descriptors must not grow
+	SOAK=$(SOAK) SALLYPORT_FAULTS=SOAK go test ./e2e/faults -run '^TestFaults$$' -count 1 -v -timeout 48h
+
 ##@ The parts of check
 
 .PHONY: format

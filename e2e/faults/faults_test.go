@@ -23,11 +23,11 @@ type scenario struct {
 }
 
 func scenarios() []scenario {
-	return slices.Concat(killed, stopped, disks, sources, clocks, loads, soaked)
+	return slices.Concat(killed, moments, stopped, disks, sources, clocks, loads, soaked)
 }
 
-// TestFaults runs the short scenarios, or those that SALLYPORT_FAULTS names
-// (all, or ids with commas between), long. Each prints its row.
+// TestFaults runs the short scenarios, or those that SALLYPORT_FAULTS names (all
+// but the soak, or ids with commas between), long. Each prints its row.
 func TestFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the real server is harmed without -short")
@@ -35,7 +35,8 @@ func TestFaults(t *testing.T) {
 	chosen, long := os.LookupEnv("SALLYPORT_FAULTS")
 	ids := strings.Split(chosen, ",")
 	for _, s := range scenarios() {
-		if long && chosen != "all" && !slices.Contains(ids, s.id) || !long && !s.short {
+		named := slices.Contains(ids, s.id) || chosen == "all" && s.id != "SOAK"
+		if long && !named || !long && !s.short {
 			continue
 		}
 		t.Run(s.id, func(t *testing.T) {
