@@ -19,7 +19,7 @@ const marker = "<!-- e2e -->"
 // closes nobody's terminal.
 const refused = "refused, as it should be"
 
-// TestDocs runs the marked blocks of the README and of each how-to in bash, in
+// TestDocs runs the marked blocks of the README, of each how-to and of a runbook in bash, in
 // their order, in one shell, against a server of their own whose credentials
 // are in dev.json of the working folder, as the pages say.
 func TestDocs(t *testing.T) {
@@ -30,7 +30,7 @@ func TestDocs(t *testing.T) {
 	if err != nil || len(pages) < 6 {
 		t.Fatalf("%d how-to pages (%v): one for each provider and one for a bare host are promised", len(pages), err)
 	}
-	pages = append(pages, "../README.md")
+	pages = append(pages, "../README.md", "../docs/runbook-damaged-log.md")
 	for _, page := range pages {
 		t.Run(filepath.Base(page), func(t *testing.T) { runPage(t, page) })
 	}
