@@ -181,57 +181,78 @@ func (c *collector) Apply(cs []domain.Commit) error {
 // hold checks the record against the log.
 func (l *ledger) hold(t testing.TB, log []domain.Commit) checked {
 	t.Helper()
+	out, err := l.compare(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// index is a log by what a client knows of it.
+type index struct {
+	ids    map[string]bool
+	issued map[string]bool   // jti of every token
+	keys   map[string]uint64 // commit of every Idempotency-Key
+	at     map[domain.Position]domain.Envelope
+}
+
+// compare tells the first thing in which log and record differ.
+func (l *ledger) compare(log []domain.Commit) (out checked, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ids, issued, keys := map[string]bool{}, map[string]int{}, map[string]uint64{}
-	at := map[domain.Position]domain.Envelope{}
-	var out checked
+	x := index{map[string]bool{}, map[string]bool{}, map[string]uint64{}, map[domain.Position]domain.Envelope{}}
 	for i, c := range log {
 		if c.Sequence != uint64(i+1) {
-			t.Fatalf("commit %d of the log stands at %d: there is a gap", i+1, c.Sequence)
+			return out, fmt.Errorf("commit %d of the log stands at %d: there is a gap", i+1, c.Sequence)
 		}
 		for _, e := range c.Events {
-			if ids[e.ID] {
-				t.Fatalf("the event %s is in the log twice", e.ID)
-			}
-			ids[e.ID], at[e.Position] = true, e
-			if e.Idempotency != nil {
-				if was, twice := keys[e.Idempotency.Key]; twice && was != c.Sequence {
-					t.Fatalf("the Idempotency-Key %s has two commits, %d and %d", e.Idempotency.Key, was, c.Sequence)
-				}
-				keys[e.Idempotency.Key] = c.Sequence
-			}
-			if e.Type == "token.issued" {
-				var data struct {
-					JTI string `json:"jti"`
-				}
-				if err := json.Unmarshal(e.Data, &data); err != nil || data.JTI == "" {
-					t.Fatalf("%s at %s names no token: %v", e.Type, e.Position, err)
-				}
-				issued[data.JTI]++
-				if issued[data.JTI] > 1 {
-					t.Fatalf("the token %s is in the log %d times", data.JTI, issued[data.JTI])
-				}
+			if err := x.add(e, c.Sequence); err != nil {
+				return out, err
 			}
 			out.Events++
 		}
 	}
 	for jti := range l.tokens {
-		if issued[jti] != 1 {
-			t.Fatalf("the token %s was answered and has %d events", jti, issued[jti])
+		if !x.issued[jti] {
+			return out, fmt.Errorf("the token %s was answered and has no event", jti)
 		}
 	}
 	for _, w := range l.written {
-		e, there := at[w.At]
-		if !there || e.Subject != "connection/"+w.Name || e.Idempotency == nil {
-			t.Fatalf("%s %s was acknowledged at %s, where the log has %q of %q", w.Method, w.Name, w.At, e.Type, e.Subject)
-		}
-		if keys[e.Idempotency.Key] != w.At.Sequence {
-			t.Fatalf("%s was acknowledged at %s and stands at %d", w.Key, w.At, keys[e.Idempotency.Key])
+		e, there := x.at[w.At]
+		if !there || e.Subject != "connection/"+w.Name || e.Idempotency == nil || x.keys[e.Idempotency.Key] != w.At.Sequence {
+			return out, fmt.Errorf("%s %s was acknowledged at %s, where the log has %q of %q", w.Method, w.Name, w.At, e.Type, e.Subject)
 		}
 	}
 	out.Tokens, out.Writes = len(l.tokens), len(l.written)
-	return out
+	return out, nil
+}
+
+// add takes an event in, or tells what it repeats.
+func (x index) add(e domain.Envelope, sequence uint64) error {
+	if x.ids[e.ID] {
+		return fmt.Errorf("the event %s is in the log twice", e.ID)
+	}
+	x.ids[e.ID], x.at[e.Position] = true, e
+	if e.Idempotency != nil {
+		if was, twice := x.keys[e.Idempotency.Key]; twice && was != sequence {
+			return fmt.Errorf("the Idempotency-Key %s has two commits, %d and %d", e.Idempotency.Key, was, sequence)
+		}
+		x.keys[e.Idempotency.Key] = sequence
+	}
+	if e.Type != "token.issued" {
+		return nil
+	}
+	var data struct {
+		JTI string `json:"jti"`
+	}
+	if err := json.Unmarshal(e.Data, &data); err != nil || data.JTI == "" {
+		return fmt.Errorf("%s at %s names no token: %v", e.Type, e.Position, err)
+	}
+	if x.issued[data.JTI] {
+		return fmt.Errorf("the token %s is in the log twice", data.JTI)
+	}
+	x.issued[data.JTI] = true
+	return nil
 }
 
 // equal holds read models that were built from nothing against those that lived.

@@ -251,13 +251,16 @@ func (a samples) judge(t testing.TB) string {
 		first, last := fit(p)
 		grown := (last - first) / first * 100
 		said = append(said, fmt.Sprintf("%s %.0f to %.0f (%+.1f %%)", s.name, first, last, grown))
-		// Of a few dozen descriptors or threads a few are chance.
-		if grown > 5 && last-first > 4 {
+		if grew(first, last) {
 			t.Errorf("%s grew from %.1f to %.1f, by %.1f %%", s.name, first, last, grown)
 		}
 	}
 	return strings.Join(said, ", ")
 }
+
+// grew tells whether more than 5 % were added; of a few dozen descriptors or
+// threads a few are chance.
+func grew(first, last float64) bool { return last > first*1.05 && last-first > 4 }
 
 // fit is the straight line of least squares, at its first and its last point.
 func fit(p []float64) (first, last float64) {

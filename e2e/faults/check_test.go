@@ -1,0 +1,130 @@
+package faults
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sallyport.dev/domain"
+)
+
+// honest is a small log and the record of a client that saw all of it.
+func honest() (*ledger, []domain.Commit) {
+	key := domain.Idempotency{Key: "caller key-1", Request: "r"}
+	log := []domain.Commit{
+		{Sequence: 1, Events: []domain.Envelope{
+			{ID: "a", Type: "connection.drafted", Subject: "connection/ci", Idempotency: &key, Position: domain.Position{Sequence: 1}},
+		}},
+		{Sequence: 2, Events: []domain.Envelope{
+			{ID: "b", Type: "token.issued", Data: json.RawMessage(`{"jti":"one"}`), Position: domain.Position{Sequence: 2}},
+			{ID: "c", Type: "token.issued", Data: json.RawMessage(`{"jti":"two"}`), Position: domain.Position{Sequence: 2, Index: 1}},
+		}},
+	}
+	l := newLedger()
+	l.tokens["one"] = true
+	l.written = []write{{Key: "key-1", Name: "ci", At: domain.Position{Sequence: 1}}}
+	return l, log
+}
+
+func TestTheCheckFindsWhatIsWrong(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spoil func(l *ledger, log []domain.Commit) []domain.Commit
+		want  string // in the error; empty: none
+	}{
+		{"nothing", func(_ *ledger, log []domain.Commit) []domain.Commit { return log }, ""},
+		{"an acknowledged token is lost", func(l *ledger, log []domain.Commit) []domain.Commit {
+			l.tokens["three"] = true
+			return log
+		}, "three was answered and has no event"},
+		{"the end of the log is lost", func(_ *ledger, log []domain.Commit) []domain.Commit { return log[:1] }, "has no event"},
+		{"the log has a gap", func(_ *ledger, log []domain.Commit) []domain.Commit {
+			log[1].Sequence = 3
+			return log
+		}, "there is a gap"},
+		{"a token is issued twice", func(_ *ledger, log []domain.Commit) []domain.Commit {
+			log[1].Events[1].Data = log[1].Events[0].Data
+			return log
+		}, "one is in the log twice"},
+		{"an event is there twice", func(_ *ledger, log []domain.Commit) []domain.Commit {
+			log[1].Events[1].ID = "a"
+			return log
+		}, "a is in the log twice"},
+		{"a write is done twice", func(_ *ledger, log []domain.Commit) []domain.Commit {
+			again := log[0].Events[0]
+			again.ID, again.Position = "d", domain.Position{Sequence: 3}
+			return append(log, domain.Commit{Sequence: 3, Events: []domain.Envelope{again}})
+		}, "has two commits"},
+		{"a write stands elsewhere", func(l *ledger, log []domain.Commit) []domain.Commit {
+			l.written[0].At.Sequence = 2
+			return log
+		}, "was acknowledged at 2.0"},
+		{"a write is of another name", func(l *ledger, log []domain.Commit) []domain.Commit {
+			l.written[0].Name = "other"
+			return log
+		}, "was acknowledged at 1.0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, log := honest()
+			_, err := l.compare(tt.spoil(l, log))
+			switch {
+			case tt.want == "" && err != nil:
+				t.Errorf("got %v, want none", err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// row is one of the page's table, which begins with its scenario.
+var row = regexp.MustCompile(`(?m)^\| ((?:F\d\d|SOAK)[\w-]*) \|.*\| (yes|no) \|$`)
+
+// The page has a row for every scenario, and none of anything else; and says
+// which of them every test run has.
+func TestThePageNamesTheScenarios(t *testing.T) {
+	b, err := os.ReadFile("../../docs/reliability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	for _, s := range scenarios() {
+		want = append(want, s.id+map[bool]string{true: " yes", false: " no"}[s.short])
+	}
+	for _, m := range row.FindAllStringSubmatch(string(b), -1) {
+		got = append(got, m[1]+" "+m[2])
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the page has the rows\n%v\nand the scenarios are\n%v", got, want)
+	}
+}
+
+// What grows is told from what only varies.
+func TestTheSoakFindsGrowth(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		points func(i int) float64
+		grows  bool
+	}{
+		{"level", func(int) float64 { return 100 }, false},
+		{"up and down", func(i int) float64 { return 100 + float64(i%10) }, false},
+		{"a leak of a tenth", func(i int) float64 { return 100 + float64(i)/9 }, true},
+		{"less at the end", func(i int) float64 { return 100 - float64(i)/9 }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var p []float64
+			for i := range 100 {
+				p = append(p, tt.points(i))
+			}
+			first, last := fit(p)
+			if got := grew(first, last); got != tt.grows {
+				t.Errorf("from %.1f to %.1f is growth: %v, want %v", first, last, got, tt.grows)
+			}
+		})
+	}
+}
