@@ -55,7 +55,7 @@ var homes = []struct{ module, home string }{
 	{"github.com/lestrrat-go/", "handlers/jose"},
 	{"github.com/tink-crypto/", "handlers/jose"},
 	{"modernc.org/sqlite", "projections"},
-	{"golang.org/x/mod/sumdb", "streams/seal"},
+	{"golang.org/x/mod/sumdb", "streams"},
 	{"github.com/spf13/", "cmd"},
 	{"github.com/knadh/", "cmd"},
 	{"github.com/prometheus/", "handlers/telemetry"},
