@@ -29,7 +29,7 @@ func (t Target) subjects() []string {
 
 const (
 	logPrefix    = "ORG_"
-	bucketPrefix = "KV_"
+	bucketPrefix = "KV_KEYS_"
 )
 
 // Data is a data directory of an embedded server.
@@ -79,7 +79,7 @@ func (d Data) Targets() ([]Target, error) {
 	return all, nil
 }
 
-// buckets are the stores of sealed keys and of whatever else lies in buckets.
+// buckets are the stores of sealed keys.
 func (d Data) buckets() ([]blocks.Stream, error) {
 	names, err := folders(d.streams())
 	if err != nil {
