@@ -10,7 +10,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -26,18 +25,6 @@ func main() {
 	code := cli.Run(ctx, root(s), s, os.Args[1:])
 	stop()
 	os.Exit(code)
-}
-
-// tuneCollector lets garbage grow to four times the live heap before it is
-// collected, up to a gibibyte in all, unless GOGC or GOMEMLIMIT say otherwise:
-// the heap is small, and what a token leaves behind is dead at once.
-func tuneCollector() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(1 << 30)
-	}
 }
 
 func root(s cli.IO) *cobra.Command {
