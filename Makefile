@@ -76,6 +76,13 @@ FAULTS ?= all
 LOAD ?= 10m
 SOAK ?= 1h
 
+# Which harms `make cluster` does: all, or ids of e2e/cluster with commas between.
+CLUSTER ?= all
+
+.PHONY: cluster
+cluster: setup ## Harm three replicas in every way of docs/replicas.md, ten minutes, as root; CLUSTER=cut-leader chooses
+	SALLYPORT_CLUSTER=$(CLUSTER) go test ./e2e/cluster -count 1 -v -timeout 30m
+
 .PHONY: faults
 faults: ## Harm the server in every way of docs/reliability.md, an hour; FAULTS=F01,F06 chooses
 	LOAD=$(LOAD) SALLYPORT_FAULTS=$(FAULTS) go test ./e2e/faults -run '^TestFaults$$' -count 1 -v -timeout 3h
