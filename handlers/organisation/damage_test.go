@@ -26,7 +26,7 @@ import (
 // site is a data directory and the process that may be running on it.
 type site struct {
 	*organisation.Organisation
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	sealer *jose.Sealer
 	server *streams.Server
@@ -38,7 +38,7 @@ const (
 	controls = "org.default.control"
 )
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	kek, err := jose.NewKEK()
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *site) stop() {
 }
 
 // sealed is a site with some commits, all of them sealed, that runs.
-func sealedSite(t *testing.T) *site {
+func sealedSite(t testing.TB) *site {
 	t.Helper()
 	s := newSite(t)
 	if err := s.start(); err != nil {
@@ -231,7 +231,7 @@ func (s *site) change(f func(*jetstream.StreamConfig)) {
 }
 
 // alter changes the text of an event inside commit number seq.
-func alter(t *testing.T, messages []*jetstream.RawStreamMsg, seq int) []*jetstream.RawStreamMsg {
+func alter(t testing.TB, messages []*jetstream.RawStreamMsg, seq int) []*jetstream.RawStreamMsg {
 	t.Helper()
 	out := slices.Clone(messages)
 	m := *out[seq-1]

@@ -73,10 +73,7 @@ func (s *sealer) remembered(org domain.Name) (seal.Checkpoint, error) {
 	case err != nil:
 		return cp, fmt.Errorf("looking whether the log of %s was sealed: %w", org, err)
 	}
-	return cp, &domain.Damage{
-		Log: org.String(), Check: "seal", Found: fmt.Sprintf("it was sealed in %s, and the checkpoint is gone", s.dir),
-		Repair: fmt.Sprintf("restore the data directory from a backup (`sallyportd restore`); only if you know that the log is whole, delete %s, and the log is sealed again from its beginning", s.mark),
-	}
+	return cp, seal.Damage(s.dir, nil, "the log was sealed, and the checkpoint is gone")
 }
 
 // setMark remembers outside the folder that there is a checkpoint.

@@ -297,7 +297,8 @@ func (l *Log) damage(err error, found string) error { return Damage(l.o.Dir, err
 func Damage(dir string, err error, found string) error {
 	return &domain.Damage{
 		Log: filepath.Base(dir), Check: "seal", Found: "in " + dir + ": " + found, Err: err,
-		Repair: "restore the folder from a backup (`sallyportd restore`), or have it made again from the log as docs/howto-checkpoints.md tells, once `sallyportd log verify` finds the log whole",
+		Repair: "stop the server and run `sallyportd log verify`; restore the data directory from a backup with `sallyportd restore`, " +
+			"or, if nobody can have changed the log, have it sealed again with `sallyportd log repair --reseal`; docs/howto-checkpoints.md tells more",
 	}
 }
 
