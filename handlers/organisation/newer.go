@@ -21,17 +21,18 @@ import (
 func (o *Organisation) understand(ctx context.Context, trailPath string) error {
 	known := o.catalogue.Types()
 	unknown, err := typesOf(trailPath)
-	if err != nil {
+	damaged := errors.Is(err, errTypes)
+	if err != nil && !damaged {
 		return err
 	}
 	unknown = slices.DeleteFunc(unknown, func(typ string) bool { return slices.Contains(known, typ) })
-	if len(unknown) > 0 {
+	if len(unknown) > 0 || damaged {
 		last, err := o.journal.Last(ctx)
 		if err != nil {
 			return err
 		}
-		written := func(body []byte) bool {
-			return slices.ContainsFunc(unknown, func(typ string) bool { return bytes.Contains(body, []byte(`"`+typ+`"`)) })
+		written := func(body []byte) bool { // all of it, where the file does not tell
+			return damaged || slices.ContainsFunc(unknown, func(typ string) bool { return bytes.Contains(body, []byte(`"`+typ+`"`)) })
 		}
 		if err := o.journal.ReplayActivity(ctx, 0, last, written, func([]domain.Commit) error { return nil }); err != nil {
 			return err
