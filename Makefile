@@ -54,6 +54,17 @@ check: format vet lint layout short vulnerabilities ## Format, vet, lint, layout
 bench: ## Benchmarks; BENCH=name and BENCHTIME=5s narrow and lengthen
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -p 1 ./...
 
+# Flags for the two below, such as LOAD="--callers 64 --duration 30s"; `go run ./e2e/load tokens -h` lists them.
+LOAD ?=
+
+.PHONY: bench-load
+bench-load: build ## What a token costs: a real server beside the floor; two minutes
+	go run ./e2e/load tokens --bin bin/sallyportd $(LOAD)
+
+.PHONY: bench-ready
+bench-ready: build ## A start over a million events and ten thousand connections; ten minutes
+	go run ./e2e/load ready --bin bin/sallyportd $(LOAD)
+
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME=30s
 	@scripts/fuzz $(FUZZTIME)
@@ -70,6 +81,10 @@ clean: ## Remove what was built, installed and left by the demo
 	rm -rf bin .sallyport e2e/interop/node_modules
 
 ##@ For long
+
+.PHONY: long
+long: ## The tests of the audit trail with many more random histories and kills
+	SALLYPORT_LONG=1 go test -timeout 60m ./projections/trail -rapid.checks=500
 
 # Which scenarios; their ids are in docs/reliability.md. They need root, loop devices and strace.
 FAULTS ?= all
