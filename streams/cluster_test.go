@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"sallyport.dev/domain"
 	"sallyport.dev/streams"
 	"sallyport.dev/streams/streamstest"
@@ -253,5 +255,16 @@ func TestALogAndItsBucketAreMadeByManyAtOnce(t *testing.T) {
 			_, err := conn.Bucket(withTimeout(t), fmt.Sprintf("KEYS_%d", round))
 			return err
 		})
+	}
+}
+
+// A server of a cluster that starts again cuts its copy back, and one that cuts a
+// compressed block leaves it where nobody can read it: three rounds of kill -9 under
+// load were enough.
+func TestALogWithSeveralCopiesIsNotCompressed(t *testing.T) {
+	c := streamstest.NewCluster(t, toys{})
+	js := must[nats.JetStreamContext](t)(streams.RawConn(c.Nodes[0].Conn).JetStream())
+	if got := compression(t, js); got != nats.NoCompression {
+		t.Errorf("compression is %v, want none", got)
 	}
 }

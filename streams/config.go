@@ -24,8 +24,15 @@ func activitySubject(org domain.Name) string { return "org." + string(org) + ".a
 
 // wantedConfig is the one configuration a log may have. Two literal subjects:
 // the fence is not safe with a wildcard on three replicas. Commits of one log
-// are much alike, so that compressed blocks take a sixth of the room.
+// are much alike, so that compressed blocks take a sixth of the room; but not
+// with several copies: a server of a cluster cuts its copy back when it starts,
+// and one of nats-server 2.15.2 that cuts a compressed block compresses it again
+// and then appends to it, uncompressed, which nobody can read after.
 func wantedConfig(org domain.Name, replicas int) jetstream.StreamConfig {
+	compression := jetstream.NoCompression
+	if replicas == 1 {
+		compression = jetstream.S2Compression
+	}
 	return jetstream.StreamConfig{
 		Name:              streamName(org),
 		Subjects:          []string{controlSubject(org), activitySubject(org)},
@@ -39,7 +46,7 @@ func wantedConfig(org domain.Name, replicas int) jetstream.StreamConfig {
 		Storage:           jetstream.FileStorage,
 		Replicas:          replicas,
 		Duplicates:        dedupeWindow,
-		Compression:       jetstream.S2Compression,
+		Compression:       compression,
 		DenyDelete:        true,
 		DenyPurge:         true,
 	}
@@ -117,7 +124,7 @@ func madeState(ctx context.Context, c *Conn, name string) (streamInfo, error) {
 // leaves it as it is: it only takes more room.
 func compress(ctx context.Context, c *Conn, want jetstream.StreamConfig, got json.RawMessage) error {
 	g, err := flat(got)
-	if err != nil || g["compression"] != plainBlocks {
+	if err != nil || want.Compression == jetstream.NoCompression || g["compression"] != plainBlocks {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, tryWithin) // who may not is not answered
