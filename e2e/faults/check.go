@@ -126,10 +126,8 @@ func (s *server) last() domain.Position {
 // forget removes everything that is derived from the log.
 func (s *server) forget() {
 	s.t.Helper()
-	for _, name := range []string{"trail", "snapshots"} {
-		if err := os.RemoveAll(filepath.Join(s.data, name)); err != nil {
-			s.t.Fatal(err)
-		}
+	if err := os.RemoveAll(filepath.Join(s.data, "trail")); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

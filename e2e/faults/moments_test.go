@@ -18,12 +18,11 @@ import (
 
 var moments = []scenario{
 	{"F03-checkpoint", "kill -9 while the log is sealed", "starts clean, old or new, never half", true, killedWhileSealing},
-	{"F03-snapshot", "kill -9 while a snapshot of the state is written", "starts clean, old or new, never half", false, killedWhileSnapshotting},
 	{"F03-rebuild", "kill -9 while the trail is folded anew, as after an upgrade of its schema", "starts clean, goes on where it was", true, killedWhileRebuilding},
 	{"F03-keys", "kill -9 while the first signing keys are made", "starts clean, signs", true, killedWhileFounding},
 	{"F03-rotation", "kill -9 while the signing keys are rotated", "old or new keys, never half; old tokens verify", false, killedWhileRotating},
 	{"F12", "the process runs out of memory", "as F01", false, memoryless},
-	{"F33", "a damaged trail, a damaged snapshot", "built again, equal to what lived", true, damagedReadModels},
+	{"F33", "a damaged trail", "built again, equal to what lived", true, damagedReadModels},
 }
 
 // changing returns once something below a folder changed after the call; false after d.
@@ -46,10 +45,10 @@ func fingerprint(dir string) string {
 	return b.String()
 }
 
-// killedAt kills a server under load at what when waits for, so many times.
-func killedAt(t *testing.T, rounds int, when func(s *server) bool) (s *server, c *caller, met int) {
-	t.Helper()
-	s, c = world(t, options{})
+// killedWhileSealing kills a server under load as something below seal/ changes.
+func killedWhileSealing(t *testing.T, long bool) string {
+	rounds, met := pick(long, 1, 25), 0
+	s, c := world(t, options{})
 	c.proof = shared(c.proof)
 	c.writes = 32
 	for range rounds {
@@ -58,7 +57,7 @@ func killedAt(t *testing.T, rounds int, when func(s *server) bool) (s *server, c
 		worked := make(chan error, 1)
 		go func() { worked <- c.work(ctx, 32) }()
 		s.until("the load is answered", func() bool { return c.l.answered() > before+20 })
-		if when(s) {
+		if changing(filepath.Join(s.data, "seal"), 30*time.Second) {
 			met++
 		}
 		breathe(ctx, rand.N(3*time.Millisecond))
@@ -72,25 +71,10 @@ func killedAt(t *testing.T, rounds int, when func(s *server) bool) (s *server, c
 			t.Fatal(err)
 		}
 	}
-	return s, c, met
-}
-
-func killedWhileSealing(t *testing.T, long bool) string {
-	rounds := pick(long, 1, 25)
-	s, c, met := killedAt(t, rounds, func(s *server) bool { return changing(filepath.Join(s.data, "seal"), 30*time.Second) })
 	if met == 0 {
 		t.Error("nothing was sealed: this shows nothing")
 	}
 	return fmt.Sprintf("%d rounds, %d of them as a file below seal/ changed; %s", rounds, met, check(s, c.l))
-}
-
-func killedWhileSnapshotting(t *testing.T, long bool) string {
-	rounds := pick(long, 1, 10)
-	s, c, met := killedAt(t, rounds, func(s *server) bool { return changing(filepath.Join(s.data, "snapshots"), 90*time.Second) })
-	if met == 0 {
-		t.Error("no snapshot was written: this shows nothing")
-	}
-	return fmt.Sprintf("%d rounds, %d of them as a file below snapshots/ changed; %s", rounds, met, check(s, c.l))
 }
 
 // killedWhileRebuilding kills a server that folds its trail from the start,
@@ -245,9 +229,7 @@ func damagedReadModels(t *testing.T, long bool) string {
 	var longest time.Duration
 	damaged := 0
 	for range rounds {
-		for _, dir := range []string{"trail", "snapshots"} {
-			damaged += damage(t, filepath.Join(s.data, dir))
-		}
+		damaged += damage(t, filepath.Join(s.data, "trail"))
 		begun := time.Now()
 		s.up()
 		equal(t, lived, s.whole(end, len(lived.trail)))
