@@ -154,12 +154,17 @@ func (k *Keyring) Load(ctx context.Context, kid string) error {
 	return nil
 }
 
+// Forget drops an opened key from memory: another process has destroyed it, or will.
+func (k *Keyring) Forget(kid string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.keys, kid)
+}
+
 // Destroy deletes a sealed key and forgets it: nothing is signed with it again,
 // here or after a restart.
 func (k *Keyring) Destroy(ctx context.Context, kid string) error {
-	k.mu.Lock()
-	delete(k.keys, kid)
-	k.mu.Unlock()
+	k.Forget(kid)
 	if err := k.store.Delete(ctx, storeName(kid)); err != nil {
 		return fmt.Errorf("destroying signing key %s: %w", kid, err)
 	}

@@ -7,3 +7,6 @@ import "context"
 func (o *Organisation) ReadBack(ctx context.Context) (events int, err error) {
 	return o.readBack(ctx, 0, 0)
 }
+
+// HoldsKey tells whether a signing key's private half is in memory.
+func (o *Organisation) HoldsKey(kid string) bool { return o.keyring.Loaded(kid) }

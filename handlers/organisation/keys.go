@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/key"
@@ -110,6 +111,22 @@ func (o *Organisation) RotateKeys(ctx context.Context, m domain.Meta) (domain.Po
 func (o *Organisation) destroy(ctx context.Context, kid string) {
 	if err := o.keyring.Destroy(ctx, kid); err != nil {
 		o.log.Warn("a private key that is not used any more could not be destroyed", "kid", kid, "error", err)
+	}
+}
+
+// retireEvery is how often retired keys are looked for in memory.
+const retireEvery = time.Second
+
+// forgetRetired drops private keys from memory that another replica has retired,
+// a second after the log says so, until ctx ends.
+func (o *Organisation) forgetRetired(ctx context.Context) {
+	for ctx.Err() == nil {
+		for _, k := range o.SigningKeys() {
+			if k.Status == key.Retired && o.keyring.Loaded(k.KeyID) {
+				o.keyring.Forget(k.KeyID)
+			}
+		}
+		pause(ctx, retireEvery)
 	}
 }
 

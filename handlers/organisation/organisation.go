@@ -70,6 +70,7 @@ type Organisation struct {
 	feeder    *feeder
 	committer *streams.Committer[*control.State]
 	keyring   *jose.Keyring
+	stopKeys  context.CancelFunc // ends looking for retired ones
 	sources   *jose.Sources
 	tests     *limit.Limiter
 	fresh     freshness
@@ -124,6 +125,9 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	if err := o.ensureKeys(ctx); err != nil {
 		return nil, err
 	}
+	run, stop := context.WithCancel(context.Background())
+	o.stopKeys = stop
+	go o.forgetRetired(run)
 	return o, o.startGuard(ctx)
 }
 
@@ -190,6 +194,9 @@ func (o *Organisation) create(ctx context.Context) error {
 
 // Close stops everything that Open started; what was acknowledged is on disk already.
 func (o *Organisation) Close() {
+	if o.stopKeys != nil {
+		o.stopKeys()
+	}
 	if o.sources != nil {
 		o.sources.Close()
 	}
