@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -63,7 +64,10 @@ type Log struct {
 	o      Options
 	signer *signer
 
+	// mu guards what follows, while files are written, too; told is what is told of
+	// it meanwhile, so that nobody waits for a disk to learn that it is slow.
 	mu       sync.Mutex
+	told     atomic.Pointer[standing]
 	cp       Checkpoint // the newest
 	tree     *tree
 	segment  *segmentWriter // nil until there is something to write
@@ -75,6 +79,24 @@ type Log struct {
 	err      error
 	failed   chan struct{}
 	closed   bool
+}
+
+// standing is how far a log is sealed.
+type standing struct {
+	cp      Checkpoint
+	applied uint64
+	waiting uint64    // events
+	since   time.Time // zero if none waits
+	err     error
+}
+
+// tell makes known how far it is. The caller holds the mutex.
+func (l *Log) tell() {
+	s := &standing{cp: l.cp, applied: l.applied, waiting: l.unsealed(), err: l.err}
+	if s.waiting > 0 {
+		s.since = l.since
+	}
+	l.told.Store(s)
 }
 
 // Open opens the folder, or makes it. What lies behind the newest checkpoint is
@@ -90,6 +112,7 @@ func Open(o Options) (*Log, error) {
 		}
 		return nil, fmt.Errorf("opening the seal in %s: %w", o.Dir, err)
 	}
+	l.tell()
 	l.due = time.AfterFunc(time.Hour, l.whenDue)
 	l.due.Stop()
 	return l, nil
@@ -304,43 +327,22 @@ func Damage(dir string, err error, found string) error {
 
 // Applied is the sequence of the last commit taken in; right after Open that of
 // the newest checkpoint, from where the log is read on.
-func (l *Log) Applied() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.applied
-}
+func (l *Log) Applied() uint64 { return l.told.Load().applied }
 
 // Newest is the newest checkpoint; its Size is 0 before the first.
-func (l *Log) Newest() Checkpoint {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.cp
-}
+func (l *Log) Newest() Checkpoint { return l.told.Load().cp }
 
 // Lag is how many events were taken in that no checkpoint covers yet, and since
 // when the first of them waits.
 func (l *Log) Lag() (events uint64, since time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if events = l.unsealed(); events == 0 {
-		return 0, time.Time{}
-	}
-	return events, l.since
+	s := l.told.Load()
+	return s.waiting, s.since
 }
 
-func (l *Log) unsealed() uint64 {
-	if l.tree == nil {
-		return 0
-	}
-	return uint64(l.tree.leaves) - l.cp.Size
-}
+func (l *Log) unsealed() uint64 { return uint64(l.tree.leaves) - l.cp.Size }
 
 // Err is why nothing more is sealed; nil while it goes on.
-func (l *Log) Err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
-}
+func (l *Log) Err() error { return l.told.Load().err }
 
 // Failed is closed when Err is set.
 func (l *Log) Failed() <-chan struct{} { return l.failed }
@@ -357,6 +359,7 @@ func (l *Log) Apply(commits []domain.Commit) error {
 			return l.fail(fmt.Errorf("sealing commit %d: %w", c.Sequence, err))
 		}
 	}
+	l.tell()
 	return l.checkpointOrWait()
 }
 
@@ -439,6 +442,7 @@ func (l *Log) checkpoint() error {
 		return fmt.Errorf("writing a checkpoint: %w", err)
 	}
 	l.cp, l.sealedAt = cp, time.Now()
+	l.tell()
 	if _, err := l.history.WriteString(historyLine(cp, signature)); err != nil {
 		return fmt.Errorf("writing the history of checkpoints: %w", err)
 	}
@@ -454,6 +458,7 @@ func (l *Log) checkpoint() error {
 func (l *Log) fail(err error) error {
 	if err != nil && l.err == nil {
 		l.err = err
+		l.tell()
 		close(l.failed)
 	}
 	return err
