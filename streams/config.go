@@ -77,8 +77,7 @@ type streamInfo struct {
 func openStream(ctx context.Context, c *Conn, want jetstream.StreamConfig) error {
 	info, err := streamState(ctx, c, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		var created streamInfo
-		if err := c.api(ctx, "$JS.API.STREAM.CREATE."+want.Name, want, &created); err != nil {
+		if err := createStream(ctx, c, want); err != nil {
 			return fmt.Errorf("creating the log %s: %w", want.Name, c.whyNotMade(err))
 		}
 		info, err = madeState(ctx, c, want.Name)
@@ -103,6 +102,21 @@ func streamState(ctx context.Context, c *Conn, name string) (streamInfo, error) 
 	var info streamInfo
 	err := c.api(ctx, "$JS.API.STREAM.INFO."+name, struct{}{}, &info)
 	return info, err
+}
+
+// createStream asks for the log, for eight seconds while servers are missing: those
+// of a cluster that starts as we do come one by one.
+func createStream(ctx context.Context, c *Conn, want jetstream.StreamConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for try := 0; ; try++ {
+		var created streamInfo
+		err := c.api(ctx, "$JS.API.STREAM.CREATE."+want.Name, want, &created)
+		var refused *jetstream.APIError
+		if !errors.As(err, &refused) || refused.ErrorCode != codeNoPeers || pause(ctx, backoff(try)) != nil {
+			return err
+		}
+	}
 }
 
 // madeState is [streamState] of what was made a moment ago, perhaps by another

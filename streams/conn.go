@@ -260,6 +260,7 @@ func (c *Conn) whyNotMade(err error) error {
 const (
 	codeDuplicateInFlight jetstream.ErrorCode = 10158 // a message with this id is being stored
 	codeStoreFailed       jetstream.ErrorCode = 10077 // storing it failed, perhaps half way
+	codeNoPeers           jetstream.ErrorCode = 10005 // fewer servers than copies are there
 )
 
 // api asks the JetStream API, again and again while the cluster has nobody to
