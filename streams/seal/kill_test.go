@@ -49,7 +49,7 @@ func sealForEver(dir string) {
 // what it said, and the folder is whole.
 func TestAKillLeavesOldOrNew(t *testing.T) {
 	t.Parallel()
-	dir, rounds, said := t.TempDir()+"/default", 25, uint64(0)
+	dir, rounds, said := t.TempDir()+"/default", 12, uint64(0)
 	if n, err := strconv.Atoi(os.Getenv("SALLYPORT_TEST_ROUNDS")); err == nil {
 		rounds = n
 	}
