@@ -167,6 +167,8 @@ func (o *Organisation) together(ctx context.Context) error {
 	select {
 	case <-f.Done():
 		return f.Err()
+	case <-o.trail.Replaced():
+		return trail.ErrSetAside // it would be told with the next commit, whenever that is
 	case <-ctx.Done():
 		return ctx.Err()
 	}

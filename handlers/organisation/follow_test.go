@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/handlers/organisation/orgtest"
@@ -72,6 +73,12 @@ func TestADamagedTrailIsBuiltAgainWhileTheRestGoesOn(t *testing.T) {
 	var unavailable *domain.Error
 	if _, err := everything(w, t); !errors.As(err, &unavailable) || unavailable.Kind != domain.KindUnavailable {
 		t.Fatalf("reading the damage: %v, want unavailable", err)
+	}
+	// Nobody writes anything: it is built again all the same.
+	for deadline := time.Now().Add(time.Minute); w.WaitFor(t.Context(), w.Last()) != nil; {
+		if time.Now().After(deadline) {
+			t.Fatal("the trail waits for the next commit")
+		}
 	}
 	w.Token("bob", domain.Member) // the control state serves all the while
 	after := caughtUp(t, w)

@@ -46,6 +46,7 @@ type Trail struct {
 	setAside bool       // file was replaced and nothing was applied since
 	changed  chan struct{}
 	done     chan struct{} // closed by Close
+	replaced chan struct{} // file was replaced; holds one
 }
 
 // Open opens the trail in the file at path, or begins an empty one. A file
@@ -58,7 +59,8 @@ type Trail struct {
 // The catalogue has to know every type that will be applied. No other process
 // may have the file open.
 func Open(ctx context.Context, path string, cat *events.Catalogue, log *slog.Logger) (*Trail, error) {
-	t := &Trail{path: path, cat: cat, log: log, changed: make(chan struct{}), done: make(chan struct{}), checked: make(chan struct{})}
+	t := &Trail{path: path, cat: cat, log: log, changed: make(chan struct{}), done: make(chan struct{}), checked: make(chan struct{}),
+		replaced: make(chan struct{}, 1)}
 	f, applied, err := openFile(ctx, path, log)
 	var standing *sql.Tx
 	run, stop := context.WithCancel(context.Background())
@@ -216,5 +218,13 @@ func (t *Trail) replace(bad *file, cause error) error {
 	}
 	t.file = f
 	t.advance(applied, true)
+	select {
+	case t.replaced <- struct{}{}:
+	default:
+	}
 	return nil
 }
+
+// Replaced receives when the file was set aside while it was used, so that
+// whoever feeds the trail begins again without waiting for the next commit.
+func (t *Trail) Replaced() <-chan struct{} { return t.replaced }
