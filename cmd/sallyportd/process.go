@@ -58,7 +58,10 @@ func newProcess(ctx context.Context, m *Main) (p *process, err error) {
 			return nil, err
 		}
 	}
-	p.disk = &probe.Disk{Measure: measure(m.Config.DataDir), Log: m.Log}
+	p.disk = &probe.Disk{Measure: m.Measure, Log: m.Log}
+	if m.Measure == nil {
+		p.disk.Measure = measure(m.Config.DataDir)
+	}
 	if m.Metrics != nil {
 		p.metrics = telemetry.NewMetrics(cli.BuildVersion())
 		p.metrics.Disk(func() float64 { return 1 - p.disk.Used() })

@@ -39,6 +39,9 @@ type Main struct {
 	Getenv func(string) string
 	// Hangup asks to read the certificate again; nil: nobody does.
 	Hangup <-chan os.Signal
+	// Measure tells how much room the data has, as probe.Disk asks; nil: the disk
+	// of the data directory is measured.
+	Measure func() (free, total uint64, err error)
 }
 
 // Run opens what the configuration names and serves it until ctx ends. Then
