@@ -46,6 +46,9 @@ func Text(v any) string {
 
 // show is s with what cannot be seen escaped, cut at 256 bytes.
 func show(s string) string {
+	if len(s) <= maxTextBytes-len("…") && visible(s) {
+		return s // nearly always
+	}
 	var b strings.Builder
 	for i, r := range s {
 		piece := string(r)
@@ -60,4 +63,14 @@ func show(s string) string {
 		b.WriteString(piece)
 	}
 	return b.String()
+}
+
+// visible tells whether a text is printable ASCII alone.
+func visible(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
 }

@@ -17,6 +17,9 @@ const maxSentence = 512
 // bounded is a sentence for people: what strangers wrote in it is escaped
 // where it would move the cursor or hide, and cut where it goes on and on.
 func bounded(s string) string {
+	if len(s) <= maxSentence-len("…") && visible(s) {
+		return s // nearly always
+	}
 	var b strings.Builder
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
@@ -32,6 +35,16 @@ func bounded(s string) string {
 		i += n
 	}
 	return b.String()
+}
+
+// visible tells whether a text is printable ASCII alone.
+func visible(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
 }
 
 // short keeps one stranger's text from using up the whole sentence.

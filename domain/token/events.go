@@ -112,6 +112,9 @@ func (e WasDenied) bounded() *WasDenied {
 // text is s up to maxText bytes of JSON, control characters and what is not
 // UTF-8 escaped: what a stranger wrote must not move a reader's cursor.
 func text(s string) string {
+	if len(s) <= maxText-len("…") && plainText(s) {
+		return s // nearly always
+	}
 	var b strings.Builder
 	cost := len("…")
 	for i := 0; i < len(s); {
@@ -128,6 +131,16 @@ func text(s string) string {
 		i += n
 	}
 	return b.String()
+}
+
+// plainText tells whether a text is one byte of JSON for each of its own.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
 }
 
 // jsonCost is how many bytes encoding/json writes for printable text.
