@@ -67,7 +67,8 @@ func (s *sealer) remembered(org domain.Name) (seal.Checkpoint, error) {
 	_, err = os.Stat(s.mark)
 	switch {
 	case found:
-		return cp, s.setMark()
+		_ = s.setMark() // it is set again, and told of, when there is something to seal
+		return cp, nil
 	case errors.Is(err, os.ErrNotExist):
 		return cp, nil
 	case err != nil:

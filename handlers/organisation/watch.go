@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
-	"sallyport.dev/handlers/jose"
 	"sallyport.dev/projections/control"
 	"sallyport.dev/streams"
 	"sallyport.dev/streams/seal"
@@ -117,47 +116,41 @@ func (o *Organisation) startGuard(ctx context.Context) error {
 	if o.sealer.newest.Size == 0 {
 		o.log.Info("the log is sealed from its first commit on", "folder", o.sealer.dir, "origin", origin)
 	}
-	l, err := o.openSeal(origin, signer) // a folder that is damaged is told at the start
-	if err != nil {
+	open := func() (*seal.Log, error) {
+		return seal.Open(seal.Options{Dir: o.sealer.dir, Origin: origin, Signer: signer, Log: o.log, Now: o.now})
+	}
+	l, err := open()
+	if domain.Damaged(err) != nil { // a full disk, on the other hand, is waited for
 		return err
 	}
 	run, stop := context.WithCancel(context.Background())
 	o.guard.stop = stop
-	o.guard.running.Go(func() { o.keepSealed(run, l, func() (*seal.Log, error) { return o.openSeal(origin, signer) }) })
+	o.guard.running.Go(func() { o.keepSealed(run, l, err, open) })
 	o.guard.running.Go(func() { o.watch(run) })
 	o.guard.running.Go(func() { o.scrub(run) })
 	return nil
 }
 
-func (o *Organisation) openSeal(origin string, signer *jose.CheckpointSigner) (*seal.Log, error) {
-	return seal.Open(seal.Options{Dir: o.sealer.dir, Origin: origin, Signer: signer, Log: o.log, Now: o.now})
-}
-
 // keepSealed seals until ctx ends. What cannot be written is tried again; what
-// is wrong with the log itself halts.
-func (o *Organisation) keepSealed(ctx context.Context, l *seal.Log, open func() (*seal.Log, error)) {
-	for wait := firstWait; ; {
-		err := o.seal(ctx, l, func() { wait = firstWait })
+// is wrong with the log itself halts. l is open, unless err says why it is not.
+func (o *Organisation) keepSealed(ctx context.Context, l *seal.Log, err error, open func() (*seal.Log, error)) {
+	for wait := firstWait; ; l, err = open() {
+		if err == nil {
+			err = o.seal(ctx, l, func() { wait = firstWait })
+		}
 		if ctx.Err() != nil {
 			return
 		}
+		o.sealer.fail(err)
 		if d := domain.Damaged(err); d != nil && d.Check != "seal" {
-			o.sealer.fail(err)
 			o.Halt(err)
 			return
 		}
-		for {
-			o.sealer.fail(err)
-			o.log.Error("the log is not sealed; trying again", "error", err, "in", wait)
-			pause(ctx, wait)
-			wait = min(2*wait, longestWait)
-			if ctx.Err() != nil {
-				return
-			}
-			if l, err = open(); err == nil {
-				break
-			}
+		o.log.Error("the log is not sealed; trying again", "error", err, "in", wait)
+		if pause(ctx, wait); ctx.Err() != nil {
+			return
 		}
+		wait = min(2*wait, longestWait)
 	}
 }
 
