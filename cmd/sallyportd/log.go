@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -113,6 +115,10 @@ func (t *logSite) directory(c *cobra.Command) (string, error) {
 	}
 	if _, err := os.Stat(dir); err != nil {
 		return "", cli.Fail("name the data directory with --config or --data", "there is no data directory: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "mode")); errors.Is(err, fs.ErrNotExist) && t.store == "" {
+		return "", cli.Fail("name the data directory with --config or --data; of a log on a cluster, on each NATS server, the store_dir with --store",
+			"there is no log in %s", dir)
 	}
 	return dir, nil
 }

@@ -31,7 +31,7 @@ func BenchmarkInspect(b *testing.B) {
 				}
 				b.ReportMetric(float64(f.Compared), "compared")
 			}
-			b.ReportMetric((cpu(b) - before).Seconds()/float64(b.N), "cpu-s/op")
+			b.ReportMetric((cpu(b)-before).Seconds()/float64(b.N), "cpu-s/op")
 		})
 	}
 }

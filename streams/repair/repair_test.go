@@ -1,6 +1,12 @@
 package repair_test
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -140,13 +146,33 @@ func offsetOf(t testing.TB, d repair.Data, sequence uint64) (at int64) {
 	return at
 }
 
+// refused wants the check to say so and how to repair it, and to leave every file as it was.
 func refused(t testing.TB, d repair.Data, says string) {
 	t.Helper()
+	before := contents(t, d.Dir)
 	err := repair.Check(t.Context(), d, quiet())
+	if !maps.Equal(before, contents(t, d.Dir)) {
+		t.Error("the check changed what it looked at")
+	}
 	damage := domain.Damaged(err)
 	if damage == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "sallyportd") {
 		t.Fatalf("the check says %v, want damage with %q and how to repair it", err, says)
 	}
+}
+
+// contents are the digests of all files below a folder.
+func contents(t testing.TB, dir string) map[string][32]byte {
+	t.Helper()
+	all := map[string][32]byte{}
+	ok(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all[path] = sha256.Sum256(b)
+		return err
+	}))
+	return all
 }
 
 func planOf(t testing.TB, d repair.Data) repair.Plan {
@@ -307,5 +333,59 @@ func TestARepairThatWasBrokenOffCanBeRunAgain(t *testing.T) {
 				t.Errorf("kept are %v, want %d", kept, want)
 			}
 		})
+	}
+}
+
+// Whatever is done to the blocks, a repair brings back all that is sealed, and
+// behind it nothing but what was there, from the first on.
+func TestRepairAfterAnyMutation(t *testing.T) {
+	t.Parallel()
+	d, all := newLog(t, once)
+	target := d.Target("default")
+	block := filepath.Join(target.Store.Dir, "msgs", "1.blk")
+	whole, err := os.ReadFile(block)
+	ok(t, err)
+	chance := rand.New(rand.NewPCG(3, 4))
+	for round := range 40 {
+		b, what := mutate(chance, slices.Clone(whole))
+		if bytes.Equal(b, whole) {
+			continue
+		}
+		ok(t, os.WriteFile(block, b, 0o600))
+		plan := planOf(t, d)
+		if !plan.Needed {
+			t.Fatalf("round %d, %s: nothing is to be repaired", round, what)
+		}
+		done, err := plan.Do(t.Context(), d, time.Now())
+		ok(t, err)
+		if n := done.Commits; n < sealed || n < commits && plan.Lost == "" {
+			t.Fatalf("round %d, %s: %d commits are left, and lost is %q", round, what, n, plan.Lost)
+		}
+		_, err = target.Store.Scan(blocks.Options{Sealed: done.Commits}, func(r blocks.Record) error {
+			if string(r.Body) != string(all[r.Sequence-1].Body) {
+				return fmt.Errorf("round %d, %s: commit %d is another one", round, what, r.Sequence)
+			}
+			return nil
+		})
+		ok(t, err)
+	}
+}
+
+func mutate(chance *rand.Rand, b []byte) ([]byte, string) {
+	i, j := chance.IntN(len(b)), chance.IntN(len(b))
+	i, j = min(i, j), max(i, j)+1
+	switch chance.IntN(5) {
+	case 0:
+		b[i] ^= 1 << chance.IntN(8)
+		return b, fmt.Sprintf("a flip at %d", i)
+	case 1:
+		clear(b[i:min(j, i+4096)])
+		return b, fmt.Sprintf("zeroes from %d", i)
+	case 2:
+		return slices.Delete(b, i, j), fmt.Sprintf("a cut from %d to %d", i, j)
+	case 3:
+		return b[:i], fmt.Sprintf("the end cut at %d", i)
+	default:
+		return slices.Insert(b, i, b[i:j]...), fmt.Sprintf("a repetition of %d to %d", i, j)
 	}
 }
