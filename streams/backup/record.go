@@ -36,7 +36,7 @@ func appendRecord(b []byte, r streams.Record) ([]byte, error) {
 
 // readRecord reads the next message, io.EOF after the last.
 func readRecord(r *bufio.Reader) (streams.Record, error) {
-	line, err := r.ReadBytes('\n')
+	line, err := r.ReadSlice('\n') // no longer than the buffer
 	if err == io.EOF && len(line) == 0 {
 		return streams.Record{}, io.EOF
 	}
