@@ -313,6 +313,85 @@ func TestTwoCheckpointsOfOneSizeAndTwoRootsAreAFork(t *testing.T) {
 	}
 }
 
+// Who can write the folder and not sign makes files that are sound among
+// themselves: the checkpoint, which stays, does not bear them out.
+func TestForgedFilesUnderATrueCheckpointAreNoticed(t *testing.T) {
+	for _, x := range []struct {
+		name   string
+		forged []string
+	}{
+		{"the tree and the segments", []string{"tree", "segments"}},
+		{"the tree", []string{"tree"}},
+		{"the segments", []string{"segments"}},
+		{"the tree, the segments and the history", []string{"tree", "segments", "history"}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			dir, other := sealed(t, 20), t.TempDir()+"/default"
+			o := options(other)
+			o.SegmentBytes = 4096
+			l := opened(t, o)
+			forged := commits(1, 20)
+			forged[7] = made(8, forged[7].Subject, `{"id":"8.0"}`, `{"id":"8.1"}`, `{"id":"8.2"}`, `{"id":"forged"}`)
+			for i := 0; i < 20; i += 10 {
+				apply(t, l, forged[i:i+10])
+				if err := l.Checkpoint(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range x.forged {
+				if err := errors.Join(os.RemoveAll(filepath.Join(dir, file)), os.Rename(filepath.Join(other, file), filepath.Join(dir, file))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := seal.Verify(dir, nil); domain.Damaged(err) == nil {
+				t.Errorf("verifying it: %v", err)
+			}
+			var read error
+			for r, err := range seal.Records(dir, 1) {
+				if err == nil && strings.Contains(string(r.Body), "forged") {
+					t.Error("a forged commit was given out")
+				}
+				read = errors.Join(read, err)
+			}
+			if domain.Damaged(read) == nil {
+				t.Errorf("reading it: %v", read)
+			}
+			if x.forged[0] == "tree" {
+				if _, err := seal.Compare(dir, "default", 0); domain.Damaged(err) == nil {
+					t.Errorf("comparing with it: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestARecordThatIsTornOrAlteredIsNotRead(t *testing.T) {
+	whole := sealed(t, 10)
+	entries, err := os.ReadDir(filepath.Join(whole, "segments"))
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%v, %v", entries, err)
+	}
+	// A header is held by the checksum alone.
+	name := filepath.Join(whole, "segments", entries[0].Name())
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	altered := bytes.Replace(b, []byte("commit 7"), []byte("commit 8"), 1)
+	if bytes.Equal(b, altered) {
+		t.Fatal("there is nothing to alter")
+	}
+	if err := os.WriteFile(name, altered, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.Verify(whole, nil); domain.Damaged(err) == nil || domain.Damaged(err).Sequence != 7 {
+		t.Errorf("verifying it: %v", err)
+	}
+}
+
 func TestAnotherKeysFolderIsRefused(t *testing.T) {
 	dir := sealed(t, 20)
 	o := options(dir)
