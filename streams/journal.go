@@ -132,7 +132,7 @@ func (j *Journal) LastControl(ctx context.Context) (uint64, error) {
 // A leader that may have been replaced is not believed: whatever was
 // acknowledged to anybody before the call, the answer is not before it.
 func (j *Journal) Last(ctx context.Context) (uint64, error) {
-	info, err := j.led(ctx, leaseFor, patience)
+	info, err := j.led(ctx, patience)
 	if err != nil {
 		return 0, fmt.Errorf("reading the end of the log of %s: %w", j.o.Org, err)
 	}
