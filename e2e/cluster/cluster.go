@@ -62,8 +62,9 @@ type cluster struct {
 
 // options change what a cluster is.
 type options struct {
-	apart  bool   // each site in a network namespace of its own, with its own NATS server alone
-	config string // further lines of every sallyportd's configuration
+	apart      bool               // each site in a network namespace of its own, with its own NATS server alone
+	perAddress int                // requests a second of one client; 0: no limit
+	config     func(n int) string // further lines of a sallyportd's configuration; nil: none
 }
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -158,17 +159,21 @@ func (c *cluster) configure(s *site, base string, o options) {
 			urls = append(urls, fmt.Sprintf("nats://%s:%s@%s", user, password, other.natsAt))
 		}
 	}
+	more := ""
+	if o.config != nil {
+		more = o.config(s.n)
+	}
 	c.file(s.config, fmt.Sprintf(`listen: %q
 base_url: %s
 data_dir: %s
 key_encryption_key_file: %s
 nats: {url: %q}
 trusted_proxies: [0.0.0.0/0]
-rate_limits: {per_address: 0, per_connection: 0}
+rate_limits: {per_address: %d, per_connection: 0}
 shutdown: {wait: 2s}
 log: {format: text}
 %s`, strings.TrimPrefix(s.url, "http://"), base, filepath.Join(c.dir, fmt.Sprintf("data-%d", s.n)),
-		filepath.Join(c.dir, "kek.json"), strings.Join(urls, ","), o.config))
+		filepath.Join(c.dir, "kek.json"), strings.Join(urls, ","), o.perAddress, more))
 }
 
 func (c *cluster) file(name, content string) {

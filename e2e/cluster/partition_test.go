@@ -37,12 +37,12 @@ func TestACutNetworkIsOneSallyportOrSaysSo(t *testing.T) {
 
 // cutOff cuts one site off from the two others.
 func cutOff(c *cluster, l *load, victim *site) string {
-	return during(c, l, victim, func() { c.net.cut(victim.n) }, func() { c.net.mend(victim.n) })
+	return during(c, l, victim, c.others(victim), func() { c.net.cut(victim.n) }, func() { c.net.mend(victim.n) })
 }
 
 func deafLeader(c *cluster, l *load) string {
 	leader := c.leader()
-	return during(c, l, leader, func() {
+	return during(c, l, leader, c.others(leader), func() {
 		for _, o := range c.others(leader) {
 			c.net.deafen(leader.n, o.n)
 		}
@@ -52,14 +52,15 @@ func deafLeader(c *cluster, l *load) string {
 func deafFollower(c *cluster, l *load) string {
 	leader := c.leader()
 	victim := c.others(leader)[0]
-	return during(c, l, victim, func() { c.net.deafen(victim.n, leader.n) }, func() { c.net.undeafen(victim.n) })
+	return during(c, l, victim, c.others(victim), func() { c.net.deafen(victim.n, leader.n) }, func() { c.net.undeafen(victim.n) })
 }
 
-// bridge cuts between two sites: the third one has everybody, so somebody can always lead.
+// bridge cuts between two sites. The third one reaches both, so whoever of them
+// leads, it goes on; the one of the two that cannot reach the leader cannot.
 func bridge(c *cluster, l *load) string {
 	leader := c.leader()
-	other := c.others(leader)[0]
-	return during(c, l, leader, func() {
+	other, third := c.others(leader)[0], c.others(leader)[1]
+	return during(c, l, other, []*site{third}, func() {
 		c.net.deafen(leader.n, other.n)
 		c.net.deafen(other.n, leader.n)
 	}, func() {
@@ -71,10 +72,10 @@ func bridge(c *cluster, l *load) string {
 // during cuts, lets the clients go on for a while, mends, and measures: how soon
 // the others go on, how long the victim went on by itself, how long it took to
 // say no, and how soon it is back.
-func during(c *cluster, l *load, victim *site, cut, mend func()) string {
+func during(c *cluster, l *load, victim *site, others []*site, cut, mend func()) string {
 	at := l.now()
 	cut()
-	others := l.since(at, c.others(victim)...)
+	goOn := l.since(at, others...)
 	rest(l.ctx, cutFor-(l.now()-at))
 	end := l.now()
 	mend()
@@ -84,5 +85,5 @@ func during(c *cluster, l *load, victim *site, cut, mend func()) string {
 	defer l.mu.Unlock()
 	tokens, told := latest(l.asked, 200, end, victim.n)-at, latest(l.looked, 200, end, victim.n)-at
 	return fmt.Sprintf("The others after %s. At the site: last token %s and last introspection %s after the cut, slowest 503 %s, tokens %s after the mending",
-		others, round(max(tokens, 0)), round(max(told, 0)), slow, back)
+		goOn, round(max(tokens, 0)), round(max(told, 0)), slow, back)
 }
