@@ -320,7 +320,8 @@ func (c *caller) send(ctx context.Context, w write) (write, error) {
 }
 
 // work asks from so many callers, each as fast as it is answered, until ctx
-// ends. An answer that must not be is an error; no answer and 503 are not.
+// ends; what is on its way then is waited for. An answer that must not be is an
+// error; no answer and 503 are not.
 func (c *caller) work(ctx context.Context, callers int) error {
 	errs := make(chan error, callers)
 	for range callers {
@@ -333,8 +334,9 @@ func (c *caller) work(ctx context.Context, callers int) error {
 	return all
 }
 
-func (c *caller) loop(ctx context.Context) error {
-	for n := 1; ctx.Err() == nil; n++ {
+func (c *caller) loop(until context.Context) error {
+	ctx := context.WithoutCancel(until)
+	for n := 1; until.Err() == nil; n++ {
 		var status int
 		var err error
 		if c.writes > 0 && n%c.writes == 0 {
@@ -348,7 +350,7 @@ func (c *caller) loop(ctx context.Context) error {
 		}
 		switch {
 		case errors.Is(err, errNoAnswer), status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
-			breathe(ctx, 10*time.Millisecond)
+			breathe(until, 10*time.Millisecond)
 		case err != nil:
 			return err
 		case status >= 400:

@@ -91,7 +91,8 @@ func frozen(t *testing.T, long bool) string {
 	return fmt.Sprintf("frozen for %v: answers again after %s at most; %s; %s", lasting, longest.Round(time.Millisecond), c.l.statuses(), check(s, c.l))
 }
 
-// asked stops the server in good order under load. What it accepted, it answers.
+// asked stops the server in good order under load. Whoever asks does what a load
+// balancer does: as soon as /readyz is red, no more is sent. Then nothing fails.
 func asked(t *testing.T, long bool) string {
 	rounds := pick(long, 1, 20)
 	s, c := world(t, options{})
@@ -102,15 +103,22 @@ func asked(t *testing.T, long bool) string {
 		worked := make(chan error, 1)
 		go func() { worked <- c.work(ctx, 16) }()
 		s.until("the load is answered", func() bool { return c.l.answered() > before+20 })
-		longest = max(longest, s.stop())
+		begun := time.Now()
+		s.signal(syscall.SIGTERM)
+		s.until("it is not ready", func() bool { return s.ready() != 200 })
 		cancel()
 		if err := <-worked; err != nil {
 			t.Fatal(err)
 		}
+		s.awaitStop()
+		longest = max(longest, time.Since(begun))
 		s.up()
 		if _, _, err := c.repeat(t.Context(), s.last()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if n := c.l.tally(); n[cut]+n[refused] > 0 {
+		t.Errorf("requests failed that were sent before it was red: %s", n)
 	}
 	if long && longest > 10*time.Second {
 		t.Errorf("it took %s to stop", longest)

@@ -237,11 +237,16 @@ func (s *server) kill() {
 	<-s.ended
 }
 
-// stop asks the server to stop, which must be in good order, and returns how long it took.
-func (s *server) stop() time.Duration {
+// stop asks the server to stop, which must be in good order.
+func (s *server) stop() {
 	s.t.Helper()
-	begun := time.Now()
 	s.signal(syscall.SIGTERM)
+	s.awaitStop()
+}
+
+// awaitStop waits for a server that was asked to stop.
+func (s *server) awaitStop() {
+	s.t.Helper()
 	select {
 	case <-s.ended:
 	case <-time.After(patience):
@@ -250,7 +255,6 @@ func (s *server) stop() time.Duration {
 	if s.exit != nil {
 		s.t.Fatalf("the server was asked to stop and ended with %v\n%s", s.exit, s.said.tail(8<<10))
 	}
-	return time.Since(begun)
 }
 
 // awaitEnd returns how long the server took to end by itself, and its exit code.
