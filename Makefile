@@ -144,6 +144,19 @@ endif
 package: $(NFPM) ## The Debian package, into dist/ or OUT=folder
 	@NFPM=$(NFPM) scripts/package $(OUT)
 
+.PHONY: try-unit
+try-unit: $(NFPM) ## Boot a Debian with systemd in a folder and run the package there; as root, a minute or two
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; scripts/try-unit "$$(NFPM=$(NFPM) scripts/package "$$out")"
+
+.PHONY: image
+image: ## The container image, by buildah; GO_IMAGE=name takes another Go, ISOLATION=chroot needs no privileges
+	buildah bud $(if $(ISOLATION),--isolation $(ISOLATION)) $(if $(GO_IMAGE),--build-arg GO_IMAGE=$(GO_IMAGE)) \
+	  --build-arg VERSION="$$(git describe --tags --always --dirty)" -f deploy/Containerfile -t sallyport .
+
+.PHONY: deploy-check
+deploy-check: ## What is in deploy/ is true: unit, package, chart, cluster, alerts, pages
+	go test -count=1 ./e2e/deploy
+
 $(NFPM):
 	@mkdir -p $(BIN)
 	GOBIN=$(BIN) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
