@@ -141,7 +141,7 @@ listen: "0.0.0.0:%d"
 authorization { user: %q, password: %q }
 ping_interval: 2s
 jetstream { store_dir: %q, sync_interval: always }
-cluster { name: test, listen: "%s:%d", no_advertise: true, ping_interval: 2s, routes: [%s] }
+cluster { name: test, listen: "%s:%d", no_advertise: true, ping_interval: 2s, ping_max: 2, routes: [%s] }
 `, n, ports[0], user, password, filepath.Join(c.dir, fmt.Sprintf("nats-%d", n)), peers, ports[1], strings.Join(routes, ", ")))
 	s.nats = &process{t: c.t, name: fmt.Sprintf("nats-server %d", n), ns: ns, argv: []string{nats, "-c", natsConfig},
 		log: filepath.Join(c.dir, fmt.Sprintf("nats-%d.log", n))}
