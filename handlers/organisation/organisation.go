@@ -128,6 +128,7 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	run, stop := context.WithCancel(context.Background())
 	o.stopKeys = stop
 	go o.forgetRetired(run)
+	o.trail.Check()
 	return o, o.startGuard(ctx)
 }
 

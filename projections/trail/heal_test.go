@@ -65,6 +65,7 @@ func damaged(t *testing.T, path string, log []domain.Commit, damage func([]byte)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tr.Close() })
+	tr.Check()
 	if err := tr.Checked(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -34,8 +34,12 @@ type Trail struct {
 
 	applying sync.Mutex // one Apply at a time
 
-	checked   chan struct{} // closed when the file that Open found was looked through
+	opened    *file   // what Open found, and as it stood then
+	standing  *sql.Tx
+	lookOnce  sync.Once
+	run       context.Context // ends with Close
 	stopCheck context.CancelFunc
+	checked   chan struct{} // closed when the file that Open found was looked through
 
 	mu     sync.RWMutex // held for reading while file is used; for writing while it is replaced or closed
 	file   *file
@@ -54,7 +58,7 @@ type Trail struct {
 // before), one of an older or newer form of ours is removed; the log is told, and
 // Applied is 0. It returns an error only where no trail can be had: no
 // permission, no space, no such folder. A long file is looked through while it
-// is used already ([Trail.Checked]): what is wrong deep inside sets it aside then.
+// is used already ([Trail.Check]): what is wrong deep inside sets it aside then.
 //
 // The catalogue has to know every type that will be applied. No other process
 // may have the file open.
@@ -62,10 +66,9 @@ func Open(ctx context.Context, path string, cat *events.Catalogue, log *slog.Log
 	t := &Trail{path: path, cat: cat, log: log, changed: make(chan struct{}), done: make(chan struct{}), checked: make(chan struct{}),
 		replaced: make(chan struct{}, 1)}
 	f, applied, err := openFile(ctx, path, log)
-	var standing *sql.Tx
-	run, stop := context.WithCancel(context.Background())
+	t.run, t.stopCheck = context.WithCancel(context.Background())
 	if err == nil {
-		if standing, err = f.standing(run); err != nil {
+		if t.standing, err = f.standing(t.run); err != nil {
 			f.close()
 		}
 	}
@@ -77,25 +80,30 @@ func Open(ctx context.Context, path string, cat *events.Catalogue, log *slog.Log
 		}
 	}
 	if err != nil {
-		stop()
+		t.stopCheck()
 		return nil, fmt.Errorf("opening the audit trail %s: %w", path, err)
 	}
-	t.file, t.applied, t.stopCheck = f, applied, stop
-	go t.check(run, f, standing)
+	t.file, t.opened, t.applied = f, f, applied
 	return t, nil
 }
 
-// check looks through the file as it was opened. standing is nil where there is
-// nothing to look through.
-func (t *Trail) check(ctx context.Context, f *file, standing *sql.Tx) {
+// Check begins to look through the file as Open found it, which takes some
+// seconds for a million events: a server that starts has better things to do
+// first. Called again, it does nothing.
+func (t *Trail) Check() {
+	t.lookOnce.Do(func() { go t.look(t.opened, t.standing) })
+}
+
+// look looks through a file. standing is nil where there is nothing to look through.
+func (t *Trail) look(f *file, standing *sql.Tx) {
 	defer close(t.checked)
 	if standing == nil {
 		return
 	}
-	err := check(ctx, standing)
+	err := check(t.run, standing)
 	_ = standing.Rollback() // it wrote nothing
 	switch {
-	case ctx.Err() != nil:
+	case t.run.Err() != nil:
 	case isCorrupt(err):
 		if err := t.replace(f, err); err != nil {
 			t.log.Error("the audit trail cannot be begun again", "error", err)
@@ -106,8 +114,7 @@ func (t *Trail) check(ctx context.Context, f *file, standing *sql.Tx) {
 }
 
 // Checked returns once the file that Open found was looked through to its end,
-// and was set aside if it was corrupt; that takes some seconds for a million
-// events. It returns an error when ctx ends before.
+// and was set aside if it was corrupt. It returns an error when ctx ends before.
 func (t *Trail) Checked(ctx context.Context) error {
 	select {
 	case <-t.checked:
@@ -122,6 +129,7 @@ func (t *Trail) Checked(ctx context.Context) error {
 // second for a million events; a process that is killed instead loses nothing.
 func (t *Trail) Close() error {
 	t.stopCheck()
+	t.Check() // nothing is looked at any more
 	<-t.checked
 	t.mu.Lock()
 	defer t.mu.Unlock()
