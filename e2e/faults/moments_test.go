@@ -163,7 +163,8 @@ func killedWhileRotating(t *testing.T, _ bool) string {
 		go func() {
 			done <- exec.Command(filepath.Join(s.bin, "sallyportd"), "keys", "rotate", "--config", s.path("config.yaml")).Run()
 		}()
-		breathe(t.Context(), 10*time.Millisecond+rand.N(150*time.Millisecond))
+		changing(filepath.Join(s.data, "nats"), patience) // the first of the new keys is stored
+		breathe(t.Context(), rand.N(300*time.Millisecond))
 		s.kill()
 		said := <-done
 		s.up()
