@@ -58,8 +58,9 @@ func (c *Conn) BucketStreams(ctx context.Context, org domain.Name) ([]string, er
 				Config jetstream.StreamConfig `json:"config"`
 			} `json:"streams"`
 		}
-		if err := c.api(ctx, "$JS.API.STREAM.LIST", map[string]int{"offset": offset}, &page); err != nil {
-			return nil, fmt.Errorf("listing the buckets of %s: %w", org, err)
+		const list = "$JS.API.STREAM.LIST"
+		if err := c.api(ctx, list, map[string]int{"offset": offset}, &page); err != nil {
+			return nil, fmt.Errorf("listing the buckets of %s: %w", org, c.whyForbidden(list, err))
 		}
 		for _, s := range page.Streams {
 			f := s.Config
@@ -151,11 +152,36 @@ func (c *Conn) askOnce(ctx context.Context, subject string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, chunkWithin)
 	defer cancel()
 	defer context.AfterFunc(c.link.current(), cancel)()
+	done := make(chan struct{})
+	defer close(done)
+	go c.cancelForbidden(subject, cancel, done)
 	m, err := c.nc.RequestWithContext(ctx, subject, body)
 	if err != nil {
-		return fmt.Errorf("%w: asking %s: %w", ErrUnavailable, subject, err)
+		return c.whyForbidden(subject, fmt.Errorf("%w: asking %s: %w", ErrUnavailable, subject, err))
 	}
 	return answered(subject, m.Data, out)
+}
+
+// cancelForbidden ends the wait for an answer to what we may not ask.
+func (c *Conn) cancelForbidden(subject string, cancel context.CancelFunc, done <-chan struct{}) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for !c.forbids(subject) {
+		select {
+		case <-tick.C:
+		case <-done:
+			return
+		}
+	}
+	cancel()
+}
+
+// whyForbidden says who may copy streams, where we may not.
+func (c *Conn) whyForbidden(subject string, err error) error {
+	if c.forbids(subject) {
+		return fmt.Errorf("this user of the cluster may not copy streams: sign in as its administrator, such as by SALLYPORT_NATS__NKEY_SEED_FILE: %w", err)
+	}
+	return err
 }
 
 // chunkBytes is how much of a stream travels in one message.

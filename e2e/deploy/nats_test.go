@@ -241,6 +241,7 @@ func TestTheClusterOfTheDocs(t *testing.T) {
 			t.Error("signed in without knowing the authority")
 		}
 	})
+	backupAndRestore(t, h, admin)
 	h.stop(t)
 	if said := h.said.String(); strings.Contains(strings.ToLower(said), "permissions violation") {
 		t.Errorf("the server was refused something that it does:\n%s", said)
