@@ -106,12 +106,17 @@ func (d *disk) hear(args []any) {
 	}
 }
 
+// sureAfter is how many looks in a row must find something wrong that the server
+// told no error of.
+const sureAfter = 3
+
 // watch looks whether the streams still write: when the server tells of an
 // error, and each second, should it not.
 func (s *Server) watch() {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var why error // the newest error that the server told of
+	doubts := 0   // looks in a row at which something was wrong, and no error was told
 	for {
 		soon := false
 		select {
@@ -123,15 +128,20 @@ func (s *Server) watch() {
 		}
 		said := s.look(soon)
 		if said == "" {
+			doubts = 0
 			continue
 		}
 		if why == nil {
+			// A stream that is just being made has a folder before the server knows it.
+			if doubts++; doubts < sureAfter {
+				continue
+			}
 			why = errors.New(said)
 		}
 		if !s.mend(why) {
 			return
 		}
-		why = nil
+		why, doubts = nil, 0
 	}
 }
 
