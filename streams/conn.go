@@ -81,16 +81,31 @@ func (l *link) lost() {
 // request sends a message and waits for the answer: two seconds at most, and no
 // longer than the connection stands.
 func (c *Conn) request(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, tryWithin)
+	return c.requestWithin(ctx, m, tryWithin)
+}
+
+func (c *Conn) requestWithin(ctx context.Context, m *nats.Msg, d time.Duration) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	defer context.AfterFunc(c.link.current(), cancel)()
 	return c.nc.RequestMsgWithContext(ctx, m)
+}
+
+// storeWithin is how long to wait until a commit is stored, before it is sent
+// again. Nothing is lost on the way to an embedded server, and its disk, which
+// may just be slow, it watches itself.
+func (c *Conn) storeWithin() time.Duration {
+	if c.disk != nil {
+		return slowWithin
+	}
+	return tryWithin
 }
 
 // Bounds of single requests. Whoever calls may give less time by the context.
 const (
 	connectWithin = 5 * time.Second
 	tryWithin     = 2 * time.Second // one request, before it is sent again
+	slowWithin    = 10 * time.Second
 	patience      = 8 * time.Second // a log that cannot be reached, before the caller is told; a leader's loss takes 5 to 9 s
 )
 

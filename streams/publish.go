@@ -138,7 +138,7 @@ func (j *Journal) try(ctx context.Context, m *nats.Msg) (uint64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(j.c.disk.alarm(), cancel)()
-	answer, err := j.c.request(ctx, m)
+	answer, err := j.c.requestWithin(ctx, m, j.c.storeWithin())
 	if err != nil {
 		return 0, err
 	}
