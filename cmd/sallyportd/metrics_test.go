@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/handlers/api"
 )
 
 // watched is a server with two organisations whose metrics are served.
@@ -274,6 +275,21 @@ func TestMetricsAndProfilesAreServedApart(t *testing.T) {
 		res.Body.Close()
 		if err != nil || res.StatusCode != want || want == 200 && len(b) == 0 {
 			t.Errorf("%s: %d with %d bytes (%v), want %d", url, res.StatusCode, len(b), err, want)
+		}
+	}
+	for _, url := range []string{metrics + "/metrics", profiles + "/debug/pprof/heap"} { // the limits are those of every listener
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Long", strings.Repeat("x", api.MaxHeader))
+		res, err := (&http.Client{}).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("%s takes headers of more than 16 KiB: %d", url, res.StatusCode)
 		}
 	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, profiles+"/debug/pprof/heap", nil)

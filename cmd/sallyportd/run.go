@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -60,6 +61,10 @@ func (m *Main) Run(ctx context.Context) error {
 	m.Gate.Self = append(m.Gate.Self, m.Listener.Addr().(*net.TCPAddr).AddrPort())
 	t, err := openWatched(ctx, m, p)
 	opened()
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) && domain.Damaged(err) == nil {
+		p.log.Info("stopped before it was open", "error", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
