@@ -63,6 +63,7 @@ type cluster struct {
 // options change what a cluster is.
 type options struct {
 	apart      bool               // each site in a network namespace of its own, with its own NATS server alone
+	roundTrip  time.Duration      // between NATS servers; 0: as the machine has it
 	perAddress int                // requests a second of one client; 0: no limit
 	config     func(n int) string // further lines of a sallyportd's configuration; nil: none
 }
@@ -92,7 +93,11 @@ func newCluster(t testing.TB, o options) *cluster {
 		} else {
 			c.net.join(n)
 		}
-		ports, routes = append(ports, p), append(routes, fmt.Sprintf("nats://%s:%d", host, p[1]))
+		at := fmt.Sprintf("%s:%d", host, p[1])
+		if o.roundTrip > 0 {
+			at = slowly(t, at, o.roundTrip/2)
+		}
+		ports, routes = append(ports, p), append(routes, at)
 	}
 	for n := 1; n <= 3; n++ {
 		c.sites = append(c.sites, c.newSite(n, ports[n-1], nats, routes))
@@ -141,8 +146,8 @@ listen: "0.0.0.0:%d"
 authorization { user: %q, password: %q }
 ping_interval: 2s
 jetstream { store_dir: %q, sync_interval: always }
-cluster { name: test, listen: "%s:%d", no_advertise: true, ping_interval: 2s, ping_max: 2, routes: [%s] }
-`, n, ports[0], user, password, filepath.Join(c.dir, fmt.Sprintf("nats-%d", n)), peers, ports[1], strings.Join(routes, ", ")))
+cluster { name: test, listen: "%s:%d", advertise: %q, no_advertise: true, ping_interval: 2s, ping_max: 2, routes: ["nats://%s"] }
+`, n, ports[0], user, password, filepath.Join(c.dir, fmt.Sprintf("nats-%d", n)), peers, ports[1], routes[n-1], strings.Join(routes, `", "nats://`)))
 	s.nats = &process{t: c.t, name: fmt.Sprintf("nats-server %d", n), ns: ns, argv: []string{nats, "-c", natsConfig},
 		log: filepath.Join(c.dir, fmt.Sprintf("nats-%d.log", n))}
 	s.serve = &process{t: c.t, name: fmt.Sprintf("sallyportd %d", n), ns: ns, argv: []string{filepath.Join(c.bin, "sallyportd"), "serve", "--config", s.config},

@@ -146,7 +146,7 @@ func (x *Exchange) choose(ctx context.Context, r request, now time.Time) (candid
 	conn := x.connection(r.connection)
 	if conn.Status == connection.None {
 		// It may have been made on another replica just now.
-		if err := x.org.Fresh(ctx); err != nil {
+		if err := x.org.Current(ctx); err != nil {
 			return candidate{}, r.tell("log.unavailable")
 		}
 		conn = x.connection(r.connection)

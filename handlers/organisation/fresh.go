@@ -40,6 +40,24 @@ func (o *Organisation) Fresh(ctx context.Context) error {
 	}
 }
 
+// Current is [Organisation.Fresh] as of the call: for who would be refused for
+// the lack of something that was made on another replica just now.
+func (o *Organisation) Current(ctx context.Context) error {
+	if !o.shared {
+		return o.Fresh(ctx)
+	}
+	called := time.Since(o.fresh.start)
+	for time.Duration(o.fresh.at.Load()) < called {
+		if err := o.trusted(); err != nil {
+			return err
+		}
+		if err := o.share(ctx, "compare", o.compare); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // share has a question to the leader answered once for all who ask it now. It
 // outlives the caller that began it: others wait for it too.
 func (o *Organisation) share(ctx context.Context, what string, ask func(context.Context) error) error {
