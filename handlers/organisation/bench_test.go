@@ -30,6 +30,7 @@ func BenchmarkReadBack(b *testing.B) {
 				})
 			}
 			writing.Wait()
+			s.intervals = never
 			s.awaitSealed()
 			start, events := cpu(b), 0
 			for b.Loop() {

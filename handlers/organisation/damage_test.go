@@ -26,12 +26,19 @@ import (
 // site is a data directory and the process that may be running on it.
 type site struct {
 	*organisation.Organisation
-	t      testing.TB
-	dir    string
-	sealer *jose.Sealer
-	server *streams.Server
-	conn   *streams.Conn
+	t         testing.TB
+	dir       string
+	sealer    *jose.Sealer
+	server    *streams.Server
+	conn      *streams.Conn
+	intervals organisation.Intervals
 }
+
+// often is how often a site is checked, unless a test says never.
+var (
+	often = organisation.Intervals{State: 20 * time.Millisecond, Scrub: time.Second, Pause: 20 * time.Millisecond}
+	never = organisation.Intervals{State: time.Hour, Scrub: time.Hour, Pause: time.Hour}
+)
 
 const (
 	stream   = "ORG_default"
@@ -48,7 +55,7 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: t.TempDir(), sealer: sealer}
+	s := &site{t: t, dir: t.TempDir(), sealer: sealer, intervals: often}
 	t.Cleanup(s.stop)
 	return s
 }
@@ -66,7 +73,7 @@ func (s *site) start() error {
 	o, err := organisation.Open(ctx, organisation.Options{
 		Name: "default", BaseURL: orgtest.BaseURL, Conn: s.conn, TrailPath: s.path("trail.db"), SealDir: s.path("seal", "default"),
 		Sealer: s.sealer, Gate: jose.Gate{LoopbackHTTP: true}, Log: orgtest.Quiet(),
-		Intervals: organisation.Intervals{State: 20 * time.Millisecond, Scrub: time.Second, Pause: 20 * time.Millisecond},
+		Intervals: s.intervals,
 	})
 	if err != nil {
 		s.stop()
@@ -325,6 +332,25 @@ func halted(t *testing.T, s *site) {
 	}
 	if err := s.Ready(t.Context())["log"]; domain.Damaged(err) == nil {
 		t.Errorf("readiness says %v", err)
+	}
+}
+
+// An event that was altered long ago is found where it is by reading the log back.
+func TestReadingBackFindsTheCommitThatWasAltered(t *testing.T) {
+	s := sealedSite(t)
+	s.stop()
+	s.intervals = never
+	if err := s.start(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.ReadBack(t.Context()); err != nil || n < 9 {
+		t.Fatalf("reading back what nobody changed: %d events, %v", n, err)
+	}
+	s.replace(alter(t, s.messages(), 4))
+	_, err := s.ReadBack(t.Context())
+	damaged(t, err, []string{"altered"})
+	if d := domain.Damaged(err); d.Sequence != 4 {
+		t.Errorf("it was found at %d, not at 4", d.Sequence)
 	}
 }
 
