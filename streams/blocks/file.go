@@ -142,23 +142,20 @@ func indexLast(dir string, stream string) uint64 {
 		return 0
 	}
 	content = content[2:] // magic and version
-	field := func(read func([]byte) int) bool {
-		n := read(content)
-		if n > 0 {
-			content = content[n:]
+	// Messages, bytes, first sequence and its time come before the last sequence; a
+	// signed number is as long as an unsigned one.
+	for range 4 {
+		_, n := binary.Uvarint(content)
+		if n <= 0 {
+			return 0
 		}
-		return n > 0
+		content = content[n:]
 	}
-	unsigned := func(v *uint64) func([]byte) int {
-		return func(b []byte) (n int) { *v, n = binary.Uvarint(b); return n }
+	last, n := binary.Uvarint(content)
+	if n <= 0 {
+		return 0
 	}
-	var skipped, last uint64
-	signed := func(b []byte) int { _, n := binary.Varint(b); return n }
-	// messages, bytes, first sequence, first time, last sequence
-	if field(unsigned(&skipped)) && field(unsigned(&skipped)) && field(unsigned(&skipped)) && field(signed) && field(unsigned(&last)) {
-		return last
-	}
-	return 0
+	return last
 }
 
 // streamSum is the checksum of a stream's own files, meta.inf and index.db.
