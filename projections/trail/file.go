@@ -200,9 +200,10 @@ func (f *file) ensureSchema(ctx context.Context) error {
 }
 
 // standing is the file as it stands: a transaction that only reads, whatever is
-// written meanwhile. It has to be ended.
-func (f *file) standing(ctx context.Context) (*sql.Tx, error) {
-	tx, err := f.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+// written meanwhile. It has to be ended, and no context ends it: one that ended
+// while the file is closed would leave its write-ahead log behind.
+func (f *file) standing() (*sql.Tx, error) {
+	tx, err := f.reader.BeginTx(context.Background(), &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return nil, err
 	}

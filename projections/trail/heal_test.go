@@ -108,7 +108,7 @@ func TestACorruptFileIsSetAsideWhenOpened(t *testing.T) {
 				return before
 			})
 			if tr.Applied() != 0 {
-				t.Fatalf("it opens at %d", tr.Applied())
+				t.Fatalf("it opens at %d; the log says %s", tr.Applied(), logged)
 			}
 			if !strings.Contains(logged.String(), "audit trail is corrupt") {
 				t.Errorf("the log says %q", logged)
@@ -137,7 +137,7 @@ func TestAFlippedBitIsNotShown(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "trail.db")
 			tr, logged := damaged(t, path, log, damage)
 			if tr.Applied() != 200 {
-				t.Fatalf("it opens at %d", tr.Applied())
+				t.Fatalf("it opens at %d; the log says %s", tr.Applied(), logged)
 			}
 			_, err := count(t.Context(), tr)
 			var e *domain.Error

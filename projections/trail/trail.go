@@ -34,7 +34,7 @@ type Trail struct {
 
 	applying sync.Mutex // one Apply at a time
 
-	opened    *file   // what Open found, and as it stood then
+	opened    *file // what Open found, and as it stood then
 	standing  *sql.Tx
 	lookOnce  sync.Once
 	run       context.Context // ends with Close
@@ -68,7 +68,7 @@ func Open(ctx context.Context, path string, cat *events.Catalogue, log *slog.Log
 	f, applied, err := openFile(ctx, path, log)
 	t.run, t.stopCheck = context.WithCancel(context.Background())
 	if err == nil {
-		if t.standing, err = f.standing(t.run); err != nil {
+		if t.standing, err = f.standing(); err != nil {
 			f.close()
 		}
 	}
@@ -101,7 +101,7 @@ func (t *Trail) look(f *file, standing *sql.Tx) {
 		return
 	}
 	err := check(t.run, standing)
-	_ = standing.Rollback() // it wrote nothing
+	_ = standing.Rollback() // it wrote nothing; the file is closed only after it
 	switch {
 	case t.run.Err() != nil:
 	case isCorrupt(err):
