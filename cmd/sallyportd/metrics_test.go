@@ -282,7 +282,7 @@ func TestMetricsAndProfilesAreServedApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("X-Long", strings.Repeat("x", api.MaxHeader))
+		req.Header.Set("X-Long", strings.Repeat("x", 2*api.MaxHeader))
 		res, err := (&http.Client{}).Do(req)
 		if err != nil {
 			t.Fatal(err)
