@@ -237,7 +237,7 @@ func TestScanMissesNoMutation(t *testing.T) {
 			orig, want := newLog(t, 100, 900, small(logConfig(c)))
 			s := copyStream(t, orig)
 			chance := rand.New(rand.NewPCG(1, 2))
-			for round := range 1500 {
+			for round := range 400 {
 				path := blockFile(s, 1+chance.IntN(4))
 				before := must[[]byte](t)(os.ReadFile(path))
 				after, what := mutate(chance, slices.Clone(before))
