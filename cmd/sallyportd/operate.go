@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -76,6 +77,9 @@ func (t *site) do(c *cobra.Command, f func(ctx context.Context, o operator, org 
 		return told(f(c.Context(), client, org))
 	}
 	if !errors.Is(err, host.ErrNoServer) {
+		return err
+	}
+	if err := refuseOthers(m.Config.DataDir, os.Geteuid()); err != nil {
 		return err
 	}
 	tenants, err := openTenants(c.Context(), m.Config, m.Sealer, m.Gate, m.Log)
