@@ -148,10 +148,11 @@ func shared(sign func() string) func() string {
 	}
 }
 
-// from is an address that no other request comes from: rate limits for each address are not what is tried.
+// from is one of 4,096 addresses: rate limits for each address are not what is
+// tried, and what they remember of each must not look like growth.
 func from() string {
 	n := rand.Uint32()
-	return fmt.Sprintf("10.%d.%d.%d", byte(n>>16), byte(n>>8), byte(n))
+	return fmt.Sprintf("10.0.%d.%d", byte(n>>8)&0xf, byte(n))
 }
 
 // errNoAnswer is a request that was sent, perhaps, and not answered.

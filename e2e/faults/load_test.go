@@ -76,7 +76,7 @@ func (c *caller) capacity(t testing.TB) float64 {
 // than 4,000 requests on their way at once.
 func (c *caller) flood(t testing.TB, perSecond float64, d time.Duration) (sent, unsent int64) {
 	t.Helper()
-	const most = 4000
+	const most = 1000
 	var under, out, lost atomic.Int64
 	var flying sync.WaitGroup
 	var wrong atomic.Pointer[error]
