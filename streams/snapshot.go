@@ -298,7 +298,8 @@ var ErrStreamExists = errors.New("the stream exists already")
 
 // Restore makes a stream of records: each at its sequence, with its time and
 // its bytes. state says which they are. config is the stream's, as [Snapshot]
-// gave it; replicas takes the place of the number of copies in it, unless 0. It
+// gave it; replicas takes the place of the number of copies in it, unless 0; a
+// log gets the configuration that this version gives to logs. It
 // returns once the leader has stored all. A stream that exists is left alone
 // ([ErrStreamExists]); one that could not be finished is removed again.
 func (c *Conn) Restore(ctx context.Context, config json.RawMessage, replicas int, state StreamState, records iter.Seq2[Record, error]) error {
@@ -339,7 +340,8 @@ func existing(found bool) error {
 }
 
 // restorable is a configuration with another number of copies and without what
-// the server says about itself.
+// the server says about itself. A log gets the one that it has to have there,
+// whatever it had where it comes from.
 func restorable(config json.RawMessage, replicas int) (name string, out json.RawMessage, err error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(config, &fields); err != nil {
@@ -348,11 +350,18 @@ func restorable(config json.RawMessage, replicas int) (name string, out json.Raw
 	if err := json.Unmarshal(fields["name"], &name); err != nil || name == "" {
 		return "", nil, errors.New("the configuration of a stream names none")
 	}
-	delete(fields, "metadata")
-	delete(fields, "placement")
 	if replicas != 0 {
 		fields["num_replicas"] = fmt.Append(nil, replicas)
 	}
+	if org, isLog := strings.CutPrefix(name, streamName("")); isLog {
+		if err := json.Unmarshal(fields["num_replicas"], &replicas); err != nil {
+			return "", nil, fmt.Errorf("reading the configuration of %s: %w", name, err)
+		}
+		out, err = json.Marshal(wantedConfig(domain.Name(org), replicas))
+		return name, out, err
+	}
+	delete(fields, "metadata")
+	delete(fields, "placement")
 	out, err = json.Marshal(fields)
 	return name, out, err
 }
