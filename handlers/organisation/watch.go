@@ -277,7 +277,7 @@ func (o *Organisation) scrub(ctx context.Context) {
 func (o *Organisation) verifySeal(ctx context.Context) error {
 	p := pacer{each: 50 * time.Microsecond}
 	var was uint64
-	_, err := seal.Verify(o.sealer.dir, func(done, _ uint64) {
+	_, err := seal.Reread(o.sealer.dir, func(done, _ uint64) {
 		p.wait(ctx, int(done-was))
 		was = done
 	})

@@ -168,7 +168,7 @@ func (r *reader) close() {
 // Report is what [Verify] found whole.
 type Report struct {
 	Checkpoint  Checkpoint
-	Checkpoints int // in the history
+	Checkpoints int // in the history; 0 where that was not read
 	Segments    int
 	Commits     uint64
 	Events      uint64
@@ -179,6 +179,16 @@ type Report struct {
 // tree, every record of the segments. progress, if not nil, is told after each
 // commit how many events are done of how many. It may run beside a sealer.
 func Verify(dir string, progress func(done, total uint64)) (Report, error) {
+	return verify(dir, true, progress)
+}
+
+// Reread is [Verify] without the older checkpoints: what finds a disk that rots,
+// and takes no longer however many checkpoints there are.
+func Reread(dir string, progress func(done, total uint64)) (Report, error) {
+	return verify(dir, false, progress)
+}
+
+func verify(dir string, history bool, progress func(done, total uint64)) (Report, error) {
 	r, err := openReader(dir, 0)
 	if err != nil {
 		return Report{}, err
@@ -188,8 +198,10 @@ func Verify(dir string, progress func(done, total uint64)) (Report, error) {
 	if r.cp.Size == 0 {
 		return report, nil
 	}
-	if report.Checkpoints, err = verifyHistory(dir, r.cp); err != nil {
-		return report, err
+	if history {
+		if report.Checkpoints, err = verifyHistory(dir, r.cp); err != nil {
+			return report, err
+		}
 	}
 	for {
 		_, err := r.next()

@@ -360,11 +360,36 @@ func TestForgedFilesUnderATrueCheckpointAreNoticed(t *testing.T) {
 				t.Errorf("reading it: %v", read)
 			}
 			if x.forged[0] == "tree" {
+				if err := os.Remove(filepath.Join(dir, "history")); err != nil { // which would tell it, too
+					t.Fatal(err)
+				}
+				if _, err := seal.Open(options(dir)); domain.Damaged(err) == nil {
+					t.Errorf("opening it: %v", err)
+				}
 				if _, err := seal.Compare(dir, "default", 0); domain.Damaged(err) == nil {
 					t.Errorf("comparing with it: %v", err)
 				}
 			}
 		})
+	}
+}
+
+func TestEveryHashOfTheTreeCounts(t *testing.T) {
+	dir := sealed(t, 20)
+	name := filepath.Join(dir, "tree")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < len(b); at += 32 {
+		b[at+5] ^= 1
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := seal.Reread(dir, nil); domain.Damaged(err) == nil {
+			t.Errorf("hash %d is altered: %v", at/32, err)
+		}
+		b[at+5] ^= 1
 	}
 }
 

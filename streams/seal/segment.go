@@ -61,16 +61,16 @@ func segmentAt(dir string, sequence, leaf uint64) segment {
 // segments lists a folder's segments in order. Of one that is there both
 // compressed and not, since a crash came between, it lists the compressed one.
 func segments(dir string) ([]segment, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, segmentsDir))
+	names, err := segmentNames(dir)
 	if err != nil {
 		return nil, fmt.Errorf("listing the segments: %w", err)
 	}
 	var out []segment
-	for _, e := range entries {
-		stem, full := strings.CutSuffix(e.Name(), fullSuffix)
+	for _, name := range names {
+		stem, full := strings.CutSuffix(name, fullSuffix)
 		if !full {
 			var open bool
-			if stem, open = strings.CutSuffix(e.Name(), openSuffix); !open {
+			if stem, open = strings.CutSuffix(name, openSuffix); !open {
 				continue // what a crash left of compressing one
 			}
 		}
@@ -78,7 +78,7 @@ func segments(dir string) ([]segment, error) {
 		sequence, err1 := strconv.ParseUint(seq, 10, 64)
 		first, err2 := strconv.ParseUint(leaf, 10, 64)
 		if err := errors.Join(err1, err2); err != nil {
-			return nil, fmt.Errorf("listing the segments: the name %s is none of ours", e.Name())
+			return nil, fmt.Errorf("listing the segments: the name %s is none of ours", name)
 		}
 		s := segmentAt(dir, sequence, first)
 		s.compressed = full
@@ -89,6 +89,26 @@ func segments(dir string) ([]segment, error) {
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// segmentNames lists the files, sorted. A sealer that renames one meanwhile can
+// make a listing miss both its names, so it is made until it comes out the same twice.
+func segmentNames(dir string) (names []string, err error) {
+	for range 10 {
+		entries, err := os.ReadDir(filepath.Join(dir, segmentsDir))
+		if err != nil {
+			return nil, err
+		}
+		again := make([]string, 0, len(entries))
+		for _, e := range entries {
+			again = append(again, e.Name())
+		}
+		if names != nil && slices.Equal(names, again) {
+			break
+		}
+		names = again
+	}
+	return names, nil
 }
 
 // recordHead is the first line of a record.
