@@ -30,7 +30,10 @@ type logSite struct {
 }
 
 func logs(s cli.IO, f *cli.Format) *cobra.Command {
-	c := &cobra.Command{Use: "log", Short: "Check the log on disk, and repair it"}
+	c := &cobra.Command{
+		Use: "log", Short: "Check the log on disk, and repair it",
+		Example: `  sallyportd log verify --config /etc/sallyport/config.yaml`,
+	}
 	c.AddCommand(logVerify(s, f), logRepair(s, f))
 	return c
 }
