@@ -342,7 +342,7 @@ func (t *logSite) tellRepairs(w io.Writer) error {
 			fmt.Fprintf(w, "  lost                %s\n", orElse(r.Plan.Lost, "nothing"))
 		}
 		if r.Plan.Configuration {
-			fmt.Fprintln(w, "  configuration       set aside; the server makes it anew when it starts")
+			fmt.Fprintln(w, "  configuration       set aside, and made anew")
 		}
 		if r.Plan.Reseal {
 			fmt.Fprintln(w, "  seal                set aside; the server seals the log again when it starts")

@@ -18,7 +18,7 @@ type Meta int
 // were not there. It then makes it anew, over the blocks that are there.
 const (
 	MetaWhole   Meta = iota
-	MetaAbsent       // there is none: a server makes it when the stream is next opened
+	MetaAbsent       // there is none
 	MetaSumLost      // meta.inf can be read, and meta.sum is gone or garbled: [Stream.Settle] writes it again
 	MetaDamaged      // meta.inf is not what it was
 )
@@ -72,9 +72,20 @@ func (s Stream) settleMeta() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	sum := []byte(hex.EncodeToString(streamSum(s.Name(), content)))
-	if err := WriteFile(s.metaFile("meta.sum"), sum); err != nil {
-		return false, err
+	return true, WriteMeta(s.Dir, s.Name(), content)
+}
+
+// WriteMeta writes the configuration of the stream of that name, and its
+// checksum, into a folder.
+func WriteMeta(dir, stream string, config []byte) error {
+	sum := hex.EncodeToString(streamSum(stream, config))
+	for _, f := range []struct {
+		name    string
+		content []byte
+	}{{"meta.inf", config}, {"meta.sum", []byte(sum)}} {
+		if err := WriteFile(filepath.Join(dir, f.name), f.content); err != nil {
+			return err
+		}
 	}
-	return true, SyncDir(s.Dir)
+	return SyncDir(dir)
 }

@@ -2,8 +2,11 @@ package repair
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"time"
 
 	"sallyport.dev/domain"
@@ -45,13 +48,30 @@ func checkLog(ctx context.Context, t Target, log *slog.Logger) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	settled, err := t.Store.Settle()
+	settled, err := settle(t)
 	if err != nil {
 		return fmt.Errorf("settling the log of %s: %w", t.Org, err)
 	}
 	log.Info("the log is whole", "org", t.Org, "commits", f.Blocks.Records, "sealed", f.Sealed, "sealed_events", f.SealedEvents,
 		"compared_events", f.Compared, "torn_tail", f.Blocks.Torn != nil, "settled", settled, "took", time.Since(start))
 	return nil
+}
+
+// settle makes a whole store fit to be opened. A configuration that is gone is
+// made: the server would pass over a store without one.
+func settle(t Target) (bool, error) {
+	settled, err := t.Store.Settle()
+	if err != nil {
+		return settled, err
+	}
+	state, err := t.Store.Meta()
+	if err != nil || state != blocks.MetaAbsent {
+		return settled, err
+	}
+	if _, err := os.Stat(t.Store.Dir); errors.Is(err, fs.ErrNotExist) {
+		return settled, nil // there is no store yet
+	}
+	return true, writeMeta(t, t.Store.Dir, time.Now())
 }
 
 // restoreBucket is what can be done about a bucket: nothing else has what was in it.
@@ -71,7 +91,7 @@ func checkBucket(b blocks.Stream) error {
 		return &domain.Damage{Log: b.Name(), Check: check(r.Damages[0].Kind), Sequence: r.Damages[0].First,
 			Found: "in " + b.Dir + ": " + r.Damages[0].String(), Repair: restoreBucket}
 	case meta == blocks.MetaDamaged:
-		return &domain.Damage{Log: b.Name(), Check: "configuration", Found: "in " + b.Dir + ": meta.inf is not what it was"}
+		return &domain.Damage{Log: b.Name(), Check: "configuration", Found: "in " + b.Dir + ": meta.inf is not what it was", Repair: restoreBucket}
 	}
 	_, err = b.Settle()
 	return err

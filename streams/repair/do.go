@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"sallyport.dev/domain"
+	"sallyport.dev/streams"
 	"sallyport.dev/streams/blocks"
 	"sallyport.dev/streams/seal"
 )
@@ -35,7 +37,7 @@ const (
 // off then is finished by the next [Finish]. Read models are set aside with the old
 // store: they may have seen commits that are lost.
 func (p Plan) Do(ctx context.Context, d Data, now time.Time) (Done, error) {
-	r := &repairer{plan: p, data: d, stamp: now.UTC().Format(stampLayout)}
+	r := &repairer{plan: p, data: d, now: now, stamp: now.UTC().Format(stampLayout)}
 	if err := os.MkdirAll(d.kept(), 0o700); err != nil {
 		return r.done, fmt.Errorf("making a folder for what is replaced: %w", err)
 	}
@@ -46,6 +48,9 @@ func (p Plan) Do(ctx context.Context, d Data, now time.Time) (Done, error) {
 	} else if p.Configuration {
 		r.done.Commits = p.Findings.Blocks.Last
 		if err := setMetaAside(p.Target.Store, d.kept(), r.stamp, &r.done); err != nil {
+			return r.done, err
+		}
+		if err := writeMeta(p.Target, p.Target.Store.Dir, now); err != nil {
 			return r.done, err
 		}
 	}
@@ -68,6 +73,7 @@ func (d Data) kept() string { return filepath.Join(d.Dir, keptFolder) }
 type repairer struct {
 	plan  Plan
 	data  Data
+	now   time.Time
 	stamp string
 	done  Done
 }
@@ -110,7 +116,7 @@ func (r *repairer) store(ctx context.Context) error {
 	if err := r.write(ctx, unfinished); err != nil {
 		return err
 	}
-	if err := copyMeta(t.Store.Dir, unfinished, t.Store); err != nil {
+	if err := copyMeta(t, unfinished, r.now); err != nil {
 		return err
 	}
 	if err := os.Rename(unfinished, finished); err != nil {
@@ -166,25 +172,32 @@ func (r *repairer) write(ctx context.Context, to string) error {
 	return w.Close()
 }
 
-// copyMeta takes the configuration over, if it is whole; otherwise the server makes it.
-func copyMeta(from, to string, s blocks.Stream) error {
-	state, err := s.Meta()
-	if err != nil || state != blocks.MetaWhole {
+// copyMeta takes the configuration over, if it is whole, and otherwise makes it.
+func copyMeta(t Target, to string, now time.Time) error {
+	state, err := t.Store.Meta()
+	if err != nil {
 		return err
 	}
-	for _, name := range []string{"meta.inf", "meta.sum"} {
-		b, err := os.ReadFile(filepath.Join(from, name))
-		if err != nil {
-			return fmt.Errorf("reading the configuration: %w", err)
-		}
-		if err := blocks.WriteFile(filepath.Join(to, name), b); err != nil {
-			return err
-		}
+	if state != blocks.MetaWhole {
+		return writeMeta(t, to, now)
 	}
-	return blocks.SyncDir(to)
+	config, err := os.ReadFile(filepath.Join(t.Store.Dir, "meta.inf"))
+	if err != nil {
+		return fmt.Errorf("reading the configuration: %w", err)
+	}
+	return blocks.WriteMeta(to, t.Store.Name(), config)
 }
 
-// setMetaAside moves a damaged configuration away; the server makes it anew over the blocks.
+// writeMeta writes the configuration that a log must have.
+func writeMeta(t Target, to string, now time.Time) error {
+	config, err := streams.StoredConfig(domain.Name(t.Org), now)
+	if err != nil {
+		return err
+	}
+	return blocks.WriteMeta(to, t.Store.Name(), config)
+}
+
+// setMetaAside moves a damaged configuration away.
 func setMetaAside(s blocks.Stream, kept, stamp string, done *Done) error {
 	for _, name := range []string{"meta.inf", "meta.sum"} {
 		to := filepath.Join(kept, stamp+"-"+s.Name()+"-"+name)

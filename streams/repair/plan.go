@@ -24,7 +24,7 @@ type Plan struct {
 	FromStore uint64 `json:"from_store_to_sequence"`
 	// Lost says what is known or feared to be lost behind the newest checkpoint; empty: nothing is.
 	Lost string `json:"lost,omitempty"`
-	// Configuration: meta.inf is damaged and set aside, for the server to make it anew.
+	// Configuration: meta.inf is damaged and set aside, and made anew.
 	Configuration bool `json:"configuration_set_aside"`
 	// Reseal: the seal is set aside, for the server to seal the whole log again.
 	Reseal bool `json:"reseal"`

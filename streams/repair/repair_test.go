@@ -184,7 +184,8 @@ func planOf(t testing.TB, d repair.Data) repair.Plan {
 
 // What is no damage does not keep a log closed.
 func TestCheckLetsAWholeLogOpen(t *testing.T) {
-	orig, all := newLog(t, often)
+	orig, all := newLog(t, once)
+	big, many := newLog(t, often)
 	store := func(d repair.Data, name string) string { return filepath.Join(d.Target("default").Store.Dir, name) }
 	for _, tt := range []struct {
 		name string
@@ -207,7 +208,7 @@ func TestCheckLetsAWholeLogOpen(t *testing.T) {
 		{"a torn record of a crash behind the seal", func(t testing.TB, d repair.Data) {
 			at := offsetOf(t, d, 45)
 			ok(t, os.Remove(store(d, "msgs/index.db")))
-			ok(t, os.Truncate(store(d, "msgs/3.blk"), at+999))
+			ok(t, os.Truncate(store(d, "msgs/1.blk"), at+999))
 		}, commits - 1},
 		{"a crash right after a block was begun", func(t testing.TB, d repair.Data) {
 			ok(t, os.Remove(store(d, "msgs/index.db")))
@@ -217,8 +218,9 @@ func TestCheckLetsAWholeLogOpen(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			d := copyData(t, orig)
+			d, all := copyData(t, orig), all
 			if tt.want == 0 { // what lies in the blocks before the last
+				d, all = copyData(t, big), many
 				tt.want = int(firstOf(t, d, "3.blk")) - 1
 			}
 			tt.do(t, d)
