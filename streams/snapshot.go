@@ -459,6 +459,11 @@ func (w *restoring) send(chunk []byte) error {
 	defer cancel()
 	defer context.AfterFunc(w.c.link.current(), cancel)()
 	m, err := w.c.nc.RequestWithContext(ctx, w.to, chunk)
+	// A server that has just begun to listen is not known to the others at once:
+	// nobody got the part, so it is sent again.
+	for try := 0; errors.Is(err, nats.ErrNoResponders) && pause(ctx, backoff(try)) == nil; try++ {
+		m, err = w.c.nc.RequestWithContext(ctx, w.to, chunk)
+	}
 	if err != nil {
 		return fmt.Errorf("sending a part of the copy: %w", err)
 	}
