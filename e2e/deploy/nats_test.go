@@ -242,28 +242,7 @@ func TestTheClusterOfTheDocs(t *testing.T) {
 		}
 	})
 	backupAndRestore(t, h, admin)
-	backup := filepath.Join(t.TempDir(), "backup.tar.zst")
-	t.Run("the administrator takes a backup, the server cannot", func(t *testing.T) {
-		if out, err := h.sallyportd(t, "writer", "backup", "--config", h.config, "--out", backup).CombinedOutput(); err == nil {
-			t.Errorf("the server may copy streams:\n%s", out)
-		}
-		if out, err := h.sallyportd(t, "administrator", "backup", "--config", h.config, "--out", backup).CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
-	})
 	h.stop(t)
-	t.Run("the administrator puts it back", func(t *testing.T) {
-		for _, name := range []string{"ORG_default", "KV_KEYS_default"} {
-			must(t, admin.js.DeleteStream(t.Context(), name))
-		}
-		must(t, os.RemoveAll(filepath.Join(h.dir, "data")))
-		if out, err := h.sallyportd(t, "administrator", "restore", "--config", h.config, "--from", backup).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		threeCopies(t, admin)
-		h.serve(t)
-		h.stop(t)
-	})
 	if said := h.said.String(); strings.Contains(strings.ToLower(said), "permissions violation") {
 		t.Errorf("the server was refused something that it does:\n%s", said)
 	}
