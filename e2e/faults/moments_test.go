@@ -129,22 +129,13 @@ func killedWhileFounding(t *testing.T, long bool) string {
 		if n := strings.Count(keys, "active"); n != 2 {
 			t.Fatalf("%d keys are active, want one of each algorithm:\n%s", n, keys)
 		}
-		if _, body := s.fetched("/jwks"); strings.Count(body, `"kid"`) != 4 {
-			t.Fatalf("the key set is not two active and two next keys: %s", body)
+		if b, ok := s.get("/jwks", ""); !ok || strings.Count(string(b), `"kid"`) != 4 {
+			t.Fatalf("the key set is not two active and two next keys: %s", b)
 		}
 		s.stop()
 		events += newLedger().hold(t, readLog(t, s.data)).Events
 	}
 	return fmt.Sprintf("%d rounds: one active and one next key of each algorithm; %d events", rounds, events)
-}
-
-func (s *server) fetched(path string) (int, string) {
-	s.t.Helper()
-	b, ok := s.get(path, "")
-	if !ok {
-		s.t.Fatalf("%s: %s", path, b)
-	}
-	return http.StatusOK, string(b)
 }
 
 // killedWhileRotating kills a server while it rotates its keys, which it does
