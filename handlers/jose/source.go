@@ -177,6 +177,8 @@ func (s *Source) Find(ctx context.Context, kid string) (Found, error) {
 	return s.answer(kid)
 }
 
+var errCrowded = errors.New("waiting for the keys: too many others wait")
+
 // wait waits for a fetch. Those who wait for a provider that stalls are few
 // enough to leave room for everybody else; the others are told at once.
 func (s *Source) wait(ctx context.Context, f *flight) error {
@@ -184,7 +186,7 @@ func (s *Source) wait(ctx context.Context, f *flight) error {
 	defer s.waiting.Add(-1)
 	defer s.of.waiting.Add(-1)
 	if mine > maxWaiting || all > maxWaitingAll {
-		return errors.New("waiting for the keys: too many others wait")
+		return errCrowded
 	}
 	select {
 	case <-f.done:
