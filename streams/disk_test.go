@@ -3,9 +3,7 @@ package streams_test
 import (
 	"errors"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -13,20 +11,6 @@ import (
 	"sallyport.dev/streams"
 	"sallyport.dev/streams/streamstest"
 )
-
-// noFileBeyond makes every write of this process behind size fail, as on a full
-// disk, until the func returned is called.
-func noFileBeyond(t *testing.T, size int64) (lift func()) {
-	t.Helper()
-	signal.Ignore(syscall.SIGXFSZ) // the write fails instead
-	var was syscall.Rlimit
-	ok(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &was))
-	set := func(l syscall.Rlimit) { ok(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &l)) }
-	set(syscall.Rlimit{Cur: uint64(size), Max: was.Max})
-	lift = func() { set(was) }
-	t.Cleanup(lift)
-	return lift
-}
 
 // until asks again and again until it is so.
 func until(t *testing.T, what string, is func() bool) {
@@ -42,6 +26,9 @@ func until(t *testing.T, what string, is func() bool) {
 // A disk that is full refuses writes at once and hides nothing that was stored;
 // once there is room the same journal goes on, behind what was acknowledged.
 func TestAFullDiskIsWaitedFor(t *testing.T) {
+	if !streamstest.Alone(t) {
+		return
+	}
 	f := streamstest.New(t, toys{})
 	w := follow(t, f.Journal)
 	ok(t, switchOn(t.Context(), f.Journal, w.state))
@@ -57,7 +44,7 @@ func TestAFullDiskIsWaitedFor(t *testing.T) {
 		ok(t, issueOne(name))
 	}
 	block := must[os.FileInfo](t)(os.Stat(filepath.Join(f.Dir, "nats", "jetstream", "$G", "streams", "ORG_default", "msgs", "1.blk")))
-	lift := noFileBeyond(t, block.Size()+64)
+	lift := streamstest.NoFileBeyond(t, block.Size()+64)
 	err := issueOne("full")
 	if !errors.Is(err, streams.ErrUnclear) {
 		t.Fatalf("the write that met the full disk was answered %v, want unclear", err)

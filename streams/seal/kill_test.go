@@ -34,7 +34,8 @@ func sealForEver(dir string) {
 		os.Exit(1)
 	}
 	for seq := l.Applied() + 1; ; seq += 7 {
-		if err := l.Apply(commits(seq, seq+6)); err == nil {
+		err := l.Apply(commits(seq, seq+6))
+		if err == nil {
 			err = l.Checkpoint()
 		}
 		if err != nil {
