@@ -76,6 +76,10 @@ func TestEachReaderGetsWhatItHasNot(t *testing.T) {
 		t.Error("caught up before a reader that is held back has anything")
 	}
 	fill(t, f.Journal, 1)
+	until(t, "all waits for the reader that is held back", func() bool {
+		_, last, _, _ := whole.got()
+		return last == 501
+	})
 	behind.hold.open()
 	ok(t, fl.Wait(ctx, 501))
 	for _, tt := range []struct {
