@@ -48,14 +48,15 @@ func (x *Exchange) serve(c echo.Context) error {
 
 // answer is the token, of the type issued, or why there is none.
 func (x *Exchange) answer(c echo.Context) (a answer, issued string, decider domain.Name, refusal *oauth.Error) {
-	if !x.admission.enter() {
-		return answer{}, "", "", request{}.tell("rate.limited")
-	}
-	defer x.admission.leave()
 	r, refusal := x.read(c)
 	if refusal != nil {
 		return answer{}, "", "", refusal
 	}
+	// Only now: who sends a body slowly must not hold a place for as long.
+	if !x.admission.enter() {
+		return answer{}, "", "", request{}.tell("rate.limited")
+	}
+	defer x.admission.leave()
 	m := domain.Meta{
 		Actor:     domain.Actor{ID: "workload://" + x.org.Name().String()},
 		Now:       x.org.Now(),

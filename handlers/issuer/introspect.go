@@ -21,9 +21,8 @@ func (i *Issuer) introspect(c echo.Context) error {
 		return oauth.Refuse(c, &oauth.Error{Status: http.StatusTooManyRequests, RetryAfter: "1", Code: "temporarily_unavailable",
 			ErrorCode: "rate.limited", Description: "too many requests: try again later"})
 	}
-	if err := i.org.Fresh(c.Request().Context()); err != nil {
-		return oauth.Refuse(c, &oauth.Error{Status: http.StatusServiceUnavailable, RetryAfter: "1", Code: "temporarily_unavailable",
-			ErrorCode: "log.unavailable", Description: "the log cannot be reached, so nothing is known for certain: try again later"})
+	if refusal := i.fresh(c); refusal != nil {
+		return oauth.Refuse(c, refusal)
 	}
 	if !i.mayAsk(c) {
 		return oauth.Refuse(c, &oauth.Error{Status: http.StatusUnauthorized, Code: "invalid_client", ErrorCode: "token.invalid",
@@ -37,11 +36,23 @@ func (i *Issuer) introspect(c echo.Context) error {
 	if token == "" {
 		return oauth.Refuse(c, oauth.InvalidRequest("token is missing: it is the token to look at"))
 	}
+	if refusal := i.fresh(c); refusal != nil { // the body may have taken its time
+		return oauth.Refuse(c, refusal)
+	}
 	claims, holds := i.org.ReadToken(token)
 	if !holds {
 		return c.JSON(http.StatusOK, map[string]bool{"active": false})
 	}
 	return c.JSON(http.StatusOK, answer(claims))
+}
+
+// fresh refuses while nothing is known for certain.
+func (i *Issuer) fresh(c echo.Context) *oauth.Error {
+	if i.org.Fresh(c.Request().Context()) == nil {
+		return nil
+	}
+	return &oauth.Error{Status: http.StatusServiceUnavailable, RetryAfter: "1", Code: "temporarily_unavailable",
+		ErrorCode: "log.unavailable", Description: "the log cannot be reached, so nothing is known for certain: try again later"}
 }
 
 // answer is the token's own claims and RFC 7662 section 2.2's active and token_type.
