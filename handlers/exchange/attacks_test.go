@@ -233,15 +233,7 @@ func TestASpentProofStaysSpentAfterARestart(t *testing.T) {
 	if r := e.ask(proof); r.Status != 200 {
 		t.Fatalf("the first use: %d %v", r.Status, r.Body)
 	}
-	e.exchange.Close()
-	e.Reopen(func() {})
-	again := api.New(api.Options{Log: orgtest.Quiet()})
-	x := exchange.New(e.Organisation, exchange.Options{})
-	t.Cleanup(x.Close)
-	x.Mount(again.Group("/orgs/default"))
-	s := httptest.NewServer(again)
-	t.Cleanup(s.Close)
-	e.URL = s.URL + "/orgs/default"
+	e.restart(func() {})
 	if r := e.ask(proof); r.text("error_code") != "proof.replayed" {
 		t.Errorf("after a restart: %d %v", r.Status, r.Body)
 	}
@@ -249,6 +241,42 @@ func TestASpentProofStaysSpentAfterARestart(t *testing.T) {
 	if r := e.ask(fresh); r.Status != 200 {
 		t.Errorf("another proof after a restart: %d %v", r.Status, r.Body)
 	}
+}
+
+// The clock was two days ahead when the server started, and was put right.
+func TestASpentProofStaysSpentWhereTheClockWasAheadAtTheStart(t *testing.T) {
+	e := newEdge(t)
+	p := orgtest.NewProvider(t, "ES256")
+	spec := p.Spec(e.Issuer(), subject)
+	spec.SingleUse = true
+	e.Activated("once", spec)
+	proof := form(p.Mint(p.Claims(e.Now(), e.Issuer(), subject, map[string]any{"jti": "a"})), "connection", "once")
+	if r := e.ask(proof); r.Status != 200 {
+		t.Fatalf("the first use: %d %v", r.Status, r.Body)
+	}
+	e.restart(func() { e.Advance(48 * time.Hour) })
+	e.Advance(-48 * time.Hour)
+	if r := e.ask(proof); r.text("error_code") != "proof.replayed" {
+		t.Errorf("once the clock is right again: %d %v", r.Status, r.Body)
+	}
+	fresh := form(p.Mint(p.Claims(e.Now(), e.Issuer(), subject, map[string]any{"jti": "b"})), "connection", "once")
+	if r := e.ask(fresh); r.Status != 200 {
+		t.Errorf("another proof then: %d %v", r.Status, r.Body)
+	}
+}
+
+// restart closes the organisation and opens it again, with a token endpoint of its own.
+func (e *edge) restart(meanwhile func()) {
+	e.t.Helper()
+	e.exchange.Close()
+	e.Reopen(meanwhile)
+	again := api.New(api.Options{Log: orgtest.Quiet()})
+	e.exchange = exchange.New(e.Organisation, exchange.Options{})
+	e.t.Cleanup(e.exchange.Close)
+	e.exchange.Mount(again.Group("/orgs/default"))
+	s := httptest.NewServer(again)
+	e.t.Cleanup(s.Close)
+	e.URL = s.URL + "/orgs/default"
 }
 
 // A token that was touched is not active, and nothing more is said of it; one

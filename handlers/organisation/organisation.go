@@ -163,6 +163,10 @@ func (o *Organisation) openLog(ctx context.Context, opt Options) (err error) {
 	return nil
 }
 
+// clocksApart is how far the clocks of replicas, and that of the log, may be from
+// each other with nothing forgotten that was spent.
+const clocksApart = 2 * time.Hour
+
 // seed folds what is true from the control subject alone, and of the activity
 // what is remembered for a while: spent proofs for as long as they could be shown
 // again and idempotency keys for a day, both a while longer, since the log's
@@ -173,15 +177,25 @@ func (o *Organisation) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// A clock that is ahead at this moment must not make us pass over what was
+	// spent: the newest commit tells, too, what time it was.
+	at := o.now()
+	_, newest, err := o.journal.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	if !newest.IsZero() && newest.Before(at) {
+		at = newest
+	}
 	longest := max(jose.MaxLifetime, control.RememberedFor)
-	from, err := o.journal.SequenceAt(ctx, o.now().Add(-longest-15*time.Minute))
+	from, err := o.journal.SequenceAt(ctx, at.Add(-longest-clocksApart))
 	if err != nil {
 		return err
 	}
 	if err := o.journal.ReplayActivity(ctx, from, head.Stream, control.Concerns, o.control.SeedActivity); err != nil {
 		return err
 	}
-	return o.control.StartAfter(head.Stream)
+	return o.control.StartAfter(head.Stream, at)
 }
 
 // create records that the organisation exists; on an organisation that does, it does nothing.

@@ -248,7 +248,7 @@ func TestSeededThenFollowed(t *testing.T) {
 			if err := p.Seed(h.controls()); err != nil {
 				t.Fatal(err)
 			}
-			if err := p.StartAfter(start); err != nil {
+			if err := p.StartAfter(start, time.Time{}); err != nil {
 				t.Fatal(err)
 			}
 			if p.Applied() != start || p.Head().Control != 4 {
@@ -268,6 +268,27 @@ func TestSeededThenFollowed(t *testing.T) {
 				t.Errorf("spent are %v, want %v", knows, want)
 			}
 		})
+	}
+}
+
+// Both the clock here and that of the log were ahead, and were put back: what was
+// spent before is passed over at the start, and a proof of that time still counts as spent.
+func TestWhatWasPassedOverAtTheStartIsNotTakenForUnspent(t *testing.T) {
+	h := trusted()
+	p := control.New()
+	if err := p.Seed(h.controls()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.StartAfter(uint64(len(h.commits)), noon.Add(48*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		until time.Time
+		want  bool
+	}{{noon.Add(time.Hour), true}, {noon.Add(47 * time.Hour), true}, {noon.Add(48 * time.Hour), false}} {
+		if got := read(p, func(s *control.State) bool { return s.Spent(spendKey(1), tt.until) }); got != tt.want {
+			t.Errorf("a proof to be remembered until %s: spent %v, want %v", tt.until, got, tt.want)
+		}
 	}
 }
 
@@ -293,7 +314,7 @@ func TestASeedIsControlInOrderBeforeAnythingElse(t *testing.T) {
 		}},
 		{"the start is settled once it follows", func(p *control.Projection) error {
 			_ = p.Apply(h.commits[:1])
-			return p.StartAfter(2)
+			return p.StartAfter(2, time.Time{})
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

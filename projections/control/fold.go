@@ -38,6 +38,14 @@ func (s *State) fold(c domain.Commit) error {
 	return nil
 }
 
+// passed lets time pass without an event.
+func (s *State) passed(at time.Time) {
+	if at.After(s.clock) {
+		s.clock = at
+	}
+	s.spent.forget(s.clock)
+}
+
 // earlier is when an event was, by the clock of the replica that decided it or of
 // the server that stored it: one of the two that is ahead, alone, must not make
 // us forget what is to be remembered.

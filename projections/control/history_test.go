@@ -79,8 +79,8 @@ func drawn(rt *rapid.T, t testing.TB) *history {
 			}
 		} else if until := h.now.Add(5 * time.Minute); rapid.Bool().Draw(rt, "single use") {
 			h.activity(spent(spendKey(rapid.IntRange(0, 39).Draw(rt, "proof")), until))
-		} else {
-			h.activity(token.WasDenied{Connection: "a"})
+		} else if h.activity(token.WasDenied{Connection: "a"}); rapid.Bool().Draw(rt, "once") {
+			h.under(fmt.Sprint("key ", rapid.IntRange(0, 39).Draw(rt, "key")), fmt.Sprint(i))
 		}
 		if err := p.Apply(h.commits[before:]); err != nil {
 			t.Fatalf("what was decided does not fold: %v", err)
@@ -197,7 +197,7 @@ func seeded(rt *rapid.T, h *history, want everything, cut int) {
 			}
 		}
 	}
-	if err := p.StartAfter(uint64(cut)); err != nil {
+	if err := p.StartAfter(uint64(cut), time.Time{}); err != nil {
 		rt.Fatal(err)
 	}
 	if err := p.Apply(h.commits); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"sallyport.dev/domain"
 )
@@ -115,13 +116,15 @@ func (p *Projection) SeedActivity(commits []domain.Commit) error {
 // StartAfter makes [Projection.Apply] begin with the commit after seq instead
 // of the first one. The caller vouches that every control commit up to seq was
 // seeded, and every activity commit up to seq that [Concerns] picks and that
-// could still matter: those of the last day, and of a proof's longest life.
-func (p *Projection) StartAfter(seq uint64) error {
+// could still matter at that time: those of the day before, and of a proof's longest
+// life. What was to be remembered until then is forgotten, as if it had been folded.
+func (p *Projection) StartAfter(seq uint64, at time.Time) error {
 	return p.change(func() error {
 		if p.fed || seq < p.head.Stream {
 			return fmt.Errorf("starting after %d: the control state was applied up to %d", seq, p.head.Stream)
 		}
 		p.head.Stream = seq
+		p.state.passed(at)
 		return nil
 	})
 }

@@ -123,8 +123,8 @@ type noted struct {
 // too old. A key that is used again once it was too old is remembered anew.
 func (s *State) remember(c domain.Commit) {
 	for _, e := range c.Events {
-		if e.Idempotency == nil || s.once[e.Idempotency.Key].Position == c.Position() {
-			continue // none, or that of an earlier event of this commit
+		if e.Idempotency == nil || !s.once[e.Idempotency.Key].Position.Less(c.Position()) {
+			continue // none, that of an earlier event of this commit, or used again since: activity is seeded late
 		}
 		s.onceOrder = append(s.onceOrder, noted{e.Idempotency.Key, e.Time})
 		s.once[e.Idempotency.Key] = Remembered{
