@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	rtmetrics "runtime/metrics"
 	"slices"
 	"strings"
 	"testing"
@@ -253,6 +254,13 @@ func TestEveryPublicAnswerIsLimitedByAddress(t *testing.T) {
 	}
 }
 
+// collections is how often somebody had garbage collected.
+func collections() uint64 {
+	forced := []rtmetrics.Sample{{Name: "/gc/cycles/forced:gc-cycles"}}
+	rtmetrics.Read(forced)
+	return forced[0].Value.Uint64()
+}
+
 // The public listener has neither metrics nor profiles, and theirs have nothing else.
 func TestMetricsAndProfilesAreServedApart(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -276,6 +284,19 @@ func TestMetricsAndProfilesAreServedApart(t *testing.T) {
 		if err != nil || res.StatusCode != want || want == 200 && len(b) == 0 {
 			t.Errorf("%s: %d with %d bytes (%v), want %d", url, res.StatusCode, len(b), err, want)
 		}
+	}
+	before := collections()
+	for path, want := range map[string]bool{"heap": false, "goroutine?gc=1": false, "heap?gc=1": true} {
+		res, err := (&http.Client{}).Get(profiles + "/debug/pprof/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if now := collections(); err != nil || (now > before) != want {
+			t.Errorf("%s: a collection was asked for %d times (%v), want any: %v", path, now-before, err, want)
+		}
+		before = collections()
 	}
 	for _, url := range []string{metrics + "/metrics", profiles + "/debug/pprof/heap"} { // the limits are those of every listener
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

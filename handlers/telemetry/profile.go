@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"runtime/pprof"
 	"runtime/trace"
 	"strconv"
@@ -34,6 +35,9 @@ func Profiles() http.Handler {
 		if p == nil {
 			http.NotFound(w, r)
 			return
+		}
+		if gc, _ := strconv.Atoi(r.FormValue("gc")); gc > 0 && p.Name() == "heap" {
+			runtime.GC() // what is alive, without what waits to be collected
 		}
 		debug, _ := strconv.Atoi(r.FormValue("debug")) // 0 where there is none: for the tool
 		_ = p.WriteTo(w, debug)                        // whoever asked is gone if this fails
