@@ -19,12 +19,24 @@ import (
 
 func main() {
 	tuneCollector()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // whoever asks a second time does not want to wait
+	ctx, stop := context.WithCancel(context.Background())
+	obey(stop)
 	s := cli.Std()
-	code := cli.Run(ctx, root(s), s, os.Args[1:])
-	stop()
-	os.Exit(code)
+	os.Exit(cli.Run(ctx, root(s), s, os.Args[1:]))
+}
+
+// obey has stop called at the first SIGTERM or SIGINT. Whoever asks a second time
+// does not want to wait: that signal ends the process as if nobody had caught it.
+func obey(stop func()) {
+	asked := make(chan os.Signal, 2)
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-asked
+		stop()
+		again := <-asked
+		signal.Reset(again)
+		_ = syscall.Kill(os.Getpid(), again.(syscall.Signal))
+	}()
 }
 
 func root(s cli.IO) *cobra.Command {
