@@ -108,21 +108,24 @@ func TestThePageNamesTheScenarios(t *testing.T) {
 func TestTheSoakFindsGrowth(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
+		of     series
 		points func(i int) float64
 		grows  bool
 	}{
-		{"level", func(int) float64 { return 100 }, false},
-		{"up and down", func(i int) float64 { return 100 + float64(i%10) }, false},
-		{"a leak of a tenth", func(i int) float64 { return 100 + float64(i)/9 }, true},
-		{"less at the end", func(i int) float64 { return 100 - float64(i)/9 }, false},
+		{"level", series{slack: 4}, func(int) float64 { return 100 }, false},
+		{"up and down", series{slack: 4}, func(i int) float64 { return 100 + float64(i%10) }, false},
+		{"a leak of a tenth", series{slack: 4}, func(i int) float64 { return 100 + float64(i)/6 }, true},
+		{"one within the slack", series{slack: 4}, func(i int) float64 { return 10 + float64(i)/60 }, false},
+		{"growth in the first third alone", series{slack: 4}, func(i int) float64 { return 100 + float64(min(i, 33)) }, false},
+		{"less at the end", series{slack: 4}, func(i int) float64 { return 200 - float64(i)/6 }, false},
+		{"resident memory within what the collector may use", series{name: resident}, func(i int) float64 { return 100 + float64(i) }, false},
+		{"resident memory beyond that", series{name: resident}, func(i int) float64 { return 250 + float64(i) }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var p []float64
 			for i := range 100 {
-				p = append(p, tt.points(i))
+				tt.of.points = append(tt.of.points, tt.points(i))
 			}
-			first, last := fit(p)
-			if got := grew(first, last); got != tt.grows {
+			if first, last, got := tt.of.grew(); got != tt.grows {
 				t.Errorf("from %.1f to %.1f is growth: %v, want %v", first, last, got, tt.grows)
 			}
 		})
