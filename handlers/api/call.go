@@ -37,7 +37,8 @@ type Call struct {
 	Meta domain.Meta
 
 	tenant Tenant
-	hash   string // of the bearer token
+	hash   string        // of the bearer token
+	roles  []domain.Role // of the route
 	query  map[string]string
 	fields []domain.FieldError // what is wrong with headers and query; told with the body's
 	body   []byte

@@ -77,6 +77,20 @@ func authenticate(t Tenant, ec echo.Context) (*Call, error) {
 	return c, err
 }
 
+// authorizeAgain refuses who may no longer do what they asked for: the body may
+// have taken its time, and a token that was revoked meanwhile changes nothing any more.
+func (c *Call) authorizeAgain() error {
+	if err := c.tenant.Fresh(c.Context()); err != nil {
+		return err
+	}
+	a, err := speaksFor(c.tenant, c.hash, c.tenant.Now())
+	if err != nil {
+		return err
+	}
+	c.Meta.Actor = a
+	return mayPass(a, c.roles)
+}
+
 // TokenHash is what the log knows of the caller's API token.
 func (c *Call) TokenHash() string { return c.hash }
 

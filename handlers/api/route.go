@@ -58,6 +58,7 @@ func (r Route) serve(t Tenant) echo.HandlerFunc {
 		if err := mayPass(c.Meta.Actor, r.Roles); err != nil {
 			return err
 		}
+		c.roles = r.Roles
 		known := r.Query
 		if r.Method == http.MethodGet {
 			known = append(slices.Clone(known), "min_position")
@@ -121,6 +122,9 @@ func Write[In any](look func(*Call) error, rules func(*In) []domain.FieldError, 
 		}
 		var in In
 		if err := decode(c, &in, rules); err != nil {
+			return err
+		}
+		if err := c.authorizeAgain(); err != nil {
 			return err
 		}
 		a, err := do(c, in)
