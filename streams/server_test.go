@@ -3,6 +3,7 @@ package streams_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -38,6 +39,21 @@ func TestASecondProcessIsRefusedAndToldTheFirst(t *testing.T) {
 		t.Errorf("after the first has ended the second is refused: %v: %s", err, out)
 	}
 	f.Restart(t)
+}
+
+// Root restores into the directory of another user, who must not have it write elsewhere.
+func TestALockThatLeadsElsewhereIsNotFollowed(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "precious")
+	if err := errors.Join(os.WriteFile(elsewhere, []byte("precious"), 0o600), os.Symlink(elsewhere, filepath.Join(dir, "lock"))); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := streams.LockDir(dir); err == nil {
+		l.Close()
+		t.Error("it was taken")
+	}
+	if b, err := os.ReadFile(elsewhere); string(b) != "precious" {
+		t.Errorf("what the link leads to is now %q, %v", b, err)
+	}
 }
 
 func TestEveryCommitIsSyncedToDisk(t *testing.T) {

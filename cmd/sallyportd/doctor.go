@@ -255,6 +255,12 @@ func (d *clinic) examiner(ctx context.Context, m *Main) (ask examiner, done func
 		d.add("server", host.FoundUnknown, "", "it never ran on this data, so there is no log to look at")
 		return nil, nil, false
 	}
+	if err := refuseOthers(m.Config.DataDir, os.Geteuid()); err != nil {
+		var told *cli.Error
+		errors.As(err, &told)
+		d.add("server", host.FoundFail, told.Next, "%s", told.Message)
+		return nil, nil, false
+	}
 	t, err := openTenants(ctx, m.Config, m.Sealer, m.Gate, m.Log)
 	if err != nil {
 		d.unopened(m, err)

@@ -277,6 +277,9 @@ func (t *logSite) repair(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseOthers(dir, os.Geteuid()); err != nil {
+		return err
+	}
 	lock, err := streams.LockDir(dir)
 	if err != nil {
 		return whyClosed(err, Config{DataDir: dir}, "base_url", "data directory")

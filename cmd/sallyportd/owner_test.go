@@ -28,3 +28,26 @@ func TestRootDoesNotWriteIntoAnothersData(t *testing.T) {
 		t.Errorf("root may not write into its own: %v", err)
 	}
 }
+
+// What root would write there by these commands, the server could not read.
+func TestRootRepairsAndExaminesNothingOfAnother(t *testing.T) {
+	s := serveFile(t, "")
+	if err := os.MkdirAll(filepath.Join(s.data, "trail"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	root := os.Geteuid() == 0
+	if root {
+		if err := os.Chown(s.data, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"doctor"}, {"log", "repair"}} {
+		out, errs, _ := command(t, t.Context(), nil, append(args, "--config", s.config)...)
+		if refused := strings.Contains(out+errs, "could not read what root writes there"); refused != root {
+			t.Errorf("%s as root %v: refused %v\n%s%s", args, root, refused, out, errs)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(s.data, "lock")); root && err == nil {
+		t.Error("root made a lock in the data of another")
+	}
+}
