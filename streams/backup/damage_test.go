@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -135,6 +136,24 @@ func TestABackupThatIsNotWholeIsRefused(t *testing.T) {
 		{"a file of somebody else", func(t *testing.T, all []member) string {
 			return pack(t, slices.Insert(all, 1, member{"etc/passwd", []byte("x")}), true)
 		}, "no file of a backup"},
+		{"a message of more bytes than can be counted", func(t *testing.T, all []member) string {
+			return pack(t, change(t, all, log, replace(`"header":`, `"header":9223372036854775`)), true)
+		}, "says that it has"},
+		{"a header and a body that together are less than nothing", func(t *testing.T, all []member) string {
+			return pack(t, change(t, all, log, func(b []byte) []byte {
+				return regexp.MustCompile(`"header":\d+,"body":\d+`).ReplaceAll(b, []byte(`"header":9223372036854775807,"body":9223372036854775807`))
+			}), true)
+		}, "says that it has"},
+		{"a stream under another name", func(t *testing.T, all []member) string {
+			return pack(t, change(t, all, "manifest.json", replace(`"name": "KV_KEYS_default"`, `"name": "KV_KEYS_other"`)), true)
+		}, "none of default"},
+		{"a window of memory that no backup needs", func(t *testing.T, _ []member) string {
+			var b bytes.Buffer
+			z := must(zstd.NewWriter(&b, zstd.WithWindowSize(64<<20)))(t)
+			must(io.CopyN(z, rand.NewChaCha8([32]byte{}), 65<<20))(t)
+			ok(t, z.Close())
+			return file(t, b.Bytes())
+		}, "window size"},
 		{"another tar", func(t *testing.T, _ []member) string { return pack(t, []member{{"readme", []byte("hello")}}, false) }, "no backup of Sallyport"},
 		{"no file of ours", func(t *testing.T, _ []member) string { return file(t, []byte("hello")) }, "without a manifest"},
 		{"an empty file", func(t *testing.T, _ []member) string { return file(t, nil) }, "without a manifest"},

@@ -34,8 +34,12 @@ func Compress(w io.Writer) (io.WriteCloser, error) {
 // says, or has none: truncated, altered, or none of ours.
 var ErrDamaged = errors.New("the backup is damaged, or not whole; nothing was restored from it: use another one")
 
-// maxManifest bounds what a backup says about itself, in bytes.
-const maxManifest = 64 << 20
+// maxManifest bounds what a backup says about itself, in bytes, and maxWindow
+// the memory that a frame may ask for, of which ours ask for 8 MiB.
+const (
+	maxManifest = 64 << 20
+	maxWindow   = 32 << 20
+)
 
 // File is a backup that was found whole.
 type File struct {
@@ -105,7 +109,7 @@ func (f *File) read(progress func(done, total int64)) (*tarFile, error) {
 		file.Close()
 		return nil, fmt.Errorf("opening the backup %s: %w", f.path, err)
 	}
-	zst, err := zstd.NewReader(&counting{file, 0, info.Size(), progress})
+	zst, err := zstd.NewReader(&counting{file, 0, info.Size(), progress}, zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		file.Close()
 		return nil, fmt.Errorf("opening the backup %s: %w", f.path, err)
@@ -353,6 +357,9 @@ func differs(want, got []FileInfo) string {
 // organisation checks what the manifest says of one organisation.
 func (v *verifying) organisation(o *Organisation) error {
 	for _, s := range o.Streams {
+		if !s.of(o.Name) {
+			return fmt.Errorf("the stream %s is none of %s, or its configuration is another stream's", s.Name, o.Name)
+		}
 		seen := v.ends[streamKey(o.Name, s.Name)]
 		if seen == nil || seen.count != s.State.Messages || seen.State != s.State || s.State.Last < seen.last {
 			return fmt.Errorf("the stream %s is not whole", s.Name)

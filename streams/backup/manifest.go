@@ -3,6 +3,7 @@ package backup
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain"
@@ -50,6 +51,16 @@ type Stream struct {
 	Name   string              `json:"name"`
 	Config json.RawMessage     `json:"config"` // as the server had it
 	State  streams.StreamState `json:"state"`
+}
+
+// of tells whether it is the organisation's log or one of its buckets, by its
+// name and by the name in its configuration, which is the one that is restored.
+func (s Stream) of(org domain.Name) bool {
+	var config struct {
+		Name string `json:"name"`
+	}
+	bucket := strings.HasPrefix(s.Name, "KV_") && strings.HasSuffix(s.Name, "_"+org.String())
+	return (bucket || s.Name == streams.LogStream(org)) && json.Unmarshal(s.Config, &config) == nil && config.Name == s.Name
 }
 
 // Checkpoint is what the seal folder in the backup proves.

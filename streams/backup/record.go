@@ -47,7 +47,7 @@ func readRecord(r *bufio.Reader) (streams.Record, error) {
 	if err := json.Unmarshal(line, &h); err != nil {
 		return streams.Record{}, fmt.Errorf("reading a message: %w", err)
 	}
-	if h.Header < 0 || h.Body < 0 || h.Header+h.Body > maxMessage {
+	if h.Header < 0 || h.Body < 0 || h.Header > maxMessage || h.Body > maxMessage-h.Header {
 		return streams.Record{}, fmt.Errorf("message %d says that it has %d and %d bytes", h.Sequence, h.Header, h.Body)
 	}
 	b := make([]byte, h.Header+h.Body+1)
