@@ -44,6 +44,8 @@ type sealer struct {
 	err     error
 	failing time.Time // since when err; zero: not
 	spoilt  error     // what the last reading of the folder found
+	next    uint64    // the first commit that it has not read, when there was one last,
+	unread  time.Time // and since when it was seen to wait; zero: none does
 }
 
 func newSealer(dir string, org domain.Name) *sealer {
@@ -128,7 +130,11 @@ func (s *sealer) spoil(err error) {
 func (o *Organisation) Sealed() Sealing {
 	var folded uint64
 	o.control.Read(func(_ *control.State, h domain.Head) { folded = h.Stream })
-	s := o.sealer
+	return o.sealer.standing(folded, time.Now())
+}
+
+// standing is how far the log is sealed, of which that much is folded.
+func (s *sealer) standing(folded uint64, now time.Time) Sealing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := Sealing{Checkpoint: s.newest, Err: s.err, Since: s.failing, Spoilt: s.spoilt}
@@ -140,8 +146,16 @@ func (o *Organisation) Sealed() Sealing {
 			out.Since = since
 		}
 	}
-	if folded > read {
-		out.Lag += folded - read
+	if folded <= read {
+		s.unread = time.Time{}
+		return out
+	}
+	out.Lag += folded - read
+	if s.next != read+1 || s.unread.IsZero() {
+		s.next, s.unread = read+1, now
+	}
+	if out.Since.IsZero() { // it reads nothing, and tells no error either
+		out.Since = s.unread
 	}
 	return out
 }
