@@ -18,6 +18,7 @@ import (
 type feeder struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
+	opened  chan struct{} // closed once the organisation is open: what is folded for the trail before only delays that
 
 	mu  sync.Mutex
 	err error // why the trail does not go on
@@ -38,10 +39,14 @@ func (o *Organisation) feed(ctx context.Context) error {
 		return err
 	}
 	run, stop := context.WithCancel(context.Background())
-	f := &feeder{stop: stop, stopped: make(chan struct{})}
+	f := &feeder{stop: stop, stopped: make(chan struct{}), opened: make(chan struct{})}
 	o.feeder = f
 	go func() {
 		defer close(f.stopped)
+		select {
+		case <-f.opened:
+		case <-run.Done():
+		}
 		_ = o.keepFed(run, first) // ends with run alone
 	}()
 	return nil

@@ -128,8 +128,12 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	run, stop := context.WithCancel(context.Background())
 	o.stopKeys = stop
 	go o.forgetRetired(run)
+	if err := o.startGuard(ctx); err != nil {
+		return nil, err
+	}
 	o.trail.Check()
-	return o, o.startGuard(ctx)
+	close(o.feeder.opened)
+	return o, nil
 }
 
 // KeysBucket names the bucket in which an organisation's sealed keys are.
