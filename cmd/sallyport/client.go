@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -206,6 +207,11 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 	next := "check that the server runs and that SALLYPORT_ADDR names it"
 	if errors.Is(err, http.ErrSchemeMismatch) {
 		why, next = "it speaks http://, not https://", "give its address with http:// (this machine only), or that of the proxy in front of it"
+	}
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		why = fmt.Sprintf("its certificate is not trusted here: %v", untrusted.Err)
+		next = "check that SALLYPORT_ADDR has the name that the certificate is for; name an authority of your own in SSL_CERT_FILE, or add it to the system's"
 	}
 	return &cli.Error{Exit: cli.ExitUnreachable, Message: fmt.Sprintf("%s is unreachable: %s", c.org, why), Next: next}
 }

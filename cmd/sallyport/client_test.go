@@ -417,6 +417,7 @@ func TestMistakenAddressesAreTold(t *testing.T) {
 		"https://h/orgs/acme":                           "leave out /orgs/",
 		strings.Replace(plain, "http", "https", 1):      "it speaks http://, not https://",
 		strings.Replace(secure.URL, "https", "http", 1): "give its address with https://",
+		secure.URL: "name an authority of your own in SSL_CERT_FILE",
 	} {
 		if _, _, errs := run(t, map[string]string{"SALLYPORT_ADDR": addr, "SALLYPORT_TOKEN": "x"}, "connection", "list"); !strings.Contains(errs, says) {
 			t.Errorf("%s: %s", addr, errs)
