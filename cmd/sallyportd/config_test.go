@@ -112,7 +112,7 @@ func TestTheSampleConfigurationNamesItsMissingFiles(t *testing.T) {
   key_encryption_key_file names /etc/sallyport/kek.json, which is not there; ` + "`sallyportd keys kek --out /etc/sallyport/kek.json` makes it" + `
   tls.cert_file names /etc/sallyport/tls.crt, which is not there
   tls.key_file names /etc/sallyport/tls.key, which is not there
-  next: correct the file; ` + "`sallyportd serve --help`" + ` lists the settings
+  next: correct it; docs/configuration.md has every setting
 `
 	if code != cli.ExitFailed || errs.String() != want {
 		t.Errorf("exit code %d, got\n%s\nwant\n%s", code, &errs, want)

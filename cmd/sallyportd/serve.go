@@ -22,9 +22,9 @@ func serve(s cli.IO) *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Serve in production, as a configuration file says",
 		Long: `Serves what the configuration names until SIGTERM or SIGINT; then it is not ready any
-more, waits for load balancers to notice, and lets requests in flight finish. The file is YAML and read strictly: a key that is no setting is an
-error. All that is wrong is told at once, files that are missing too, before anything
-is opened.
+more, waits for load balancers to notice, and lets requests in flight finish. The file
+is YAML and read strictly: a key that is no setting is an error. All that is wrong is
+told at once, files that are missing too, before anything is opened.
 
   listen: 127.0.0.1:8420                    # required
   base_url: https://sallyport.example.com   # required; never changes
@@ -113,7 +113,7 @@ func production(path string, s cli.IO) (*Main, error) {
 
 // misconfigured is how a person is told what is wrong with a configuration file.
 func misconfigured(err error) error {
-	e := cli.Fail("correct the file; `sallyportd serve --help` lists the settings", "%v", err)
+	e := cli.Fail("correct it; docs/configuration.md has every setting", "%v", err)
 	var wrong *configError
 	if errors.As(err, &wrong) {
 		e.Message, e.Details = "the configuration "+wrong.path+" is wrong", wrong.lines
