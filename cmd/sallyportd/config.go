@@ -233,6 +233,12 @@ func (c Config) checkNATS(p *problems) {
 	if n.URL == "" && (creds || seed || n.CAFile != "" || n.CertFile != "" || n.KeyFile != "") {
 		p.add("nats.url", "is missing; the other settings of nats need it")
 	}
+	for one := range strings.SplitSeq(n.URL, ",") {
+		// Whoever dials it would quote it whole, with the password in it.
+		if _, u, err := parseURL(one); n.URL != "" && (err != nil || u.Hostname() == "") {
+			p.add("nats.url", "%q is no URL such as tls://nats-1:4222", redactURL(one))
+		}
+	}
 	if creds && seed {
 		p.add("nats.nkey_seed_file", "and nats.credentials_file exclude each other: both say who we are")
 	}
@@ -388,15 +394,31 @@ func prefixes(list []string) (out []netip.Prefix, err error) {
 	return out, nil
 }
 
-// redactURL is a URL, or several separated by commas, without passwords.
+// redactURL is a URL, or several separated by commas, without passwords, and
+// without a user that stands alone, which to NATS is a token.
 func redactURL(s string) string {
 	list := strings.Split(s, ",")
 	for i, one := range list {
-		if u, err := url.Parse(strings.TrimSpace(one)); err == nil {
-			list[i] = u.Redacted()
-		} else if strings.Contains(one, "@") {
+		scheme, u, err := parseURL(one)
+		switch {
+		case err != nil && strings.Contains(one, "@"):
 			list[i] = "[redacted]"
+		case err == nil && u.User != nil:
+			if _, password := u.User.Password(); !password {
+				u.User = url.User("xxxxx")
+			}
+			list[i] = strings.TrimPrefix(u.Redacted(), scheme)
 		}
 	}
 	return strings.Join(list, ",")
+}
+
+// parseURL reads one URL as the NATS client does; scheme is what it puts before
+// one that has none.
+func parseURL(s string) (scheme string, u *url.URL, err error) {
+	if s = strings.TrimSpace(s); !strings.Contains(s, "://") {
+		scheme = "nats://"
+	}
+	u, err = url.Parse(scheme + s)
+	return scheme, u, err
 }

@@ -199,3 +199,24 @@ func TestAWrongConfigurationIsAConfigError(t *testing.T) {
 		t.Errorf("got %v", fmt.Sprint(err))
 	}
 }
+
+func TestNoURLIsPrintedWithWhatItHoldsSecret(t *testing.T) {
+	for given, want := range map[string]string{
+		"tls://nats-1:4222,tls://nats-2:4222":                "tls://nats-1:4222,tls://nats-2:4222",
+		"nats-1:4222, nats-2:4222":                           "nats-1:4222, nats-2:4222",
+		"nats://user:S3CRET@nats-1:4222":                     "nats://user:xxxxx@nats-1:4222",
+		"nats://S3CRET@nats-1:4222,tls://S3CRET@nats-2:4222": "nats://xxxxx@nats-1:4222,tls://xxxxx@nats-2:4222",
+		"user:S3CRET@nats-1:4222":                            "user:xxxxx@nats-1:4222",
+		"S3CRET@nats-1:4222":                                 "xxxxx@nats-1:4222",
+		"nats://user:S3CRET%zz@nats-1:4222":                  "[redacted]",
+	} {
+		if got := redactURL(given); got != want {
+			t.Errorf("%s is printed as %s, want %s", given, got, want)
+		}
+	}
+	s := serveFile(t, "nats: {url: 'nats://user:S3CRET%zz@nats-1:4222'}\n")
+	out, errs, code := command(t, t.Context(), nil, "config", "check", "--config", s.config)
+	if code == cli.ExitOK || strings.Contains(out+errs, "S3CRET") || !strings.Contains(out+errs, "nats.url") {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
+}
