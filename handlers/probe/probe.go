@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -33,10 +35,31 @@ type Options struct {
 }
 
 // Probe answers about one process. It is safe for concurrent use.
-type Probe struct{ Options }
+type Probe struct {
+	Options
+
+	mu   sync.Mutex
+	said map[string]time.Time // by check, when the log was told that it fails
+}
+
+// sayEvery is how often the log is told why a check fails: anybody may ask, and
+// must not fill a disk by it that is full already.
+const sayEvery = 10 * time.Second
 
 // New answers with these.
-func New(o Options) *Probe { return &Probe{o} }
+func New(o Options) *Probe { return &Probe{Options: o, said: map[string]time.Time{}} }
+
+// say tells the log why a check fails, now and then.
+func (p *Probe) say(check string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if last, told := p.said[check]; told && now.Sub(last) < sayEvery {
+		return
+	}
+	p.said[check] = now
+	p.Log.Warn("not ready", "check", check, "error", err)
+}
 
 // Mount serves /livez, /readyz, /openapi.yaml and /schemas/{type}.
 func (p *Probe) Mount(e *echo.Echo) {
@@ -65,7 +88,7 @@ func (p *Probe) readyz(c echo.Context) error {
 	for _, r := range p.Ready {
 		for name, err := range r.Ready(c.Request().Context()) {
 			if err != nil {
-				p.Log.Warn("not ready", "check", name, "error", err)
+				p.say(name, err)
 			}
 			if err != nil || checks[name] == "" {
 				checks[name] = ok(err == nil)

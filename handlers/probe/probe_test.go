@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,6 +64,20 @@ func TestReadiness(t *testing.T) {
 				t.Errorf("got %d %s, want %d %s", status, body, tt.status, tt.body)
 			}
 		})
+	}
+}
+
+// Anybody may ask, as often as they like.
+func TestAskingOftenDoesNotFillTheLog(t *testing.T) {
+	var log bytes.Buffer
+	e := api.New(api.Options{Log: slog.New(slog.DiscardHandler)})
+	ill := part{"log": errors.New("secret reason"), "disk": errors.New("full"), "fold": nil}
+	probe.New(probe.Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Ready: []probe.Readiness{ill}}).Mount(e)
+	for range 100 {
+		e.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	}
+	if n := strings.Count(log.String(), "\n"); n == 0 || n > 20 { // two each ten seconds
+		t.Errorf("a hundred questions wrote %d lines:\n%.500s", n, &log)
 	}
 }
 
