@@ -67,7 +67,7 @@ func (s *Source) tellOne(ctx context.Context) {
 	o.Added, o.Removed = difference(before.set, k.set)
 	if err := s.of.observe(ctx, o); err != nil {
 		if !errors.Is(err, ErrNotYet) {
-			s.of.log.Warn("key set not recorded", "org", s.id.Org, "connection", s.id.Connection, "err", err)
+			s.of.log.Warn("key set not recorded", "connection", s.id.Connection, "error", err)
 		}
 		return
 	}

@@ -318,7 +318,7 @@ func (s *Source) land(now time.Time, k *fetched, err error) {
 	if err != nil {
 		s.failures++
 		s.err, s.retry = err, now.Add(backoff(s.failures))
-		s.of.log.Warn("keys not fetched", "org", s.id.Org, "connection", s.id.Connection, "version", s.id.Version, "failures", s.failures, "err", err)
+		s.of.log.Warn("keys not fetched", "connection", s.id.Connection, "version", s.id.Version, "failures", s.failures, "error", err)
 	} else {
 		s.keys, s.failures, s.err, s.retry = k, 0, nil, time.Time{}
 		s.tell(now)
