@@ -2,15 +2,20 @@ package api_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/handlers/api"
@@ -147,5 +152,18 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines before, %d after", before, runtime.NumGoroutine())
 		}
+	}
+}
+
+// Whoever asks is not known yet while the log is out of reach.
+func TestWhatCannotBeServedDoesNotFillTheLog(t *testing.T) {
+	var log bytes.Buffer
+	e := api.New(api.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	e.GET("/", func(echo.Context) error { return &domain.Error{Kind: domain.KindUnavailable, Code: "log.unavailable"} })
+	for range 100 {
+		e.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	}
+	if n := strings.Count(log.String(), "\n"); n == 0 || n > 50 { // one a second
+		t.Errorf("a hundred requests wrote %d lines:\n%.500s", n, &log)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -81,11 +83,11 @@ func statusOf(k domain.Kind) int {
 
 // fail answers err as problem+json. An error that is not the caller's is logged
 // here and nowhere else; the caller gets the request id to quote.
-func fail(log *slog.Logger, c echo.Context, err error) {
+func fail(log *slog.Logger, said *seldom, c echo.Context, err error) {
 	p := explain(err)
 	p.Type, p.Title = problemTypes+p.Code, http.StatusText(p.Status)
 	p.Instance, p.RequestID = c.Request().URL.Path, RequestID(c)
-	logFailure(log, c, p, err)
+	logFailure(log, said, c, p, err)
 	if c.Response().Committed {
 		return // a stream that broke off: its client sees the end
 	}
@@ -139,15 +141,27 @@ func explainEcho(e *echo.HTTPError) problem {
 	return explain(errInternal)
 }
 
-func logFailure(log *slog.Logger, c echo.Context, p problem, err error) {
+func logFailure(log *slog.Logger, said *seldom, c echo.Context, p problem, err error) {
 	ctx := c.Request().Context()
 	switch {
 	case errors.Is(err, errLogged), errors.Is(ctx.Err(), context.Canceled):
 	case p.Status == http.StatusInternalServerError:
 		log.ErrorContext(ctx, "a request failed", "error", err, "method", method(c.Request()), "route", c.Path(), "request_id", p.RequestID)
-	case p.Status == http.StatusServiceUnavailable:
+	case p.Status == http.StatusServiceUnavailable && said.again():
 		log.WarnContext(ctx, "a request could not be served now", "error", err, "method", method(c.Request()), "route", c.Path(), "request_id", p.RequestID)
 	}
+}
+
+// seldom is true once a second at most: while nothing is served, anybody can ask
+// again and again without being known, and must not fill the log by it.
+type seldom struct {
+	start time.Time
+	last  atomic.Int64 // by start, a second more; 0: never
+}
+
+func (s *seldom) again() bool {
+	last, now := s.last.Load(), time.Since(s.start)+time.Second
+	return now-time.Duration(last) >= time.Second && s.last.CompareAndSwap(last, int64(now))
 }
 
 // allowed is the Allow header: whatever answers GET answers HEAD, and echo's

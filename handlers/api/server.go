@@ -41,7 +41,8 @@ func New(o Options) *echo.Echo {
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = clientAddress(o.TrustedProxies)
 	e.Binder = refusingBinder{}
-	e.HTTPErrorHandler = func(err error, c echo.Context) { fail(o.Log, c, err) }
+	said := &seldom{start: time.Now()}
+	e.HTTPErrorHandler = func(err error, c echo.Context) { fail(o.Log, said, c, err) }
 	e.Pre(identify, endBehindChunks, observe(o.Log), recoverPanics(o.Log), strictPaths, routeHeadAsGet)
 	e.Use(keepHead)
 	return e
