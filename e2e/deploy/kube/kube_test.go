@@ -246,7 +246,7 @@ func TestEveryMountHasAVolume(t *testing.T) {
 func TestProbesAndStoppingFitTheSettings(t *testing.T) {
 	o := rendered(t, values(t, "cluster"))
 	pod := o.workload.Spec.Template.Spec
-	if *pod.TerminationGracePeriodSeconds != 20+15+10 {
+	if *pod.TerminationGracePeriodSeconds != 20+15+20 {
 		t.Errorf("the grace period is %d s", *pod.TerminationGracePeriodSeconds)
 	}
 	c := pod.Containers[0]

@@ -32,7 +32,7 @@ spec:
   automountServiceAccountToken: false
   serviceAccountName: {{ include "sallyport.name" . }}
   enableServiceLinks: false
-  terminationGracePeriodSeconds: {{ add .Values.shutdown.waitSeconds .Values.shutdown.drainSeconds 10 }}
+  terminationGracePeriodSeconds: {{ add .Values.shutdown.waitSeconds .Values.shutdown.drainSeconds 20 }}
   {{- with .Values.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
