@@ -166,12 +166,17 @@ func drain(server *http.Server, d time.Duration) error {
 }
 
 // listen serves the public until the server is shut down.
-func (p *process) listen(server *http.Server) (err error) {
+func (p *process) listen(server *http.Server) error {
+	proxies, err := prefixes(p.m.Config.TrustedProxies)
+	if err != nil {
+		return err
+	}
+	l := newCrowd(p.m.Listener, proxies)
 	if p.cert == nil {
-		err = server.Serve(p.m.Listener)
+		err = server.Serve(l)
 	} else {
 		server.TLSConfig = p.cert.config()
-		err = server.ServeTLS(p.m.Listener, "", "")
+		err = server.ServeTLS(l, "", "")
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
