@@ -154,15 +154,22 @@ func (x *Exchange) choose(ctx context.Context, r request, now time.Time) (candid
 	if conn.Status == connection.None || conn.Status == connection.Deleted {
 		return candidate{}, r.tell("connection.unknown")
 	}
-	if !x.admits(conn.Name, now) {
+	c := x.verify(ctx, conn, r.proof, now)
+	if !x.admits(c, now) {
 		return candidate{conn: conn}, r.tell("rate.limited")
 	}
-	return x.verify(ctx, conn, r.proof, now), nil
+	return c, nil
 }
 
-// admits tells whether a connection may be asked for once more now.
-func (x *Exchange) admits(conn domain.Name, now time.Time) bool {
-	return x.opt.Connections == nil || x.opt.Connections.Allow(conn.String(), now)
+// admits tells whether a connection may be asked for once more now. Whoever has
+// no proof of its provider uses up what others without one have, and not what
+// its workloads have: its name is no secret.
+func (x *Exchange) admits(c candidate, now time.Time) bool {
+	key := c.conn.Name.String()
+	if !proof.Passed(c.checks) {
+		key += " unproven" // which no name is
+	}
+	return x.opt.Connections == nil || x.opt.Connections.Allow(key, now)
 }
 
 // byIssuer tries the active connections that pin exactly the proof's issuer.
@@ -185,11 +192,11 @@ func (x *Exchange) byIssuer(ctx context.Context, r request, now time.Time) (cand
 	var fitting, closest candidate // closest is what a denial explains
 	fit, furthest := 0, -1
 	for _, conn := range conns {
-		if !x.admits(conn.Name, now) {
+		c := x.verify(ctx, conn, r.proof, now)
+		if !x.admits(c, now) {
 			// Leaving it out could make another one fit that is not alone.
 			return candidate{conn: conn}, r.tell("rate.limited")
 		}
-		c := x.verify(ctx, conn, r.proof, now)
 		checks := c.checks
 		if proof.Passed(checks) { // conditions are for who is who they say
 			_, conditions := conn.Current.Admit(c.proof)

@@ -35,12 +35,14 @@ type edge struct {
 	t        testing.TB
 }
 
-func newEdge(t testing.TB) *edge {
+func newEdge(t testing.TB) *edge { return newEdgeWith(t, exchange.Options{}) }
+
+func newEdgeWith(t testing.TB, opt exchange.Options) *edge {
 	t.Helper()
 	w := orgtest.New(t)
 	e := api.New(api.Options{Log: orgtest.Quiet()})
 	g := e.Group("/orgs/default")
-	x := exchange.New(w.Organisation, exchange.Options{})
+	x := exchange.New(w.Organisation, opt)
 	t.Cleanup(x.Close)
 	x.Mount(g)
 	issuer.New(w.Organisation, nil).Mount(e, g)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/handlers/exchange"
+	"sallyport.dev/handlers/limit"
 	"sallyport.dev/handlers/organisation/orgtest"
 )
 
@@ -87,5 +89,24 @@ func TestASlowQuestionIsAnsweredFromATrustedLog(t *testing.T) {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("an introspection whose body came after the log failed a check: %d", resp.StatusCode)
+	}
+}
+
+// Whoever knows a connection's name, and has no proof, leaves its workloads what is theirs.
+func TestStrangersUseUpNothingOfAConnection(t *testing.T) {
+	e := newEdgeWith(t, exchange.Options{Connections: limit.New(0.001, 2, 100)})
+	p, other := orgtest.NewProvider(t, "ES256"), orgtest.NewProvider(t, "ES256")
+	e.Activated("ci", p.Spec(e.Issuer(), subject))
+	stranger := form(other.Mint(p.Claims(e.Now(), e.Issuer(), subject, nil)), "connection", "ci")
+	good := form(p.Mint(p.Claims(e.Now(), e.Issuer(), subject, nil)), "connection", "ci")
+	for n, want := range []int{http.StatusBadRequest, http.StatusBadRequest, http.StatusTooManyRequests} {
+		if r := e.ask(stranger); r.Status != want {
+			t.Errorf("stranger %d: %d %v, want %d", n+1, r.Status, r.Body, want)
+		}
+	}
+	for n, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
+		if r := e.ask(good); r.Status != want {
+			t.Errorf("workload %d: %d %v, want %d", n+1, r.Status, r.Body, want)
+		}
 	}
 }
