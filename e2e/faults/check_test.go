@@ -119,7 +119,7 @@ func TestTheSoakFindsGrowth(t *testing.T) {
 		{"growth in the first third alone", series{slack: 4}, func(i int) float64 { return 100 + float64(min(i, 33)) }, false},
 		{"less at the end", series{slack: 4}, func(i int) float64 { return 200 - float64(i)/6 }, false},
 		{"resident memory within what the collector may use", series{name: resident}, func(i int) float64 { return 100 + float64(i) }, false},
-		{"resident memory beyond that", series{name: resident}, func(i int) float64 { return 250 + float64(i) }, true},
+		{"resident memory beyond that", series{name: resident}, func(i int) float64 { return 300 + float64(i) }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for i := range 100 {
@@ -129,5 +129,29 @@ func TestTheSoakFindsGrowth(t *testing.T) {
 				t.Errorf("from %.1f to %.1f is growth: %v, want %v", first, last, got, tt.grows)
 			}
 		})
+	}
+}
+
+// Go's heap is told from what else is resident.
+func TestTheSoakTellsTheHeapFromTheRest(t *testing.T) {
+	const smaps = `00400000-015ca000 r-xp 00000000 fe:00 10707286                           /usr/bin/sallyportd
+Size:              18216 kB
+Rss:                  10 kB
+VmFlags: rd ex mr mw me sd
+02939000-0498e000 rw-p 00000000 00:00 0
+Rss:                   4 kB
+c000000000-c004000000 rw-p 00000000 00:00 0
+Rss:              100000 kB
+21df49800000-21df55400000 rw-p 00000000 00:00 0                          [anon: Go: heap]
+Rss:              200000 kB
+7f51e64c0000-7f51e6ca0000 rw-p 00000000 00:00 0
+Rss:                 300 kB
+7ffe5f249000-7ffe5f26a000 rw-p 00000000 00:00 0                          [stack]
+Rss:                  20 kB
+ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
+Rss:                   0 kB
+`
+	if kib, err := beside(strings.NewReader(smaps)); err != nil || kib != 334 {
+		t.Errorf("%v KiB beside the heap (%v), want 334", kib, err)
 	}
 }

@@ -203,11 +203,11 @@ func (l *ledger) kept() float64 {
 // sample looks at the process until ctx ends. What is in the heap between two
 // collections is garbage for the most part, and how much of it there may be is
 // up to the collector; a leak shows in what is alive after one. Resident memory is
-// told as it is, and apart from it what is resident beside Go's own memory:
-// SQLite's pages, and the program itself.
+// told as it is, and apart from it what is resident beside Go's heap: SQLite's
+// pages for the most part, and the program itself.
 func (s *server) sample(ctx context.Context, l *ledger) samples {
 	all := samples{
-		{name: "live heap MiB", slack: 4}, {name: "resident beside Go MiB", slack: 4}, {name: resident},
+		{name: "live heap MiB", slack: 4}, {name: "resident beside the heap MiB", slack: 4}, {name: resident},
 		{name: "descriptors", slack: 4}, {name: "threads", slack: 4}, {name: "goroutines", slack: 4},
 	}
 	tick := time.NewTicker(sampleEvery)
@@ -222,16 +222,19 @@ func (s *server) sample(ctx context.Context, l *ledger) samples {
 			all.add("descriptors", float64(len(fds)))
 		}
 		if n, err := profiled(s.profiles+"/debug/pprof/goroutine?debug=1", goroutines); err == nil {
-			all.add("goroutines", n[0])
+			all.add("goroutines", n)
 		}
 		kib, threads, err := s.status()
 		if err != nil {
 			continue
 		}
+		all.add(resident, kib/1024)
 		all.add("threads", threads)
-		if n, err := profiled(s.profiles+"/debug/pprof/heap?debug=1", gosMemory...); err == nil {
-			all.add(resident, kib/1024)
-			all.add("resident beside Go MiB", kib/1024-(n[0]-n[1])/(1<<20))
+		if f, err := os.Open(fmt.Sprintf("/proc/%d/smaps", s.pid())); err == nil {
+			if kib, err := beside(f); err == nil {
+				all.add("resident beside the heap MiB", kib/1024)
+			}
+			f.Close()
 		}
 		if n%collectEvery == 0 {
 			if live, err := s.live(); err == nil {
@@ -252,7 +255,7 @@ func (s *server) live() (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return n[0] / (1 << 20), nil
+	return n / (1 << 20), nil
 }
 
 const resident = "resident MiB"
@@ -260,33 +263,53 @@ const resident = "resident MiB"
 var (
 	goroutines = regexp.MustCompile(`goroutine profile: total (\d+)`)
 	heapAlloc  = regexp.MustCompile(`# HeapAlloc = (\d+)`)
-	gosMemory  = []*regexp.Regexp{regexp.MustCompile(`# Sys = (\d+)`), regexp.MustCompile(`# HeapReleased = (\d+)`)}
 )
 
-// profiled is the numbers that a page tells.
-func profiled(url string, numbers ...*regexp.Regexp) ([]float64, error) {
+// profiled is the number that a page tells.
+func profiled(url string, number *regexp.Regexp) (float64, error) {
 	res, err := patient.Get(url)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	var all []float64
-	for _, number := range numbers {
-		m := number.FindSubmatch(b)
-		if m == nil {
-			return nil, fmt.Errorf("no %s", number)
-		}
-		n, err := strconv.ParseFloat(string(m[1]), 64)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, n)
+	m := number.FindSubmatch(b)
+	if m == nil {
+		return 0, fmt.Errorf("%s has no %s", url, number)
 	}
-	return all, nil
+	return strconv.ParseFloat(string(m[1]), 64)
+}
+
+// beside is how many KiB of a /proc/PID/smaps are resident and not of Go's heap.
+// Go asks for its heap's addresses far below those that the kernel gives to who
+// asks for none; below both is the program.
+func beside(smaps io.Reader) (kib float64, err error) {
+	const program, kernel = 1 << 32, 0x7e << 40
+	heap := false
+	lines := bufio.NewScanner(smaps)
+	for lines.Scan() {
+		field := strings.Fields(lines.Text())
+		switch {
+		case len(field) == 0:
+		case field[0] == "Rss:" && !heap:
+			n, err := strconv.ParseFloat(field[1], 64)
+			if err != nil {
+				return 0, err
+			}
+			kib += n
+		case !strings.HasSuffix(field[0], ":"): // the first line of a mapping; without a name, it is nobody's file
+			from, _, _ := strings.Cut(field[0], "-")
+			at, err := strconv.ParseUint(from, 16, 64)
+			if err != nil {
+				return 0, err
+			}
+			heap = at >= program && at < kernel && (len(field) < 6 || field[5] == "[anon:")
+		}
+	}
+	return kib, lines.Err()
 }
 
 // status reads the resident memory, in KiB, and the threads of the process.
@@ -340,8 +363,9 @@ func (s *series) grew() (first, last float64, grew bool) {
 
 // collectorsLimit is how many MiB may be resident where less than half is alive
 // of the 160 MiB that cmd/sallyportd lets the heap grow to: these, a tenth that
-// Go keeps beyond its goal, and 80 for SQLite, stacks and the program.
-const collectorsLimit = 160*1.1 + 80
+// Go keeps beyond its goal, 96 for SQLite's pages, and 48 for the program and its
+// stacks.
+const collectorsLimit = 160*1.1 + 96 + 48
 
 // fit is the straight line of least squares, at its first and its last point.
 func fit(p []float64) (first, last float64) {
