@@ -104,7 +104,7 @@ func parsePlain(b []byte) (e Envelope, ok bool) {
 	e.CommitID = p.Text()
 	p.Skip(`,"data":`) // with an idempotency key between, it is not plain
 	n := len(p.rest)
-	if p.odd || n < 3 || p.rest[0] != '{' || p.rest[n-1] != '}' {
+	if p.odd || n < 3 || p.rest[0] != '{' || p.rest[n-2] != '}' || p.rest[n-1] != '}' {
 		return Envelope{}, false
 	}
 	e.Data, e.Stored = json.RawMessage(p.rest[:n-1:n-1]), b

@@ -54,6 +54,7 @@ func FuzzParseEvent(f *testing.F) {
 	for _, s := range []string{
 		string(good), strings.Replace(string(good), `"actor":"alice"`, `"actor":"a\u006cice"`, 1), strings.Replace(string(good), `}}`, `},"type":"x"}`, 1),
 		strings.Replace(string(good), `{"a":"b"}`, `{"a":"b"},"id":"2","data":{}`, 1), strings.Replace(string(good), `{"a":"b"}`, `{} {}`, 1),
+		strings.Replace(string(good), `{"a":"b"}`, `{"a":"b"} `, 1),
 	} {
 		f.Add([]byte(s))
 	}
