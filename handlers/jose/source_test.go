@@ -363,8 +363,17 @@ func TestKeysThatAnotherReplicaFetchedAreTaken(t *testing.T) {
 	w.want(w.source(1, newer), "r1", true, false, 1)
 	w.pass(defaultLife*4/5 - time.Second)
 	w.want(w.source(1, newer), "r1", true, false, 1) // it has the life of any other
+	release, document := make(chan struct{}), string(documentOf(hostKey(t, "ec_e1")))
+	w.serves(func(rw http.ResponseWriter, _ *http.Request) {
+		<-release
+		_, _ = rw.Write([]byte(document))
+	})
 	w.pass(2 * time.Second)
-	w.want(w.source(1, newer), "r1", true, false, 1)
+	// It answers, and is refreshed ahead meanwhile.
+	if f, err := w.source(1, newer).Find(t.Context(), "r1"); err != nil || !f.Known || f.Stale {
+		t.Errorf("got %+v, %v, want the key", f, err)
+	}
+	close(release)
 	settle(s)
 	w.wantHits(2)
 }
