@@ -98,6 +98,7 @@ func soak(t *testing.T, _ bool) string {
 		t.Error(err)
 	}
 	growth := samples.judge(t)
+	t.Log(growth) // of one that fails, too
 	return fmt.Sprintf("%s: %s; %s; %s", d, growth, c.l.statuses(), check(s, c.l))
 }
 
