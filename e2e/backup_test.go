@@ -140,6 +140,17 @@ func TestAStandaloneLogMovesIntoAClusterAndBack(t *testing.T) {
 	if !strings.Contains(said, "sallyportd restore") {
 		t.Errorf("a standalone log is refused without saying how to move it: %s", said)
 	}
+	if err := os.Rename(filepath.Join(o.dir, "kek.json"), filepath.Join(o.dir, "right.json")); err != nil {
+		t.Fatal(err)
+	}
+	o.run(0, "keys", "kek", "--out", filepath.Join(o.dir, "kek.json"))
+	_, said = o.run(1, "restore", "--config", o.file, "--from", "standalone.tar.zst")
+	if !strings.Contains(said, "another key-encryption key sealed them") {
+		t.Errorf("the wrong key-encryption key is refused with %s", said)
+	}
+	if err := os.Rename(filepath.Join(o.dir, "right.json"), filepath.Join(o.dir, "kek.json")); err != nil {
+		t.Fatal(err)
+	}
 	o.run(0, "restore", "--config", o.file, "--from", "standalone.tar.zst")
 	o.serve()
 	if got, _ := o.run(0, "keys", "list", "--config", o.file, "-o", "json"); got != keys {

@@ -35,6 +35,14 @@ func MarkRestoring(dir string) error { return remark(dir, restoringMode) }
 // MarkStandalone marks a data directory as one whose log was written by one server.
 func MarkStandalone(dir string) error { return remark(dir, standalone) }
 
+// MarkBack marks a data directory again as it was before [MarkRestoring]; nil: it was not marked.
+func MarkBack(dir string, mode []byte) error {
+	if mode == nil {
+		return Unmark(dir)
+	}
+	return remark(dir, string(mode))
+}
+
 func remark(dir, mode string) error {
 	if err := writeDurably(filepath.Join(dir, modeFile), mode); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport.dev/cmd/internal/cli"
+	"sallyport.dev/domain"
 	"sallyport.dev/handlers/host"
 	"sallyport.dev/streams"
 	"sallyport.dev/streams/backup"
@@ -59,6 +60,11 @@ func (t *site) restore(c *cobra.Command, from string, rollback bool) error {
 	o := backup.RestoreOptions{
 		File: from, Dir: m.Config.DataDir, Wanted: m.Config.sources(), AllowRollback: rollback,
 		Try: m.try, Now: time.Now(), Log: m.Log, Progress: progress.tell,
+		Unseal: func(org domain.Name, sealed map[string][]byte) error {
+			inBackup := m.Config
+			inBackup.DataDir = from
+			return whyClosed(m.Sealer.Unseal(org, sealed), inBackup, "base_url", "data_dir")
+		},
 	}
 	if m.Config.NATS.URL != "" {
 		elsewhere := m.Config

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"sallyport.dev/domain"
@@ -152,6 +153,21 @@ func (k *Keyring) Load(ctx context.Context, kid string) error {
 	}
 	k.remember(kid, s)
 	return nil
+}
+
+// Unseal tells whether the key-encryption key opens one of the sealed keys of an
+// organisation, given by their names in the [Store], or there are none. One that
+// was retired may not open: its key-encryption key may be gone.
+func (s *Sealer) Unseal(org domain.Name, stored map[string][]byte) (err error) {
+	k := NewKeyring(nil, s, org)
+	for name, sealed := range stored {
+		if kid, is := strings.CutPrefix(name, storeName("")); is {
+			if _, err = k.open(kid, sealed); err == nil {
+				return nil
+			}
+		}
+	}
+	return err
 }
 
 // Forget drops an opened key from memory: another process has destroyed it, or will.

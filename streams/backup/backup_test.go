@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"sallyport.dev/domain"
 	"sallyport.dev/streams"
 	"sallyport.dev/streams/backup"
@@ -327,5 +329,68 @@ func TestALogMovesIntoAClusterAndOut(t *testing.T) {
 	out := must(backup.Restore(t.Context(), restoreOptions(t, back, dir)))(t)
 	if out.Manifest.Mode != "cluster" || len(records(t, serve(t, dir), "ORG_default")) != 31 {
 		t.Errorf("out of the cluster came %+v", out.Manifest.Organisations)
+	}
+}
+
+// A user who may not copy streams is told so, and the data directory stays as it
+// was; a restore that fails later has moved nothing, and goes back without the cluster.
+func TestARestoreIntoAClusterThatFailsMovesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.commit(t, 3)
+	ok(t, s.keys(t).Put(t.Context(), "one", []byte("sealed")))
+	name := s.backup(t)
+	s.Close()
+	node := must(server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(), Users: []*server.User{
+			{Username: "admin", Password: "a"},
+			{Username: "writer", Password: "w", Permissions: &server.Permissions{
+				Publish: &server.SubjectPermission{Deny: []string{"$JS.API.STREAM.RESTORE.>"}},
+			}},
+		},
+	}))(t)
+	node.Start()
+	t.Cleanup(node.Shutdown)
+	if !node.ReadyForConnections(streamstest.Within) {
+		t.Fatal("the server does not start")
+	}
+	as := func(user string) *streams.Conn { return streamstest.Dial(t, "nats://"+user+"@"+node.Addr().String()) }
+	before := tree(t, s.Dir)
+
+	o := restoreOptions(t, name, s.Dir)
+	o.Conn, o.Replicas = as("writer:w"), 1
+	if _, err := backup.Restore(t.Context(), o); err == nil || !strings.Contains(err.Error(), "may not copy streams") {
+		t.Errorf("err = %v, want that this user may not", err)
+	}
+	o.Conn = as("admin:a")
+	closed := errors.New("another key-encryption key")
+	o.Unseal = func(_ domain.Name, sealed map[string][]byte) error {
+		if string(sealed["one"]) != "sealed" {
+			t.Errorf("the sealed keys are %q", sealed)
+		}
+		return closed
+	}
+	if _, err := backup.Restore(t.Context(), o); !errors.Is(err, closed) {
+		t.Errorf("err = %v, want %v", err, closed)
+	}
+	if _, found, err := o.Conn.StreamState(t.Context(), "KV_KEYS_default"); found || err != nil {
+		t.Errorf("a bucket is made of keys that do not open: %v", err)
+	}
+	if !maps.Equal(tree(t, s.Dir), before) {
+		t.Error("the data directory is not what it was")
+	}
+
+	o.Unseal, o.Try = nil, func(context.Context, string) error { return closed }
+	if _, err := backup.Restore(t.Context(), o); !errors.Is(err, closed) {
+		t.Errorf("err = %v, want %v", err, closed)
+	}
+	for file, text := range before {
+		if b, err := os.ReadFile(file); filepath.Base(file) != "mode" && (err != nil || string(b) != text) {
+			t.Errorf("%s is not what it was: %v", file, err)
+		}
+	}
+	must(backup.Restore(t.Context(), restoreOptions(t, name, s.Dir)))(t)
+	if got := len(records(t, serve(t, s.Dir), "ORG_default")); got != 3 {
+		t.Errorf("%d commits are back, want 3", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain"
@@ -32,7 +33,10 @@ type RestoreOptions struct {
 	AllowRollback bool
 	// Try opens a restored data directory, to see that it opens. With an error, nothing
 	// takes the place of anything (on a cluster: the logs are there already). nil: it is not tried.
-	Try      func(ctx context.Context, dir string) error
+	Try func(ctx context.Context, dir string) error
+	// Unseal tells whether an organisation's sealed keys open, which it gets by name.
+	// With an error, nothing is made on a cluster. nil: nobody asks.
+	Unseal   func(org domain.Name, sealed map[string][]byte) error
 	Now      time.Time
 	Log      *slog.Logger                         // nil: slog.Default
 	Progress func(step string, done, total int64) // nil: nobody waits
@@ -86,6 +90,7 @@ type restore struct {
 	staging string // the new state, until it takes its place
 	aside   string // the old one
 	file    *File
+	made    bool // a stream, or perhaps one: it is too late to leave all as it was
 }
 
 // stagingPattern is how folders are named in which a new state is built.
@@ -174,13 +179,18 @@ func (r *restore) intoDir(ctx context.Context) error {
 	if err := streams.SyncTree(r.staging); err != nil {
 		return err
 	}
-	if err := r.swap(); err != nil {
+	mode, err := r.mark()
+	if err != nil {
+		return err
+	}
+	if err := r.swap(mode); err != nil {
 		return err
 	}
 	return streams.MarkStandalone(r.Dir)
 }
 
-// intoCluster puts the logs last: where a log is, all else is.
+// intoCluster puts the logs last: where a log is, all else is. Nothing is moved
+// until they are there and open, and without a stream made the directory is again what it was.
 func (r *restore) intoCluster(ctx context.Context) error {
 	for _, o := range r.file.Manifest.Organisations {
 		log, found, err := r.Conn.StreamState(ctx, streams.LogStream(o.Name))
@@ -188,19 +198,57 @@ func (r *restore) intoCluster(ctx context.Context) error {
 			return errors.Join(err, inTheWay(o.Name, log, found))
 		}
 	}
-	if err := streams.SyncTree(r.staging); err != nil {
+	if err := r.unseal(); err != nil {
 		return err
 	}
-	if err := r.swap(); err != nil {
+	mode, err := r.mark()
+	if err != nil {
 		return err
 	}
 	if err := r.streams(ctx, r.Conn, r.Replicas); err != nil {
+		if !r.made {
+			err = errors.Join(err, streams.MarkBack(r.Dir, mode))
+		}
 		return err
 	}
-	if err := streams.Unmark(r.Dir); err != nil {
+	if err := r.try(ctx, r.staging); err != nil {
 		return err
 	}
-	return r.try(ctx, r.Dir)
+	if err := streams.SyncTree(r.staging); err != nil {
+		return err
+	}
+	if err := r.swap(mode); err != nil {
+		return err
+	}
+	return streams.Unmark(r.Dir)
+}
+
+// unseal asks whether the keys in the backup open.
+func (r *restore) unseal() error {
+	if r.Unseal == nil {
+		return nil
+	}
+	for _, o := range r.file.Manifest.Organisations {
+		sealed := map[string][]byte{}
+		for _, s := range o.Streams {
+			bucket, is := strings.CutPrefix(s.Name, "KV_")
+			if !is {
+				continue
+			}
+			for m, err := range r.file.Records(o.Name, s.Name) {
+				if err != nil {
+					return err
+				}
+				if len(m.Body) > 0 { // else it was deleted
+					sealed[strings.TrimPrefix(m.Subject, "$KV."+bucket+".")] = m.Body
+				}
+			}
+		}
+		if err := r.Unseal(o.Name, sealed); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func inTheWay(org domain.Name, log streams.StreamState, found bool) error {
@@ -237,7 +285,12 @@ func (r *restore) streams(ctx context.Context, c *streams.Conn, replicas int) er
 func (r *restore) stream(ctx context.Context, c *streams.Conn, replicas int, org domain.Name, s Stream) error {
 	records := r.telling("restoring "+s.Name, s, r.file.Records(org, s.Name))
 	err := c.Restore(ctx, s.Config, replicas, s.State, records)
-	if err != nil && !errors.Is(err, streams.ErrStreamExists) {
+	switch {
+	case err == nil:
+		r.made = true
+	case !errors.Is(err, streams.ErrStreamExists):
+		_, found, lost := c.StreamState(context.WithoutCancel(ctx), s.Name)
+		r.made = r.made || found || lost != nil
 		return err
 	}
 	// A bucket that is there may be one of a restore that was broken off.
@@ -288,16 +341,18 @@ func digestOf(ctx context.Context, c *streams.Conn, s Stream, tell telling) (out
 	return [32]byte(sum.Sum(nil)), nil
 }
 
-// swap moves the old state aside and the new one into its place. From its
-// beginning until the directory is marked again, no server opens it.
-func (r *restore) swap() error {
-	mode, err := os.ReadFile(filepath.Join(r.Dir, "mode"))
+// mark keeps every server out of the directory until it is marked again, and
+// tells how it was marked.
+func (r *restore) mark() (mode []byte, err error) {
+	mode, err = os.ReadFile(filepath.Join(r.Dir, "mode"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("reading how the log was written: %w", err)
+		return nil, fmt.Errorf("reading how the log was written: %w", err)
 	}
-	if err := streams.MarkRestoring(r.Dir); err != nil {
-		return err
-	}
+	return mode, streams.MarkRestoring(r.Dir)
+}
+
+// swap moves the old state aside and the new one into its place.
+func (r *restore) swap(mode []byte) error {
 	if err := r.setAside(mode); err != nil {
 		return fmt.Errorf("keeping what was there aside: %w", err)
 	}
