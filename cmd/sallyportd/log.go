@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type logSite struct {
 	reseal, dryRun, yes bool
 	reports             []repair.Findings
 	repairs             []repaired
+	buckets             []repair.Bucket
 }
 
 func logs(s cli.IO, f *cli.Format) *cobra.Command {
@@ -44,13 +46,13 @@ func logVerify(s cli.IO, f *cli.Format) *cobra.Command {
 		Use: "verify", Short: "Hold the log on disk against its checkpoints",
 		Long: `Reads the files of the log and changes nothing: every checksum, every sequence from
 the first to the last, and every sealed event against the tree of the newest
-checkpoint. With --thorough it also reads the whole seal, and holds every commit
+checkpoint; and every checksum of the buckets of sealed keys beside them. With --thorough it also reads the whole seal, and holds every commit
 against its second copy there. Of a log that a server has open it looks at what lies
 under the newest checkpoint; what is behind it moves.
 
 On a cluster the log is with the NATS servers. Run it on each of them, with --store
 naming the server's store_dir and --seal a copy of the folder seal/<organisation> of
-any sallyportd: it finds the server whose copy is damaged.
+any sallyportd: it finds the server whose copy is damaged. Buckets are not looked at there.
 
 Exit codes: 0 intact, 1 error, 2 usage, 3 damaged.`,
 		Example: `  sallyportd log verify --config /etc/sallyport/config.yaml
@@ -83,7 +85,10 @@ nothing is done without --yes. A repair that was broken off can be run again.
 
 --reseal is for a seal that is damaged while the log is whole: it sets the seal aside,
 and the server seals the log again from its first commit. What the old checkpoints
-proved can then be proven by copies of them alone.`,
+proved can then be proven by copies of them alone.
+
+A bucket of sealed keys has no second copy: one that is damaged is told, with exit
+code 3, and only a backup brings it back.`,
 		Example: `  sallyportd log repair --config /etc/sallyport/config.yaml --dry-run
   sallyportd log repair --config /etc/sallyport/config.yaml`,
 		Args: cli.Args(),
@@ -151,7 +156,7 @@ func (t *logSite) verify(c *cobra.Command) error {
 	if t.thorough {
 		o.Depth = repair.Thorough
 	}
-	targets, live, err := t.toVerify(c)
+	targets, dir, live, err := t.toVerify(c)
 	if err != nil {
 		return err
 	}
@@ -160,51 +165,74 @@ func (t *logSite) verify(c *cobra.Command) error {
 	for _, target := range targets {
 		f, err := repair.Inspect(c.Context(), target, o)
 		if err != nil {
-			return fmt.Errorf("verifying the log of %s: %w", target.Org, err)
+			return whyClosed(fmt.Errorf("verifying the log of %s: %w", target.Org, err), Config{DataDir: dir}, "base_url", "data directory")
 		}
 		t.reports = append(t.reports, f)
 		if f.State == repair.Damaged {
 			damaged++
 		}
 	}
-	if err := cli.Print(t.Out, *t.format, map[string]any{"logs": t.reports}, t.tell); err != nil {
+	if t.buckets = []repair.Bucket{}; t.store == "" {
+		if t.buckets, err = (repair.Data{Dir: dir}).Buckets(t.org, live); err != nil {
+			return err
+		}
+	}
+	if err := cli.Print(t.Out, *t.format, map[string]any{"logs": t.reports, "buckets": t.buckets}, t.tell); err != nil {
 		return err
 	}
+	return t.verdict(damaged)
+}
+
+// verdict is the error for so many damaged logs, and for the damaged buckets; nil for none.
+func (t *logSite) verdict(damaged int) error {
 	if damaged > 0 {
 		return &cli.Error{Exit: cli.ExitDamaged, Message: fmt.Sprintf("%d of %d logs are damaged", damaged, len(t.reports)),
 			Next: "docs/runbook-damaged-log.md tells what each line means; `sallyportd log repair --dry-run` says what can be done"}
 	}
-	return nil
+	return t.bucketsErr()
 }
 
-// toVerify finds the logs, and tells whether a server has them open.
-func (t *logSite) toVerify(c *cobra.Command) (targets []repair.Target, live bool, err error) {
+// bucketsErr is the error for the damaged buckets; nil for none.
+func (t *logSite) bucketsErr() error {
+	var names []string
+	for _, b := range t.buckets {
+		if b.State == repair.Damaged {
+			names = append(names, b.Name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return &cli.Error{Exit: cli.ExitDamaged, Message: "damaged: " + strings.Join(names, ", "), Next: repair.RestoreBucket}
+}
+
+// toVerify finds the logs and the data directory, if they are in one, and tells whether a server has them open.
+func (t *logSite) toVerify(c *cobra.Command) (targets []repair.Target, dir string, live bool, err error) {
 	if t.store != "" {
 		target, err := t.onCluster(c)
-		return []repair.Target{target}, true, err
+		return []repair.Target{target}, "", true, err
 	}
-	dir, err := t.directory(c)
-	if err != nil {
-		return nil, false, err
+	if dir, err = t.directory(c); err != nil {
+		return nil, "", false, err
 	}
 	if targets, err = t.targets(dir); err != nil {
-		return nil, false, err
+		return nil, "", false, err
 	}
 	if t.seal != "" {
 		if len(targets) != 1 {
-			return nil, false, cli.Usage(c, "--seal is of one log: name it with --org")
+			return nil, "", false, cli.Usage(c, "--seal is of one log: name it with --org")
 		}
 		targets[0].Seal = t.seal
 	}
 	lock, err := streams.LockDir(dir)
 	var inUse *streams.InUseError
 	if errors.As(err, &inUse) {
-		return targets, true, nil
+		return targets, dir, true, nil
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, "", false, err
 	}
-	return targets, false, lock.Close() // a server may start: nothing is changed here
+	return targets, dir, false, lock.Close() // a server may start: nothing is changed here
 }
 
 // onCluster is the replica of a log in the store of a NATS server, which may be running.
@@ -248,7 +276,23 @@ func (t *logSite) tell(w io.Writer) error {
 		}
 		tellDamages(w, f.Blocks.Damages)
 	}
+	for _, b := range t.buckets {
+		tellBucket(w, b)
+	}
 	return nil
+}
+
+// tellBucket draws the report on a bucket for people.
+func tellBucket(w io.Writer, b repair.Bucket) {
+	fmt.Fprintf(w, "bucket %s: %s\n", b.Name, b.State)
+	fmt.Fprintf(w, "  store       %s: %d values in %d blocks (%d compressed)\n", b.Store, b.Blocks.Records, b.Blocks.Blocks, b.Blocks.Compressed)
+	if b.Configuration != "" {
+		fmt.Fprintf(w, "  damage      %s\n", b.Configuration)
+	}
+	tellDamages(w, b.Blocks.Damages)
+	if b.Repair != "" {
+		fmt.Fprintf(w, "  repair      %s\n", b.Repair)
+	}
 }
 
 // tellDamages lists the first twenty; -o json has them all.
@@ -268,7 +312,8 @@ type repaired struct {
 	Org  string      `json:"org"`
 	Plan repair.Plan `json:"plan"`
 	Done repair.Done `json:"done"`
-	// Result is intact, planned, or repaired.
+	// Result is intact, planned, or repaired; or damaged, where the log is whole and
+	// the bucket of its keys is not, which nothing here repairs.
 	Result string `json:"result"`
 }
 
@@ -293,16 +338,22 @@ func (t *logSite) repair(c *cobra.Command) error {
 		return cli.Usage(c, "--reseal is of one log: name it with --org")
 	}
 	d := repair.Data{Dir: dir}
+	if t.buckets, err = d.Buckets(t.org, false); err != nil {
+		return err
+	}
 	for _, target := range targets {
 		if err := t.repairOne(c, d, target); err != nil {
 			return errors.Join(t.print(), err)
 		}
 	}
-	return t.print()
+	if err := t.print(); err != nil {
+		return err
+	}
+	return t.bucketsErr()
 }
 
 func (t *logSite) print() error {
-	return cli.Print(t.Out, *t.format, map[string]any{"logs": t.repairs}, t.tellRepairs)
+	return cli.Print(t.Out, *t.format, map[string]any{"logs": t.repairs, "buckets": t.buckets}, t.tellRepairs)
 }
 
 func (t *logSite) repairOne(c *cobra.Command, d repair.Data, target repair.Target) error {
@@ -319,6 +370,9 @@ func (t *logSite) repairOne(c *cobra.Command, d repair.Data, target repair.Targe
 	switch {
 	case plan.Nothing():
 		r.Result = "intact"
+		if slices.ContainsFunc(t.buckets, func(b repair.Bucket) bool { return b.Org == target.Org && b.State == repair.Damaged }) {
+			r.Result = "damaged"
+		}
 	case t.dryRun:
 	case plan.Lost != "" && !t.yes:
 		t.repairs = append(t.repairs, r)
@@ -352,6 +406,11 @@ func (t *logSite) tellRepairs(w io.Writer) error {
 		}
 		for _, kept := range r.Done.Kept {
 			fmt.Fprintf(w, "  kept                %s\n", kept)
+		}
+	}
+	for _, b := range t.buckets {
+		if b.State == repair.Damaged {
+			tellBucket(w, b)
 		}
 	}
 	return nil

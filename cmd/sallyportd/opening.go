@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/streams"
+	"sallyport.dev/streams/seal"
 )
 
 // whyClosed tells a person what to do where data does not open for a reason
@@ -18,9 +20,14 @@ import (
 func whyClosed(err error, c Config, url, dir string) error {
 	var inUse *streams.InUseError
 	var other *domain.Error
+	var unreadable *seal.UnreadableError
 	switch {
 	case domain.Damaged(err) != nil:
 		return damaged(err)
+	case errors.As(err, &unreadable):
+		return cli.Fail(fmt.Sprintf("let %s own %s, as all of the data, and read and write it (sallyportd runs as user %s here); "+
+			"if the disk fails (dmesg), restore a backup, see docs/runbook-restore.md",
+			ownerOf(c.DataDir), unreadable.Err.Path, userName(uint32(os.Geteuid()))), "%v", err)
 	case errors.Is(err, domain.ErrNewer):
 		return cli.Fail("run the version that wrote it, or a newer one; docs/upgrades.md tells in which order versions follow each other", "%v", err)
 	case errors.As(err, &inUse):

@@ -27,10 +27,27 @@ func refuseOthers(dir string, uid int) error {
 	if !ok || uid != 0 || its.Uid == 0 {
 		return nil
 	}
-	name := strconv.FormatUint(uint64(its.Uid), 10)
+	name := userName(its.Uid)
+	return cli.Fail("start the server, or run this as "+name+"; docs/deploy-systemd.md has the command",
+		"no server answers, and the data in %s is that of %s, who could not read what root writes there", dir, name)
+}
+
+// userName is what a user is called, or their number.
+func userName(uid uint32) string {
+	name := strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(name); err == nil {
 		name = u.Username
 	}
-	return cli.Fail("start the server, or run this as "+name+"; docs/deploy-systemd.md has the command",
-		"no server answers, and the data in %s is that of %s, who could not read what root writes there", dir, name)
+	return name
+}
+
+// ownerOf is whose a data directory, and so every file in it, is.
+func ownerOf(dir string) string {
+	info, err := os.Stat(dir)
+	if err == nil {
+		if its, ok := info.Sys().(*syscall.Stat_t); ok {
+			return "user " + userName(its.Uid)
+		}
+	}
+	return "the user that sallyportd runs as"
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"sallyport.dev/domain"
@@ -120,7 +122,7 @@ func (o *Organisation) startGuard(ctx context.Context) error {
 		return seal.Open(seal.Options{Dir: o.sealer.dir, Origin: origin, Signer: signer, Log: o.log, Now: o.now})
 	}
 	l, err := open()
-	if domain.Damaged(err) != nil { // a full disk, on the other hand, is waited for
+	if domain.Damaged(err) != nil || neverReadable(err) { // a full disk, on the other hand, is waited for
 		return err
 	}
 	run, stop := context.WithCancel(context.Background())
@@ -129,6 +131,13 @@ func (o *Organisation) startGuard(ctx context.Context) error {
 	o.guard.running.Go(func() { o.watch(run) })
 	o.guard.running.Go(func() { o.scrub(run) })
 	return nil
+}
+
+// neverReadable tells that a file of the seal cannot be read, and will not be by waiting.
+func neverReadable(err error) bool {
+	_, is := errors.AsType[*seal.UnreadableError](err)
+	return is && !slices.ContainsFunc([]error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EMFILE, syscall.ENFILE},
+		func(passing error) bool { return errors.Is(err, passing) })
 }
 
 // keepSealed seals until ctx ends. What cannot be written is tried again; what
@@ -262,6 +271,9 @@ func (o *Organisation) scrub(ctx context.Context) {
 		case d != nil:
 			o.Halt(err)
 			return
+		case neverReadable(err):
+			o.log.Error("the seal of the log cannot be read", "error", err)
+			o.sealer.spoil(err)
 		case err != nil:
 			o.log.Warn("the log could not be read back; trying again", "error", err)
 		default:

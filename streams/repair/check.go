@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"os"
 	"time"
 
-	"sallyport.dev/domain"
 	"sallyport.dev/streams/blocks"
 )
 
@@ -32,8 +32,12 @@ func Check(ctx context.Context, d Data, log *slog.Logger) error {
 		return err
 	}
 	for _, b := range buckets {
-		if err := checkBucket(b); err != nil {
+		f, err := InspectBucket(b, false)
+		if err = cmp.Or(err, f.Err()); err != nil {
 			return err
+		}
+		if _, err := b.Settle(); err != nil {
+			return fmt.Errorf("settling the bucket %s: %w", b.Name(), err)
 		}
 	}
 	return nil
@@ -72,27 +76,4 @@ func settle(t Target) (bool, error) {
 		return settled, nil // there is no store yet
 	}
 	return true, writeMeta(t, t.Store.Dir, time.Now())
-}
-
-// restoreBucket is what can be done about a bucket: nothing else has what was in it.
-const restoreBucket = "put it back from a backup with `sallyportd restore`; docs/runbook-damaged-log.md tells how"
-
-func checkBucket(b blocks.Stream) error {
-	r, err := b.Scan(blocks.Options{Bucket: true}, nil)
-	if err != nil {
-		return fmt.Errorf("checking the bucket %s: %w", b.Name(), err)
-	}
-	meta, err := b.Meta()
-	if err != nil {
-		return fmt.Errorf("checking the bucket %s: %w", b.Name(), err)
-	}
-	switch {
-	case len(r.Damages) > 0:
-		return &domain.Damage{Log: b.Name(), Check: check(r.Damages[0].Kind), Sequence: r.Damages[0].First,
-			Found: "in " + b.Dir + ": " + r.Damages[0].String(), Repair: restoreBucket}
-	case meta == blocks.MetaDamaged:
-		return &domain.Damage{Log: b.Name(), Check: "configuration", Found: "in " + b.Dir + ": meta.inf is not what it was", Repair: restoreBucket}
-	}
-	_, err = b.Settle()
-	return err
 }

@@ -115,12 +115,10 @@ func Inspect(ctx context.Context, t Target, o Options) (Findings, error) {
 func (f *Findings) openSeal(t Target, d Depth) (*seal.Comparison, error) {
 	cp, found, err := seal.Newest(t.Seal)
 	if err != nil {
-		f.sealIs(seal.Damage(t.Seal, err, "the newest checkpoint cannot be read"))
-		return nil, nil
+		return nil, f.sealIs(seal.Damage(t.Seal, err, "the newest checkpoint cannot be read"))
 	}
 	if _, err := os.Stat(t.Mark); !found && t.Mark != "" && !errors.Is(err, fs.ErrNotExist) {
-		f.sealIs(seal.Damage(t.Seal, err, "the log was sealed, and the checkpoint is gone"))
-		return nil, nil
+		return nil, f.sealIs(seal.Damage(t.Seal, err, "the log was sealed, and the checkpoint is gone"))
 	}
 	f.Sealed, f.SealedEvents = cp.Sequence, cp.Size
 	tail := uint64(0)
@@ -128,15 +126,20 @@ func (f *Findings) openSeal(t Target, d Depth) (*seal.Comparison, error) {
 		tail = QuickTail
 	}
 	c, err := seal.Compare(t.Seal, t.Org, tail)
-	if domain.Damaged(err) != nil {
-		f.sealIs(err)
-		return nil, nil
+	if err != nil {
+		return nil, f.sealIs(err)
 	}
-	return c, err
+	return c, nil
 }
 
-// sealIs notes why the seal cannot be relied upon.
-func (f *Findings) sealIs(err error) { f.seal, f.SealDamage = err, err.Error() }
+// sealIs notes why the seal cannot be relied upon; what is no damage of it is returned.
+func (f *Findings) sealIs(err error) error {
+	if domain.Damaged(err) == nil {
+		return err
+	}
+	f.seal, f.SealDamage = err, err.Error()
+	return nil
+}
 
 // judge sums up.
 func (f *Findings) judge(t Target) error {
@@ -212,12 +215,8 @@ type look struct {
 // second reads the second copy beside the log.
 func (l *look) second(t Target) error {
 	if _, err := seal.Verify(t.Seal, nil); err != nil {
-		if domain.Damaged(err) == nil {
-			return err
-		}
-		l.f.sealIs(err)
 		l.stop = func() {}
-		return nil
+		return l.f.sealIs(err)
 	}
 	l.next, l.stop = iter.Pull2(seal.Records(t.Seal, 1))
 	return nil

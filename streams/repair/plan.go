@@ -56,6 +56,9 @@ func NewPlan(ctx context.Context, t Target, reseal bool) (Plan, error) {
 	}
 	// What is written is read twice: nothing is begun that the seal cannot finish.
 	if _, err := seal.Verify(t.Seal, nil); err != nil {
+		if domain.Damaged(err) == nil {
+			return p, fmt.Errorf("reading the second copy of the log: %w", err)
+		}
 		return p, fmt.Errorf("both the log and its seal are damaged, and a new store cannot be made of them: "+
 			"restore a backup with `sallyportd restore`: %w", err)
 	}

@@ -176,6 +176,10 @@ func History(dir string) func(yield func(Checkpoint, error) bool) {
 		defer f.Close()
 		for r := bufio.NewReader(f); ; {
 			line, err := r.ReadString('\n')
+			if err := unreadable(err); err != nil {
+				yield(Checkpoint{}, err)
+				return
+			}
 			if err != nil {
 				return // the end, or a line that was never finished
 			}

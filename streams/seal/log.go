@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"cmp"
 	"crypto"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func Open(o Options) (*Log, error) {
 		if domain.Damaged(err) != nil {
 			return nil, err
 		}
-		return nil, fmt.Errorf("opening the seal in %s: %w", o.Dir, err)
+		return nil, fmt.Errorf("opening the seal in %s: %w", o.Dir, cmp.Or(unreadable(err), err))
 	}
 	l.tell()
 	l.due = time.AfterFunc(time.Hour, l.whenDue)
@@ -316,8 +317,12 @@ func Consistent(older, newer Checkpoint) error {
 func (l *Log) damage(err error, found string) error { return Damage(l.o.Dir, err, found) }
 
 // Damage is an error about a folder, not about the log that it seals. The log
-// may be whole; that it is cannot be proven until the folder is.
+// may be whole; that it is cannot be proven until the folder is. Where err says that
+// a file could not be read at all, it is an [*UnreadableError] instead.
 func Damage(dir string, err error, found string) error {
+	if err := unreadable(err); err != nil {
+		return err
+	}
 	return &domain.Damage{
 		Log: filepath.Base(dir), Check: "seal", Found: "in " + dir + ": " + found, Err: err,
 		Repair: "stop the server and run `sallyportd log verify`; restore the data directory from a backup with `sallyportd restore`, " +

@@ -151,9 +151,11 @@ func (r *reader) prove(rec Record) error {
 
 func (r *reader) damage(err error, sequence uint64) error {
 	name := filepath.Base(r.curIs.file())
-	d := domain.Damaged(Damage(r.dir, err, "segment "+name+" is not what was sealed"))
-	d.Sequence = sequence
-	return d
+	err = Damage(r.dir, err, "segment "+name+" is not what was sealed")
+	if d := domain.Damaged(err); d != nil {
+		d.Sequence = sequence
+	}
+	return err
 }
 
 func (r *reader) close() {

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -63,7 +64,7 @@ func segmentAt(dir string, sequence, leaf uint64) segment {
 func segments(dir string) ([]segment, error) {
 	names, err := segmentNames(dir)
 	if err != nil {
-		return nil, fmt.Errorf("listing the segments: %w", err)
+		return nil, fmt.Errorf("listing the segments: %w", cmp.Or(unreadable(err), err))
 	}
 	var out []segment
 	for _, name := range names {
@@ -168,6 +169,10 @@ func openSegment(s segment, origin string) (*segmentReader, error) {
 	}
 	r.r = bufio.NewReaderSize(from, 1<<16)
 	line, err := r.r.ReadString('\n')
+	if err := unreadable(err); err != nil {
+		r.close()
+		return nil, err
+	}
 	if want := s.header(origin); err != nil || line != want {
 		r.close()
 		return nil, fmt.Errorf("segment %s begins with %q and not with %q", filepath.Base(s.file()), line, want)
@@ -192,7 +197,7 @@ func (r *segmentReader) next() (Record, error) {
 	}
 	payload := make([]byte, length)
 	if _, err := io.ReadFull(r.r, payload); err != nil {
-		return Record{}, errTorn
+		return Record{}, cmp.Or(unreadable(err), errTorn)
 	}
 	if crc32.ChecksumIEEE(payload) != sum {
 		return Record{}, errTorn
