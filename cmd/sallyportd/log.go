@@ -46,9 +46,10 @@ func logVerify(s cli.IO, f *cli.Format) *cobra.Command {
 		Use: "verify", Short: "Hold the log on disk against its checkpoints",
 		Long: `Reads the files of the log and changes nothing: every checksum, every sequence from
 the first to the last, and every sealed event against the tree of the newest
-checkpoint; and every checksum of the buckets of sealed keys beside them. With --thorough it also reads the whole seal, and holds every commit
-against its second copy there. Of a log that a server has open it looks at what lies
-under the newest checkpoint; what is behind it moves.
+checkpoint; and every checksum of the buckets of sealed keys beside them. With
+--thorough it also reads the whole seal, and holds every commit against its second
+copy there. Of a log that a server has open it looks at what lies under the newest
+checkpoint; what is behind it moves.
 
 On a cluster the log is with the NATS servers. Run it on each of them, with --store
 naming the server's store_dir and --seal a copy of the folder seal/<organisation> of
