@@ -41,7 +41,14 @@ var nouns = map[string][]string{
 	"domain/proof":        {"domain", "domain/claim"},
 	"domain/connection":   {"domain", "domain/claim", "domain/provider", "domain/proof"},
 	"domain/token":        {"domain", "domain/claim", "domain/provider", "domain/proof", "domain/connection"},
-	"domain/events":       {"domain", "domain/claim", "domain/provider", "domain/proof", "domain/connection", "domain/token", "domain/key", "domain/person", "domain/organisation"},
+	"domain/group":        {"domain"},
+	"domain/sshca":        {"domain"},
+	"domain/resource":     {"domain"},
+	"domain/role":         {"domain", "domain/claim"},
+	"domain/policy":       {"domain", "domain/claim"},
+	"domain/request":      {"domain", "domain/resource"},
+	"domain/access":       {"domain", "domain/claim", "domain/policy", "domain/resource", "domain/request"},
+	"domain/events":       {"domain", "domain/claim", "domain/provider", "domain/proof", "domain/connection", "domain/token", "domain/key", "domain/person", "domain/organisation", "domain/group", "domain/role", "domain/resource", "domain/policy", "domain/request", "domain/access", "domain/sshca"},
 }
 
 // homes says where each outside dependency lives, one that has two is named twice. Tests may use more: a real
@@ -54,7 +61,11 @@ var homes = []struct{ module, home string }{
 	{"github.com/labstack/echo", "handlers"},
 	{"github.com/lestrrat-go/", "handlers/jose"},
 	{"github.com/tink-crypto/", "handlers/jose"},
+	{"github.com/tink-crypto/", "handlers/vault"},
 	{"modernc.org/sqlite", "projections"},
+	{"cel.dev/", "domain/policy"},
+	{"golang.org/x/crypto/ssh", "handlers/sshca"},
+	{"golang.org/x/crypto/ssh", "cmd/sallyport"},
 	{"golang.org/x/mod/sumdb", "streams"},
 	{"github.com/spf13/", "cmd"},
 	{"github.com/knadh/", "cmd"},

@@ -22,6 +22,11 @@ import (
 // here, a schema, a golden and a line in testdata/released.txt; the tests ask
 // for each.
 func definitions() []definition {
+	return slices.Concat(ofTrust(), ofGroups(), ofRoles(), ofResources(), ofPolicies(), ofRequests(), ofAccess(), ofSSH())
+}
+
+// ofTrust is the types of connections, tokens, keys, the organisation and people.
+func ofTrust() []definition {
 	return []definition{
 		control("connection.drafted", func(e connection.WasDrafted, v domain.Envelope) string {
 			return fmt.Sprintf("%s drafted connection %s for %s", v.Actor, name(v), e.Spec.Provider)

@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"encoding/json"
+	"maps"
 	"time"
 
 	"sallyport.dev/domain"
@@ -65,6 +66,16 @@ func proven() token.Proof {
 
 // examples has one event of every type, with every field that it can have.
 func examples() map[string]example {
+	all := examplesOfTrust()
+	for _, of := range []func() map[string]example{
+		examplesOfGroups, examplesOfRoles, examplesOfResources, examplesOfPolicies, examplesOfRequests, examplesOfAccess, examplesOfSSH,
+	} {
+		maps.Copy(all, of())
+	}
+	return all
+}
+
+func examplesOfTrust() map[string]example {
 	keySet := json.RawMessage(`{"keys":[{"kty":"EC","kid":"k2","crv":"P-256","x":"AQ","y":"AQ"}]}`)
 	jwk := json.RawMessage(`{"kty":"EC","kid":"e1","use":"sig","alg":"ES256","crv":"P-256","x":"AQ","y":"AQ"}`)
 	const conn, tokenID = "connection/gitlab-ci", "01KASE0000000000000000000A"

@@ -19,6 +19,8 @@ type Options struct {
 	Stopping <-chan struct{}
 	// MaxStreams is how many streams of events may be open at once; zero is 256.
 	MaxStreams int
+	// More are the routes of other parts of /v1.
+	More []api.Route
 }
 
 // Admin serves one organisation.
@@ -38,7 +40,7 @@ func Mount(g *echo.Group, o *organisation.Organisation, opt Options) {
 	if opt.Limiter != nil {
 		v1.Use(api.LimitBySource(opt.Limiter, o.Now))
 	}
-	api.Mount(v1, o, h.routes())
+	api.Mount(v1, o, append(h.routes(), opt.More...))
 }
 
 // Who may do what, as far as the role alone tells; the rest is decided on the

@@ -8,10 +8,17 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/access"
 	"sallyport.dev/domain/connection"
+	"sallyport.dev/domain/group"
 	"sallyport.dev/domain/key"
 	"sallyport.dev/domain/organisation"
 	"sallyport.dev/domain/person"
+	"sallyport.dev/domain/policy"
+	"sallyport.dev/domain/request"
+	"sallyport.dev/domain/resource"
+	"sallyport.dev/domain/role"
+	"sallyport.dev/domain/sshca"
 	"sallyport.dev/domain/token"
 )
 
@@ -60,7 +67,7 @@ func earlier(decided, stored time.Time) time.Time {
 // here; one that has none stops the projection.
 func (s *State) foldControl(e domain.Envelope) (err error) {
 	switch ev := e.Event.(type) {
-	case connection.WasTested:
+	case connection.WasTested, access.Activity:
 		return fmt.Errorf("activity on the control subject")
 	case connection.Event:
 		return s.foldConnection(ev, e)
@@ -70,6 +77,20 @@ func (s *State) foldControl(e domain.Envelope) (err error) {
 		s.people, err = person.Evolve(s.people, e)
 	case organisation.Event:
 		s.organisation, err = organisation.Evolve(s.organisation, e)
+	case group.Event:
+		s.groups, err = group.Evolve(s.groups, e)
+	case role.Event:
+		s.roles, err = role.Evolve(s.roles, e)
+	case resource.Event:
+		s.resources, err = resource.Evolve(s.resources, e)
+	case policy.Event:
+		s.policies, err = policy.Evolve(s.policies, e)
+	case request.Event:
+		s.requests, err = request.Evolve(s.requests, e)
+	case access.Event:
+		s.access, err = access.Evolve(s.access, e)
+	case sshca.Event:
+		s.ssh, err = sshca.Evolve(s.ssh, e)
 	default:
 		return fmt.Errorf("unknown to the control state as %T", e.Event)
 	}
@@ -90,7 +111,9 @@ func Concerns(stored []byte) bool {
 		case token.WasIssued{}.EventType(), token.WasDenied{}.EventType(),
 			token.DenialsWereSuppressed{}.EventType(), connection.WasTested{}.EventType():
 		default:
-			return true
+			if !access.IsActivity(string(typ)) {
+				return true
+			}
 		}
 	}
 	return false
@@ -106,7 +129,7 @@ func (s *State) foldActivity(e domain.Envelope) error {
 		if ev.Spent != "" {
 			return s.spent.add(ev.Spent, ev.SpentUntil)
 		}
-	case token.WasDenied, token.DenialsWereSuppressed, connection.WasTested:
+	case token.WasDenied, token.DenialsWereSuppressed, connection.WasTested, access.Activity:
 	default:
 		return fmt.Errorf("unknown to the control state as %T on the activity subject", e.Event)
 	}

@@ -29,6 +29,7 @@ type State struct {
 	organisation organisation.State
 	keys         key.State
 	people       person.State
+	nouns                              // what access is decided on
 	once         map[string]Remembered // by idempotency key
 	onceOrder    []noted               // keys of once as they came, oldest first
 	spent        spends

@@ -1,0 +1,163 @@
+// Package access decides who may reach what, by which method, with what still
+// to be met. [Resolve] is the one decision: every list, every grant, every
+// request, checkout and break-glass asks it.
+package access
+
+import (
+	"fmt"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/claim"
+	"sallyport.dev/domain/policy"
+	"sallyport.dev/domain/request"
+	"sallyport.dev/domain/resource"
+)
+
+// Subject is who asks.
+type Subject struct {
+	ID string // a person's name, or a workload's URI
+	// Of a person:
+	Person domain.Name
+	Groups []domain.Name // that they are in now
+	MFAAt  time.Time     // when they last proved a second factor; zero: never
+	// Of a workload; Person is "" then:
+	Connection domain.Name
+	Identity   string
+	Roles      []domain.Name // that its token bears now, after the hint
+	Claims     claim.Set
+}
+
+// Workload tells whether the subject is a workload.
+func (s Subject) Workload() bool { return s.Person == "" }
+
+// Kind is what a method does.
+type Kind string
+
+const (
+	SSH            Kind = "ssh"
+	RevealPassword Kind = "reveal_password"
+	SecretList     Kind = "secret_list"
+	SecretCreate   Kind = "secret_create"
+	SecretUpdate   Kind = "secret_update"
+	SecretReveal   Kind = "secret_reveal"
+	SecretDelete   Kind = "secret_delete"
+)
+
+// Requirement is one condition of a method, and whether it is met.
+type Requirement struct {
+	Type        policy.ConditionType
+	Met         bool
+	Until       time.Time   // when it stops being met; zero where that is not known
+	RequestType domain.Name // of access_request
+	Request     string      // id of the request under way, or of the one whose approval meets it
+	BreakGlass  bool        // it is met because glass was broken
+	Seconds     int         // of access_request how long an approval holds, of mfa how fresh, of checkout its maximum
+	Description string      // a sentence: what it is and what to do next
+}
+
+// Method is one way to reach a resource.
+type Method struct {
+	ID       string // POLICY/RULE/KIND or POLICY/RULE/KIND:ACCOUNT; stable while policy, rule and account keep their names
+	Kind     Kind
+	Account  domain.Name // of a server; "" for the workload's own user and for secrets
+	Username string      // who one is on the server
+	Policy   domain.Name
+	Rule     domain.Name
+	Through  string // the principal that lets the subject in: "group/NAME" or "role/NAME"
+	Requires []Requirement
+	// CheckedOutBy has it now, until CheckedOutUntil; "" nobody.
+	CheckedOutBy    string
+	CheckedOutUntil time.Time
+	MayWait         bool // a workload's request is raised for people
+	BreakGlass      int  // seconds of access that breaking glass gives; 0: it may not be broken
+}
+
+// Open tells whether everything is met.
+func (m Method) Open() bool {
+	for _, r := range m.Requires {
+		if !r.Met {
+			return false
+		}
+	}
+	return true
+}
+
+// Outcome of a decision.
+type Outcome string
+
+const (
+	Given     Outcome = "given"     // there are methods
+	Filtered  Outcome = "filtered"  // there are, and others were left out since they need a human
+	Cancelled Outcome = "cancelled" // all there were need a human, and a workload asks
+	Refused   Outcome = "refused"   // no rule lets the subject in
+)
+
+// Answer is every method for the subject.
+type Answer struct {
+	Outcome Outcome
+	Methods []Method
+	LeftOut []Method // from a workload's, since they need a human
+}
+
+// World is what is true of everything that a decision looks at, at one place in the log.
+type World struct {
+	Resources resource.State
+	Policies  policy.State
+	Requests  request.State
+	Access    State
+}
+
+// Resolve is every method by which the subject may reach the resource at now.
+func Resolve(w World, s Subject, r resource.Resource, now time.Time) Answer {
+	return Answer{Outcome: Refused}
+}
+
+// State is the checkouts and broken glasses of one organisation. The zero value
+// has none. It owns its memory as a slice does: after [Evolve] only the state it
+// returned may be used.
+type State struct {
+}
+
+// Next is when the next checkout ends that is not recorded as ended; zero if none does.
+func (s State) Next() time.Time { return time.Time{} }
+
+// Lapse is the checkouts that have ended by m.Now and are not recorded as ended.
+func (s State) Lapse(m domain.Meta) []domain.Fact { return nil }
+
+// Command asks for a change. The set is closed: each has its rule.
+type Command interface {
+	decide(s State, m domain.Meta) ([]domain.Fact, error)
+}
+
+// Event is a fact of this noun. The set is closed: each has its effect.
+type Event interface {
+	domain.Event
+	evolve(s State, e domain.Envelope) (State, error)
+}
+
+// Decide tells which facts follow from a command, none if what it asks for
+// already is, or why it is refused (a *domain.Error, found in the order role,
+// existence, version, content, conflict).
+func Decide(s State, c Command, m domain.Meta) ([]domain.Fact, error) { return c.decide(s, m) }
+
+// Evolve folds one stored event, whose Event is one of this package's, into
+// the state, whose memory it takes over. It refuses what Decide can never have
+// decided: the log is then not ours.
+func Evolve(s State, e domain.Envelope) (State, error) {
+	ev, ok := e.Event.(Event)
+	if !ok {
+		return s, fmt.Errorf("%s is not an event of checkouts", e.Type)
+	}
+	return ev.evolve(s, e)
+}
+
+// Activity is an event that says what was done with access, and changes nothing:
+// the activity subject has it.
+type Activity interface {
+	domain.Event
+	activity()
+}
+
+// IsActivity tells whether the type is one of an [Activity].
+func IsActivity(typ string) bool { return false }

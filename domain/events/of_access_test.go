@@ -1,0 +1,3 @@
+package events_test
+
+func examplesOfAccess() map[string]example { return nil }

@@ -1,0 +1,3 @@
+package events_test
+
+func examplesOfGroups() map[string]example { return nil }

@@ -1,0 +1,4 @@
+package events
+
+// ofPolicies is the types of policies.
+func ofPolicies() []definition { return nil }

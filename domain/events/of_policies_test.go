@@ -1,0 +1,3 @@
+package events_test
+
+func examplesOfPolicies() map[string]example { return nil }

@@ -1,0 +1,4 @@
+package events
+
+// ofRequests is the types of request types, access requests and delegations.
+func ofRequests() []definition { return nil }

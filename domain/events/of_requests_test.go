@@ -1,0 +1,3 @@
+package events_test
+
+func examplesOfRequests() map[string]example { return nil }

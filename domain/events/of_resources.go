@@ -1,0 +1,4 @@
+package events
+
+// ofResources is the types of projects, servers and secrets.
+func ofResources() []definition { return nil }

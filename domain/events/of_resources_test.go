@@ -1,0 +1,3 @@
+package events_test
+
+func examplesOfResources() map[string]example { return nil }

@@ -1,0 +1,3 @@
+package events_test
+
+func examplesOfRoles() map[string]example { return nil }

@@ -1,0 +1,3 @@
+package events_test
+
+func examplesOfSSH() map[string]example { return nil }

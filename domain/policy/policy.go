@@ -1,0 +1,152 @@
+// Package policy answers who may do what with which resource, under which
+// conditions. A policy has no effect until it is published, and an edit of a
+// published one has none until that is published too.
+package policy
+
+import (
+	"fmt"
+	"time"
+
+	"sallyport.dev/domain"
+)
+
+// Principals are whom a policy is for: at most 40 together.
+type Principals struct {
+	Groups []domain.Name `json:"groups,omitempty"`
+	Roles  []domain.Name `json:"roles,omitempty"` // workload roles
+}
+
+// Selector says which resources a rule is about: exactly one of its ways.
+type Selector struct {
+	Server domain.Name       `json:"server,omitempty"` // one server
+	Labels map[string]string `json:"labels,omitempty"` // every server that has them all
+	Secret string            `json:"secret,omitempty"` // one secret, by path
+	Folder string            `json:"folder,omitempty"` // every secret below, such as payments
+}
+
+// PrivilegeType is what a rule lets its principals do.
+type PrivilegeType string
+
+const (
+	SSH            PrivilegeType = "ssh"             // log in with one of Accounts
+	SSHWorkload    PrivilegeType = "ssh_workload"    // log in as the workload's own user, wl_<role>
+	RevealPassword PrivilegeType = "reveal_password" // read the password of one of Accounts
+	Secret         PrivilegeType = "secret"          // Actions on secrets
+)
+
+// Action on a secret.
+type Action string
+
+const (
+	List   Action = "list"
+	Create Action = "create"
+	Update Action = "update"
+	Reveal Action = "reveal"
+	Delete Action = "delete"
+)
+
+// Privilege is one thing that a rule lets its principals do.
+type Privilege struct {
+	Type     PrivilegeType `json:"type"`
+	Accounts []domain.Name `json:"accounts,omitempty"` // of ssh and reveal_password: 1..50 account names
+	Actions  []Action      `json:"actions,omitempty"`  // of secret: 1..5
+}
+
+// ConditionType is what has to be met besides.
+type ConditionType string
+
+const (
+	AccessRequest ConditionType = "access_request"
+	MFA           ConditionType = "mfa"
+	Checkout      ConditionType = "checkout"
+)
+
+// Condition of a rule; all of a rule's have to be met.
+type Condition struct {
+	Type            ConditionType `json:"type"`
+	RequestType     domain.Name   `json:"request_type,omitempty"`     // of access_request
+	ApprovalSeconds int           `json:"approval_seconds,omitempty"` // of access_request: how long an approval holds, 60..31536000
+	FreshSeconds    *int          `json:"fresh_seconds,omitempty"`    // of mfa: 0 is every time, else 300..43200; absent is 1800
+	MaxSeconds      int           `json:"max_seconds,omitempty"`      // of checkout: 900..604800; 0 is the project's
+}
+
+// BreakGlass opts a rule in to immediate access that is reviewed afterwards.
+type BreakGlass struct {
+	AccessSeconds int `json:"access_seconds"` // how long it lasts, 60..86400
+}
+
+// Rule lets a policy's principals do something with some resources.
+type Rule struct {
+	Name       domain.Name `json:"name"` // unique in its policy
+	Resource   Selector    `json:"resource"`
+	Privileges []Privilege `json:"privileges"`
+	Conditions []Condition `json:"conditions,omitempty"`
+	// Expression is CEL over claims, resource and time; boolean; "" is true, an error is false.
+	Expression       string      `json:"expression,omitempty"`
+	WorkloadsMayWait bool        `json:"workloads_may_wait,omitempty"` // a workload's request is raised for people instead of cancelled
+	BreakGlass       *BreakGlass `json:"break_glass,omitempty"`
+}
+
+// Spec is what people write of a policy.
+type Spec struct {
+	Description string     `json:"description,omitempty"`
+	Principals  Principals `json:"principals"`
+	Rules       []Rule     `json:"rules"` // 1..30
+}
+
+// Policy is a policy as the log tells it.
+type Policy struct {
+	Name                 domain.Name
+	Version              uint64 // of Newest, as in If-Match
+	Newest               Spec
+	Published            *Spec // what decides; nil: nothing does
+	PublishedVersion     uint64
+	CreatedAt, UpdatedAt time.Time
+	CreatedBy, UpdatedBy string
+	PublishedAt          time.Time
+	PublishedBy          string
+}
+
+// State is the policies of one organisation. The zero value has none. It owns
+// its memory as a slice does: after [Evolve] only the state it returned may be used.
+type State struct {
+}
+
+// Policy is the policy of that name; one that was deleted is not there.
+func (s State) Policy(n domain.Name) (Policy, bool) { return Policy{}, false }
+
+// Policies is every policy, by name.
+func (s State) Policies() []Policy { return nil }
+
+// Published is every policy that decides, by name.
+func (s State) Published() []Policy { return nil }
+
+// Names tells whether a policy, published or not, names the group.
+func (s State) Names(group domain.Name) bool { return false }
+
+// Command asks for a change. The set is closed: each has its rule.
+type Command interface {
+	decide(s State, m domain.Meta) ([]domain.Fact, error)
+}
+
+// Event is a fact of this noun. The set is closed: each has its effect.
+type Event interface {
+	domain.Event
+	evolve(s State, e domain.Envelope) (State, error)
+}
+
+// Decide tells which facts follow from a command, none if what it asks for
+// already is, or why it is refused (a *domain.Error, found in the order role,
+// existence, version, content, conflict).
+func Decide(s State, c Command, m domain.Meta) ([]domain.Fact, error) { return c.decide(s, m) }
+
+// Evolve folds one stored event, whose Event is one of this package's, into
+// the state, whose memory it takes over. It refuses what Decide can never have
+// decided: the log is then not ours.
+func Evolve(s State, e domain.Envelope) (State, error) {
+	ev, ok := e.Event.(Event)
+	if !ok {
+		return s, fmt.Errorf("%s is not an event of policies", e.Type)
+	}
+	return ev.evolve(s, e)
+}

@@ -1,0 +1,160 @@
+// Package resource answers what there is to reach: servers with their accounts,
+// and secrets with their versions, each in a project. It never sees a value of a secret.
+package resource
+
+import (
+	"fmt"
+	"time"
+
+	"sallyport.dev/domain"
+)
+
+// Kind of a resource.
+type Kind string
+
+const (
+	Server Kind = "server"
+	Secret Kind = "secret"
+)
+
+// Ref names a resource: "server/web-1" or "secret/payments/db/password".
+type Ref string
+
+// Spec of a project.
+type ProjectSpec struct {
+	Description string   `json:"description,omitempty"`
+	Checkout    Checkout `json:"checkout"`
+}
+
+// Checkout is how a project's vaulted accounts and secrets are shared: one at a time, or freely.
+type Checkout struct {
+	Required   bool `json:"required"`              // a vaulted account or secret is used by one at a time
+	MaxSeconds int  `json:"max_seconds,omitempty"` // 900..604800; 0 is 3600
+}
+
+// Project groups resources.
+type Project struct {
+	Name domain.Name
+	ProjectSpec
+	Version              uint64
+	CreatedAt, UpdatedAt time.Time
+	CreatedBy, UpdatedBy string
+}
+
+// AccountKind is whose user an account on a server is.
+type AccountKind string
+
+const (
+	// Personal is each person's own user on the server, named like the person.
+	Personal AccountKind = "personal"
+	// Vaulted is one user that is shared, whose password, if it has one, is kept as a secret.
+	Vaulted AccountKind = "vaulted"
+)
+
+// Account is a way onto a server.
+type Account struct {
+	Name     domain.Name `json:"name"`
+	Kind     AccountKind `json:"kind"`
+	Username string      `json:"username,omitempty"` // of a vaulted account; a personal one has none
+}
+
+// Owner is who answers for a resource: exactly one is set, or none.
+type Owner struct {
+	Person domain.Name `json:"person,omitempty"`
+	Group  domain.Name `json:"group,omitempty"`
+}
+
+// ServerSpec is what people write of a server.
+type ServerSpec struct {
+	Description string            `json:"description,omitempty"`
+	Project     domain.Name       `json:"project"`
+	Address     string            `json:"address"`        // a host name or an IP address, without a port
+	Port        int               `json:"port,omitempty"` // 1..65535; 0 is 22
+	Labels      map[string]string `json:"labels,omitempty"`
+	Accounts    []Account         `json:"accounts,omitempty"` // up to 50, each name once
+	Owner       Owner             `json:"owner,omitzero"`
+	HostKeys    []string          `json:"host_keys,omitempty"` // lines of authorized_keys form: ssh-ed25519 AAAA...; none: the client's own known_hosts decide
+	// AnySource leaves source-address out of certificates: for servers that see
+	// another address of the client than we do.
+	AnySource bool `json:"any_source,omitempty"`
+}
+
+// SecretSpec is what people write of a secret; its path never changes.
+type SecretSpec struct {
+	Description string            `json:"description,omitempty"`
+	Project     domain.Name       `json:"project"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Owner       Owner             `json:"owner,omitzero"`
+}
+
+// Version is one value of a secret. The value is in the vault, and only there.
+type Version struct {
+	Number      int    // counts from 1
+	ID          string // ULID: where the vault has it
+	AddedAt     time.Time
+	AddedBy     string
+	DestroyedAt time.Time // zero: it can be revealed
+}
+
+// Resource is a server or a secret as the log tells it.
+type Resource struct {
+	Ref         Ref
+	Kind        Kind
+	Name        string // of a server; of a secret its path, such as payments/db/password
+	Project     domain.Name
+	Description string
+	Labels      map[string]string
+	Owner       Owner
+	ServerSpec  *ServerSpec // of a server
+	// Versions of a secret, oldest first.
+	Versions []Version
+	// Passwords are the versions of the passwords of a server's vaulted accounts, by account.
+	Passwords            map[domain.Name][]Version
+	Version              uint64 // of what people wrote, as in If-Match
+	CreatedAt, UpdatedAt time.Time
+	CreatedBy, UpdatedBy string
+}
+
+// State is the projects and resources of one organisation. The zero value has
+// none. It owns its memory as a slice does: after [Evolve] only the state it returned may be used.
+type State struct {
+}
+
+// Project is the project of that name; one that was deleted is not there.
+func (s State) Project(n domain.Name) (Project, bool) { return Project{}, false }
+
+// Projects is every project, by name.
+func (s State) Projects() []Project { return nil }
+
+// Resource is what the reference names; what was deleted is not there.
+func (s State) Resource(r Ref) (Resource, bool) { return Resource{}, false }
+
+// Resources is every resource, by reference.
+func (s State) Resources() []Resource { return nil }
+
+// Command asks for a change. The set is closed: each has its rule.
+type Command interface {
+	decide(s State, m domain.Meta) ([]domain.Fact, error)
+}
+
+// Event is a fact of this noun. The set is closed: each has its effect.
+type Event interface {
+	domain.Event
+	evolve(s State, e domain.Envelope) (State, error)
+}
+
+// Decide tells which facts follow from a command, none if what it asks for
+// already is, or why it is refused (a *domain.Error, found in the order role,
+// existence, version, content, conflict).
+func Decide(s State, c Command, m domain.Meta) ([]domain.Fact, error) { return c.decide(s, m) }
+
+// Evolve folds one stored event, whose Event is one of this package's, into
+// the state, whose memory it takes over. It refuses what Decide can never have
+// decided: the log is then not ours.
+func Evolve(s State, e domain.Envelope) (State, error) {
+	ev, ok := e.Event.(Event)
+	if !ok {
+		return s, fmt.Errorf("%s is not an event of resources", e.Type)
+	}
+	return ev.evolve(s, e)
+}
