@@ -23,6 +23,9 @@ type Fact struct {
 	Event   Event
 	// Actor is whom the event names instead of the caller; empty is the caller.
 	Actor string
+	// ID is the ULID that the event is to have: for what has to name it before it
+	// is recorded, such as a certificate. Empty: one is made.
+	ID string
 }
 
 // Position is where an event stands in the log: the sequence of its commit in

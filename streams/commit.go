@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/oklog/ulid/v2"
 
 	"sallyport.dev/domain"
 )
@@ -46,12 +47,18 @@ func (j *Journal) encodeOne(commitID string, m domain.Meta, f domain.Fact) ([]by
 	if actor == "" || m.Now.IsZero() {
 		return nil, fmt.Errorf("recording %s of %s: it names no actor or no time", typ, f.Subject)
 	}
+	id := f.ID
+	if id == "" {
+		id = j.ids.next()
+	} else if u, err := ulid.ParseStrict(id); err != nil || u.String() != id {
+		return nil, fmt.Errorf("recording %s of %s: %q is not an id of an event", typ, f.Subject, id)
+	}
 	data, err := j.o.Codec.Encode(f.Event)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s of %s: %w", typ, f.Subject, err)
 	}
 	b, err := domain.Envelope{
-		ID: j.ids.next(), Type: typ, Source: j.o.Source, Subject: f.Subject, Time: m.Now.UTC(),
+		ID: id, Type: typ, Source: j.o.Source, Subject: f.Subject, Time: m.Now.UTC(),
 		Actor: actor, RequestID: m.RequestID, CommitID: commitID, Idempotency: m.Idempotency, Data: data,
 	}.MarshalJSON()
 	if err != nil {
