@@ -26,6 +26,8 @@ type Subject struct {
 	Identity   string
 	Roles      []domain.Name // that its token bears now, after the hint
 	Claims     claim.Set
+	// Usernames is who a workload is on servers, for each of its roles.
+	Usernames map[domain.Name]string
 }
 
 // Workload tells whether the subject is a workload.

@@ -104,6 +104,9 @@ type WasActivated struct {
 func (WasActivated) EventType() string { return "connection.activated" }
 
 func (e WasActivated) evolve(s State, env domain.Envelope) State {
+	if next := s.Newest(); s.EverActivated && (next.IdentityClaim != s.Current.IdentityClaim || next.IdentityPath != s.Current.IdentityPath) {
+		s.RenamedAt = env.Time
+	}
 	s = s.become(s.Newest())
 	s.Status, s.EverActivated = Active, true
 	s.ActiveVersion, s.Acknowledged = e.Version, e.Acknowledged

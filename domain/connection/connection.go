@@ -46,6 +46,10 @@ type State struct {
 	CreatedAt, UpdatedAt, ActivatedAt time.Time // UpdatedAt is the newest version's
 	CreatedBy, UpdatedBy, ActivatedBy string
 
+	// RenamedAt is when an activation last changed how workloads are named
+	// (IdentityClaim, IdentityPath); zero if the first one's way still stands.
+	RenamedAt time.Time
+
 	// Keys is the last good key set of Current's key source; nil if none was
 	// seen since the first activation, or it is uploaded.
 	Keys *KeySet
@@ -70,6 +74,12 @@ func (s State) Newest() Spec {
 
 // Wrote tells whether the person wrote any version since the last activated one.
 func (s State) Wrote(person string) bool { return slices.Contains(s.Writers, person) }
+
+// NamedAlikeSince tells whether every token that the connection issued at t or
+// later names its workload as Current names it.
+func (s State) NamedAlikeSince(t time.Time) bool {
+	return s.EverActivated && (s.RenamedAt.IsZero() || !t.Before(s.RenamedAt))
+}
 
 func (s State) exists() bool { return s.Status != None && s.Status != Deleted }
 

@@ -1,0 +1,100 @@
+package control
+
+import (
+	"encoding/json"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/access"
+	"sallyport.dev/domain/claim"
+	"sallyport.dev/domain/connection"
+	"sallyport.dev/domain/role"
+	"sallyport.dev/domain/token"
+)
+
+// PersonSubject is a person as access is decided for them: in the groups that
+// they are in at now, or later if an event was later.
+func (s *State) PersonSubject(a domain.Actor, now time.Time) access.Subject {
+	person := domain.Name(a.ID)
+	return access.Subject{ID: a.ID, Person: person, Groups: s.groups.Of(person, s.Later(now))}
+}
+
+// WorkloadSubject is a workload as access is decided for it. claims are those of
+// a token of ours whose signature was verified and that holds ([token.Holds]);
+// anything of them that is not as we write it bears no role. choice is the role
+// that the workload asks for, "" is the one its token hints at; both choose
+// among the roles that it bears and are no authority.
+func (s *State) WorkloadSubject(claims claim.Set, choice domain.Name, now time.Time) access.Subject {
+	var subject access.Subject
+	subject.ID, _ = claims["sub"].(string)
+	t, ok := s.bearer(claims)
+	if !ok {
+		return subject
+	}
+	if choice != "" {
+		t.Hint = choice.String()
+	}
+	subject.Connection, subject.Identity, subject.Claims = t.Connection, t.Identity, t.Claims
+	subject.Roles = s.roles.Matching(t)
+	subject.Usernames = make(map[domain.Name]string, len(subject.Roles))
+	for _, r := range subject.Roles {
+		subject.Usernames[r] = role.Username(r)
+	}
+	return subject
+}
+
+// bearer is what roles are worked out from; ok is false for a token that is for
+// somebody else, or whose connection issues nothing now.
+func (s *State) bearer(claims claim.Set) (t role.Token, ok bool) {
+	mark, _ := claims["sallyport"].(map[string]any)
+	name, _ := mark["connection"].(string)
+	issuer, _ := claims["iss"].(string)
+	audience, _ := claims["aud"].(string)
+	of := s.connections[domain.Name(name)]
+	if issuer == "" || audience != issuer || of.Status != connection.Active {
+		return role.Token{}, false
+	}
+	t.Connection = of.Name
+	t.Identity, _ = mark["identity"].(string)
+	t.Hint, _ = mark["role_hint"].(string)
+	t.Claims = carried(mark, of, seconds(claims["iat"]))
+	return t, t.Identity != ""
+}
+
+// carried is the source's claims that a token of ours carries, and sub where the
+// identity is it. Our tokens leave sub out, as all registered claims, since they
+// have their own; whoever wants it back has to know that the identity was read
+// from it, by every version that can have issued the token.
+func carried(mark map[string]any, of connection.State, issued time.Time) claim.Set {
+	source, _ := mark["claims"].(map[string]any)
+	set := make(claim.Set, len(source)+1)
+	maps.Copy(set, source)
+	for _, own := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti"} {
+		delete(set, own)
+	}
+	identity, _ := mark["identity"].(string)
+	if path := of.Current.IdentityPath; path != "" {
+		rest, ok := strings.CutPrefix(identity, path+"/")
+		if !ok {
+			return set
+		}
+		identity = rest
+	}
+	if of.Current.IdentityClaim.Is("sub") && identity != "" && of.NamedAlikeSince(issued.Add(-token.Skew)) {
+		set["sub"] = identity
+	}
+	return set
+}
+
+// seconds reads a time of a token; one that is none is the beginning of time.
+func seconds(v any) time.Time {
+	n, _ := v.(json.Number)
+	i, err := strconv.ParseInt(n.String(), 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(i, 0)
+}
