@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/claim"
 	"sallyport.dev/projections/control"
 )
 
@@ -27,8 +28,8 @@ const (
 	HeaderIdempotencyKey = "Idempotency-Key"
 )
 
-// Call is one request of a person who is known and bears a role of the route.
-// It belongs to one goroutine.
+// Call is one request of a person who is known and bears a role of the route,
+// or of a workload, where the route lets workloads in. It belongs to one goroutine.
 type Call struct {
 	// Echo is for answers that are streams; everything else is below.
 	Echo echo.Context
@@ -36,13 +37,16 @@ type Call struct {
 	// Idempotency-Key also that, from the moment its body is read.
 	Meta domain.Meta
 
-	tenant Tenant
-	hash   string        // of the bearer token
-	roles  []domain.Role // of the route
-	query  map[string]string
-	fields []domain.FieldError // what is wrong with headers and query; told with the body's
-	body   []byte
-	read   bool // body was
+	tenant    Tenant
+	bearer    string        // never told to anybody
+	hash      string        // of the bearer token
+	claims    claim.Set     // of the bearer token, where it is a workload's
+	roles     []domain.Role // of the route
+	workloads bool          // may use the route
+	query     map[string]string
+	fields    []domain.FieldError // what is wrong with headers and query; told with the body's
+	body      []byte
+	read      bool // body was
 
 	done      *domain.Position // of the same write, done before
 	version   uint64           // in If-Match

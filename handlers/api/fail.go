@@ -43,6 +43,8 @@ func (r *refusal) Error() string { return r.detail }
 var (
 	errUnauthenticated = &domain.Error{Kind: domain.KindUnknownUser, Code: "auth.required",
 		Message: "This needs a valid API token, in the header Authorization: Bearer."}
+	errPeopleOnly = &domain.Error{Kind: domain.KindForbidden, Code: "workload.not_allowed",
+		Message: "This is for people: a workload's token opens only what access is asked for with. Use a person's API token."}
 	errNoRoute = &domain.Error{Kind: domain.KindNotFound, Code: "route.not_found", Message: "There is nothing at this path."}
 	errMethod  = &refusal{http.StatusMethodNotAllowed, "method.not_allowed", "The path exists, but not for this method: see the Allow header."}
 	errIfMatch = &refusal{http.StatusPreconditionRequired, "version.required",

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/claim"
 	"sallyport.dev/domain/person"
 	"sallyport.dev/projections/control"
 )
@@ -22,6 +23,10 @@ type Tenant interface {
 	Read(func(*control.State, domain.Head))
 	WaitFor(context.Context, domain.Position) error
 	Now() time.Time
+	// ReadToken reads a token that we issued to a workload, and tells whether it
+	// holds now; OwnAudience whether it was issued for ourselves.
+	ReadToken(compact string) (claim.Set, bool)
+	OwnAudience(claim.Set) bool
 }
 
 // bearerForm is b64token of RFC 6750 section 2.1; headers are bounded by [MaxHeader].
@@ -70,11 +75,20 @@ func authenticate(t Tenant, ec echo.Context) (*Call, error) {
 	if err := t.Fresh(ec.Request().Context()); err != nil {
 		return nil, err
 	}
-	c := &Call{Echo: ec, tenant: t, hash: person.HashToken(bearer)}
+	c := &Call{Echo: ec, tenant: t, bearer: bearer, hash: person.HashToken(bearer)}
 	c.Meta = domain.Meta{Now: t.Now(), RequestID: RequestID(ec)}
-	var err error
-	c.Meta.Actor, err = speaksFor(t, c.hash, c.Meta.Now)
-	return c, err
+	return c, c.identify()
+}
+
+// identify finds out for whom the bearer token speaks now. A person's API token
+// is opaque and has no dot; what has the form of a JWT can only be a workload's.
+func (c *Call) identify() (err error) {
+	if strings.Contains(c.bearer, ".") {
+		c.claims, c.Meta.Actor, err = readWorkload(c.tenant, c.bearer)
+		return err
+	}
+	c.Meta.Actor, err = speaksFor(c.tenant, c.hash, c.tenant.Now())
+	return err
 }
 
 // authorizeAgain refuses who may no longer do what they asked for: the body may
@@ -83,12 +97,21 @@ func (c *Call) authorizeAgain() error {
 	if err := c.tenant.Fresh(c.Context()); err != nil {
 		return err
 	}
-	a, err := speaksFor(c.tenant, c.hash, c.tenant.Now())
-	if err != nil {
+	if err := c.identify(); err != nil {
 		return err
 	}
-	c.Meta.Actor = a
-	return mayPass(a, c.roles)
+	return c.mayPass()
+}
+
+// mayPass refuses who may not use the route.
+func (c *Call) mayPass() error {
+	if c.claims == nil {
+		return mayPass(c.Meta.Actor, c.roles)
+	}
+	if !c.workloads {
+		return errPeopleOnly
+	}
+	return nil
 }
 
 // TokenHash is what the log knows of the caller's API token.
@@ -101,7 +124,7 @@ func (c *Call) StillHolds(roles []domain.Role) bool {
 		return false
 	}
 	a, err := speaksFor(c.tenant, c.hash, c.tenant.Now())
-	return err == nil && mayPass(a, roles) == nil
+	return err == nil && mayPass(a, roles) == nil // a workload's token is nobody's API token
 }
 
 // mayPass refuses who has none of the roles, and says which would do.

@@ -14,13 +14,17 @@ import (
 type Handler func(*Call) error
 
 // Route is one line of a table of routes. There is no route without roles:
-// what every person of the organisation may do says so.
+// what every person of the organisation may do says so. It is for people, unless
+// it says that workloads may use it.
 type Route struct {
 	Method string // HEAD comes with GET
 	Path   string // below the group; at most one parameter a segment, such as /connections/:name
 	Roles  []domain.Role
-	Query  []string // parameters it takes; reads take min_position besides
-	Serve  Handler
+	// Workloads lets a workload in, too, by its own token: one of ours, issued for
+	// ourselves. It bears none of Roles.
+	Workloads bool
+	Query     []string // parameters it takes; reads take min_position besides
+	Serve     Handler
 }
 
 // Mount serves the routes in g, for the people of one organisation.
@@ -55,10 +59,10 @@ func (r Route) serve(t Tenant) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		if err := mayPass(c.Meta.Actor, r.Roles); err != nil {
+		c.roles, c.workloads = r.Roles, r.Workloads
+		if err := c.mayPass(); err != nil {
 			return err
 		}
-		c.roles = r.Roles
 		known := r.Query
 		if r.Method == http.MethodGet {
 			known = append(slices.Clone(known), "min_position")
