@@ -14,6 +14,7 @@ import (
 	sallyport "sallyport.dev"
 	"sallyport.dev/cmd/internal/cli"
 	"sallyport.dev/domain/events"
+	"sallyport.dev/handlers/access"
 	"sallyport.dev/handlers/admin"
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/exchange"
@@ -225,7 +226,7 @@ func (p *process) handler(t *tenants, clock *probe.Clock) (http.Handler, func(),
 		x := exchange.New(o, p.exchangeOptions(o, sources, connections))
 		x.Mount(g)
 		issuer.New(o, sources).Mount(e, g)
-		admin.Mount(g, o, admin.Options{Limiter: sources, Stopping: p.stop.streams})
+		admin.Mount(g, o, admin.Options{Limiter: sources, Stopping: p.stop.streams, More: access.New(o, access.Options{}).Routes()})
 		exchanges, ready = append(exchanges, x), append(ready, o)
 	}
 	if p.metrics != nil {
