@@ -68,7 +68,7 @@ func proven() token.Proof {
 func examples() map[string]example {
 	all := examplesOfTrust()
 	for _, of := range []func() map[string]example{
-		examplesOfGroups, examplesOfRoles, examplesOfResources, examplesOfPolicies, examplesOfRequests, examplesOfAccess, examplesOfSSH,
+		examplesOfGroups, examplesOfRoles, examplesOfResources, examplesOfPolicies, examplesOfRequests, examplesOfAccess, examplesOfSSH, examplesOfNotifications,
 	} {
 		maps.Copy(all, of())
 	}

@@ -6,6 +6,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/access"
 	"sallyport.dev/domain/group"
+	"sallyport.dev/domain/notification"
 	"sallyport.dev/domain/policy"
 	"sallyport.dev/domain/request"
 	"sallyport.dev/domain/resource"
@@ -22,6 +23,7 @@ type nouns struct {
 	requests  request.State
 	access    access.State
 	ssh       sshca.State
+	notices   notification.State // of which people are told
 }
 
 // Groups, WorkloadRoles, Resources, Policies, Requests, Access and SSH are what
@@ -48,6 +50,10 @@ func (s *State) Access() access.State { return s.access }
 
 // SSH is the keys of the SSH authority.
 func (s *State) SSH() sshca.State { return s.ssh }
+
+// Notices is of what people are to be told, and how far that is. It keeps none
+// unless [Projection.KeepNotices] was called.
+func (s *State) Notices() notification.State { return s.notices }
 
 // World is all that [access.Resolve] looks at.
 func (s *State) World() access.World {

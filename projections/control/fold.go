@@ -12,6 +12,7 @@ import (
 	"sallyport.dev/domain/connection"
 	"sallyport.dev/domain/group"
 	"sallyport.dev/domain/key"
+	"sallyport.dev/domain/notification"
 	"sallyport.dev/domain/organisation"
 	"sallyport.dev/domain/person"
 	"sallyport.dev/domain/policy"
@@ -91,9 +92,12 @@ func (s *State) foldControl(e domain.Envelope) (err error) {
 		s.access, err = access.Evolve(s.access, e)
 	case sshca.Event:
 		s.ssh, err = sshca.Evolve(s.ssh, e)
+	case notification.Event:
+		s.notices, err = notification.Evolve(s.notices, e)
 	default:
 		return fmt.Errorf("unknown to the control state as %T", e.Event)
 	}
+	s.notices = s.notices.Observe(e)
 	return err
 }
 

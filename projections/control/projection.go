@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/notification"
 )
 
 // Projection is the control state of one organisation and how far it was
@@ -20,11 +21,12 @@ type Projection struct {
 	seeded uint64        // last activity commit seeded
 	err    error         // why it stopped; set once
 	moved  chan struct{} // closed and replaced whenever head or err changes
+	turned chan struct{} // the same, but for activity, which changes nothing that has a deadline
 }
 
 // New is the state before the first commit.
 func New() *Projection {
-	return &Projection{state: newState(), moved: make(chan struct{})}
+	return &Projection{state: newState(), moved: make(chan struct{}), turned: make(chan struct{})}
 }
 
 // Read calls f with the state and the place in the log where it holds. The
@@ -69,6 +71,35 @@ func (p *Projection) Wait(ctx context.Context, seq uint64) error {
 		case <-moved:
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for sequence %d at %d: %w", seq, head.Stream, ctx.Err())
+		}
+	}
+}
+
+// KeepNotices makes the state keep of what people are to be told. It is called
+// before anything is folded.
+func (p *Projection) KeepNotices() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.notices = notification.Keeping()
+}
+
+// WaitControl returns nil once a control commit after seq is folded, or why none
+// will be: the projection stopped, or the context ended.
+func (p *Projection) WaitControl(ctx context.Context, seq uint64) error {
+	for {
+		p.mu.RLock()
+		head, err, turned := p.head, p.err, p.turned
+		p.mu.RUnlock()
+		switch {
+		case head.Control > seq:
+			return nil
+		case err != nil:
+			return err
+		}
+		select {
+		case <-turned:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
@@ -170,9 +201,14 @@ func (p *Projection) change(f func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err == nil {
+		was := p.head.Control
 		p.err = f()
 		close(p.moved)
 		p.moved = make(chan struct{})
+		if p.err != nil || p.head.Control != was {
+			close(p.turned)
+			p.turned = make(chan struct{})
+		}
 	}
 	return p.err
 }

@@ -84,9 +84,15 @@ func (s *State) People() person.State { return s.people.Clone() }
 // Person is the person of that name.
 func (s *State) Person(n domain.Name) (person.Person, bool) { return s.people.Person(n) }
 
-// Authenticate tells whom the API token of that hash speaks for at now.
+// Authenticate tells whom the API token of that hash speaks for at now, with the
+// roles that are theirs at now, by themself or through groups.
 func (s *State) Authenticate(hash string, now time.Time) (domain.Actor, error) {
-	return s.people.Authenticate(hash, now)
+	return s.people.Authenticate(hash, now, func(n domain.Name) []domain.Role { return s.LentRoles(n, now) })
+}
+
+// LentRoles is the admin roles that groups lend the person at now.
+func (s *State) LentRoles(n domain.Name, now time.Time) []domain.Role {
+	return s.groups.Roles(n, s.Later(now))
 }
 
 // Spent tells whether a single-use proof with that spend key, which is to be
