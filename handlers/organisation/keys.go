@@ -126,6 +126,7 @@ func (o *Organisation) forgetRetired(ctx context.Context) {
 				o.keyring.Forget(k.KeyID)
 			}
 		}
+		o.forgetRetiredSSH()
 		pause(ctx, retireEvery)
 	}
 }

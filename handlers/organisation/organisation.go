@@ -19,6 +19,7 @@ import (
 	"sallyport.dev/domain/organisation"
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/handlers/limit"
+	"sallyport.dev/handlers/sshca"
 	"sallyport.dev/projections/control"
 	"sallyport.dev/projections/trail"
 	"sallyport.dev/streams"
@@ -70,6 +71,7 @@ type Organisation struct {
 	feeder    *feeder
 	committer *streams.Committer[*control.State]
 	keyring   *jose.Keyring
+	ssh       *sshca.Authority
 	stopKeys  context.CancelFunc // ends looking for retired ones
 	sources   *jose.Sources
 	tests     *limit.Limiter
@@ -113,6 +115,7 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 		return nil, err
 	}
 	o.keyring = jose.NewKeyring(bucket, opt.Sealer, o.name)
+	o.ssh = sshca.New(bucket, opt.Sealer, o.name, o.activeSSHKey)
 	o.sources = jose.NewSources(opt.Gate, jose.SourcesOptions{
 		Observe: o.observe, Fetched: opt.Fetched, Log: o.log, Now: o.now, Resolver: opt.Resolver, Replicas: o.replicas,
 	})
@@ -123,6 +126,9 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 		return nil, err
 	}
 	if err := o.ensureKeys(ctx); err != nil {
+		return nil, err
+	}
+	if err := o.ensureSSH(ctx); err != nil {
 		return nil, err
 	}
 	run, stop := context.WithCancel(context.Background())
