@@ -108,8 +108,3 @@ type World struct {
 	Requests  request.State
 	Access    State
 }
-
-// Resolve is every method by which the subject may reach the resource at now.
-func Resolve(w World, s Subject, r resource.Resource, now time.Time) Answer {
-	return Answer{Outcome: Refused}
-}
