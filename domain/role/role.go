@@ -1,9 +1,17 @@
 // Package role answers which workload roles a token bears: worked out when it
 // is used, from the claims that it carries.
+//
+// A role is a list of requirements, of which one has to be met (OR); each is a
+// connection and conditions, which all have to hold (AND). Nothing of it is in
+// a token, so an edit or a deletion bites tokens that are out already. What a
+// token hints at chooses among the roles that match, and is no authority.
 package role
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain"
@@ -33,31 +41,31 @@ type Role struct {
 }
 
 // Username is the Linux user that workloads of the role are on servers:
-// wl_ and the role's name, its hyphens as underscores.
-func Username(n domain.Name) string { return "" }
+// wl_ and the role's name, its hyphens as underscores. No two roles have the
+// same, since a name has no underscores.
+func Username(n domain.Name) string { return "wl_" + strings.ReplaceAll(n.String(), "-", "_") }
 
 // State is the workload roles of one organisation. The zero value has none. It
 // owns its memory as a slice does: after [Evolve] only the state it returned may be used.
 type State struct {
+	roles   map[domain.Name]Role
+	deleted map[domain.Name]bool
 }
 
 // Role is the role of that name; one that was deleted is not there.
-func (s State) Role(n domain.Name) (Role, bool) { return Role{}, false }
-
-// Roles is every role, by name.
-func (s State) Roles() []Role { return nil }
-
-// Token is what a token says of its workload, and what its connection says now.
-type Token struct {
-	Connection domain.Name
-	Identity   string
-	Hint       string    // role_hint in the token; chooses among the roles that match, and is no authority
-	Claims     claim.Set // sallyport.claims of the token, and sub where it is known
+func (s State) Role(n domain.Name) (Role, bool) {
+	r, ok := s.roles[n]
+	return r, ok
 }
 
-// Matching is the roles whose requirements the token meets, by name. With a
-// hint it is that role alone, if it matches, and otherwise none.
-func (s State) Matching(t Token) []domain.Name { return nil }
+// Roles is every role, by name.
+func (s State) Roles() []Role {
+	out := make([]Role, 0, len(s.roles))
+	for _, n := range slices.Sorted(maps.Keys(s.roles)) {
+		out = append(out, s.roles[n])
+	}
+	return out
+}
 
 // Command asks for a change. The set is closed: each has its rule.
 type Command interface {
@@ -83,5 +91,61 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 	if !ok {
 		return s, fmt.Errorf("%s is not an event of workload roles", e.Type)
 	}
+	if s.roles == nil {
+		s = State{map[domain.Name]Role{}, map[domain.Name]bool{}}
+	}
 	return ev.evolve(s, e)
+}
+
+// Errors of commands about workload roles.
+var (
+	// ErrNotFound answers for a name that no role has, or only a deleted one.
+	ErrNotFound = &domain.Error{Kind: domain.KindNotFound, Code: "role.not_found",
+		Message: "There is no workload role of this name."}
+	// ErrTaken refuses a name that is, or ever was, a role's.
+	ErrTaken = &domain.Error{Kind: domain.KindConflict, Code: "role.taken",
+		Message: "A workload role of this name exists: choose another name, or edit that one."}
+	// ErrRole refuses who lacks the admin role.
+	ErrRole = &domain.Error{Kind: domain.KindForbidden, Code: "role.missing",
+		Message: "Only a security_admin creates, edits and deletes workload roles."}
+	// ErrStale refuses a write that was decided on another version.
+	ErrStale = &domain.Error{Kind: domain.KindStale, Code: "version.stale",
+		Message: "The workload role is at another version: read it again and decide on what it says now."}
+)
+
+// mayWrite refuses who may not change roles.
+func mayWrite(a domain.Actor) error {
+	if a.Has(domain.SecurityAdmin) {
+		return nil
+	}
+	return ErrRole
+}
+
+// find is the role that a command is about, at the version that it names.
+func (s State) find(n domain.Name, version uint64) (Role, error) {
+	r, ok := s.roles[n]
+	switch {
+	case !ok:
+		return Role{}, ErrNotFound
+	case r.Version != version:
+		return Role{}, ErrStale
+	}
+	return r, nil
+}
+
+// fact is an event about the role of that name.
+func fact(n domain.Name, e Event) []domain.Fact {
+	return []domain.Fact{{Subject: subject + n.String(), Event: e}}
+}
+
+const subject = "role/"
+
+// of is the role that a stored event is about.
+func of(e domain.Envelope) (domain.Name, error) {
+	text, ok := strings.CutPrefix(e.Subject, subject)
+	n, err := domain.ParseName(text)
+	if !ok || err != nil {
+		return "", fmt.Errorf("the subject names no workload role")
+	}
+	return n, nil
 }
