@@ -16,20 +16,25 @@ import (
 type Person struct {
 	Name    domain.Name
 	Roles   []domain.Role // at least one, in the order of domain.Roles; never modified, but replaced
-	AddedAt time.Time
-	AddedBy string
+	Email   string        // where they are told of things; "" if it is not known
+	Manager domain.Name   // who decides on their requests as such; "" nobody. May name somebody who was removed
+	// Version counts what happened to the person, 1 when they are added. It is the ETag.
+	Version            uint64
+	AddedAt, UpdatedAt time.Time
+	AddedBy, UpdatedBy string
 }
 
 // State is the people of one organisation and their API tokens. The zero value
 // has none. It owns its memory as a slice does: after [Evolve] only the state
 // it returned may be used; [State.Clone] keeps one.
 type State struct {
-	people map[domain.Name]Person
-	tokens map[string]Token  // by id
-	hashes map[string]string // id by hash
+	people  map[domain.Name]Person
+	removed map[domain.Name]bool // whose names are never given again
+	tokens  map[string]Token     // by id
+	hashes  map[string]string    // id by hash
 }
 
-// Person is the person of that name.
+// Person is the person of that name; one who was removed is not there.
 func (s State) Person(n domain.Name) (Person, bool) {
 	p, ok := s.people[n]
 	return p, ok
@@ -46,18 +51,20 @@ func (s State) People() []Person {
 
 // Clone is a copy that folding further events into s does not change.
 func (s State) Clone() State {
-	return State{maps.Clone(s.people), maps.Clone(s.tokens), maps.Clone(s.hashes)}
+	return State{maps.Clone(s.people), maps.Clone(s.removed), maps.Clone(s.tokens), maps.Clone(s.hashes)}
 }
 
 // Errors of commands about people and their tokens.
 var (
 	ErrRole        = &domain.Error{Kind: domain.KindForbidden, Code: "role.missing", Message: "Only an owner manages people and their roles."}
 	ErrNotFound    = &domain.Error{Kind: domain.KindNotFound, Code: "person.not_found", Message: "There is no such person."}
-	ErrTaken       = &domain.Error{Kind: domain.KindConflict, Code: "person.taken", Message: "There is a person of that name with other roles."}
+	ErrTaken       = &domain.Error{Kind: domain.KindConflict, Code: "person.taken", Message: "There is a person of that name: choose another name, or edit that person."}
 	ErrReserved    = &domain.Error{Kind: domain.KindInvalid, Code: "person.reserved", Message: "No person can be called system, host or anonymous: the audit trail uses these words."}
 	ErrUnknownRole = &domain.Error{Kind: domain.KindInvalid, Code: "role.unknown", Message: "There is no such role."}
 	ErrNoRole      = &domain.Error{Kind: domain.KindInvalid, Code: "person.no_role", Message: "A person bears at least one role; member is the least."}
-	ErrLastOwner   = &domain.Error{Kind: domain.KindConflict, Code: "person.last_owner", Message: "This is the last owner; make somebody else owner first."}
+	ErrSelf        = &domain.Error{Kind: domain.KindForbidden, Code: "person.self", Message: "Nobody gives themself a role or chooses their own manager: ask another owner."}
+	ErrStale       = &domain.Error{Kind: domain.KindStale, Code: "version.stale", Message: "The person is at another version: read it again and decide on what it says now."}
+	ErrLastOwner   = &domain.Error{Kind: domain.KindConflict, Code: "person.last_owner", Message: "This is the last person who is owner in their own right, not through a group: make somebody else owner first."}
 )
 
 // Command asks for a change of people or tokens.
@@ -95,7 +102,7 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 		return s, fmt.Errorf("%s is not an event of people", e.Type)
 	}
 	if s.people == nil {
-		s = State{map[domain.Name]Person{}, map[string]Token{}, map[string]string{}}
+		s = State{map[domain.Name]Person{}, map[domain.Name]bool{}, map[string]Token{}, map[string]string{}}
 	}
 	return ev.evolve(s, e)
 }

@@ -61,16 +61,16 @@ func TestCommands(t *testing.T) {
 		want string // subject and type of what follows
 		err  error
 	}{
-		{"an owner adds a person", owner, person.Add{"carol", roles(domain.Auditor)}, "person/carol person.added", nil},
-		{"the host adds the first person", host, person.Add{"carol", roles(domain.Owner)}, "person/carol person.added", nil},
-		{"nobody else adds people", devops, person.Add{"carol", roles(domain.Member)}, "", person.ErrRole},
-		{"adding the same person again is nothing, in whatever order", owner, person.Add{"devops", roles(domain.SecurityAdmin, domain.DevOpsAdmin)}, "", nil},
-		{"a name with other roles is taken", owner, person.Add{"devops", roles(domain.Owner)}, "", person.ErrTaken},
-		{"a person has a role", owner, person.Add{"carol", nil}, "", person.ErrNoRole},
-		{"a role has to exist", owner, person.Add{"carol", roles("root")}, "", person.ErrUnknownRole},
-		{"nobody is called system", owner, person.Add{"system", roles(domain.Member)}, "", person.ErrReserved},
-		{"nobody is called host", owner, person.Add{"host", roles(domain.Member)}, "", person.ErrReserved},
-		{"nobody is called anonymous", host, person.Add{"anonymous", roles(domain.Member)}, "", person.ErrReserved},
+		{"an owner adds a person", owner, person.Add{Name: "carol", Roles: roles(domain.Auditor)}, "person/carol person.added", nil},
+		{"the host adds the first person", host, person.Add{Name: "carol", Roles: roles(domain.Owner)}, "person/carol person.added", nil},
+		{"nobody else adds people", devops, person.Add{Name: "carol", Roles: roles(domain.Member)}, "", person.ErrRole},
+		{"adding the same person again is nothing, in whatever order", owner, person.Add{Name: "devops", Roles: roles(domain.SecurityAdmin, domain.DevOpsAdmin)}, "", nil},
+		{"a name with other roles is taken", owner, person.Add{Name: "devops", Roles: roles(domain.Owner)}, "", person.ErrTaken},
+		{"a person has a role", owner, person.Add{Name: "carol", Roles: nil}, "", person.ErrNoRole},
+		{"a role has to exist", owner, person.Add{Name: "carol", Roles: roles("root")}, "", person.ErrUnknownRole},
+		{"nobody is called system", owner, person.Add{Name: "system", Roles: roles(domain.Member)}, "", person.ErrReserved},
+		{"nobody is called host", owner, person.Add{Name: "host", Roles: roles(domain.Member)}, "", person.ErrReserved},
+		{"nobody is called anonymous", host, person.Add{Name: "anonymous", Roles: roles(domain.Member)}, "", person.ErrReserved},
 
 		{"an owner grants a role", owner, person.GrantRole{"devops", domain.Auditor}, "person/devops person.role_granted", nil},
 		{"a role that is borne is granted as nothing", owner, person.GrantRole{"devops", domain.DevOpsAdmin}, "", nil},
@@ -157,13 +157,13 @@ func TestAuthenticate(t *testing.T) {
 		{"no hash is nobody", nil, "", noon, nil, person.ErrTokenUnknown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a, err := given(t, tt.given...).Authenticate(tt.hash, tt.at)
+			a, err := given(t, tt.given...).Authenticate(tt.hash, tt.at, nil)
 			if !errors.Is(err, tt.err) || !slices.Equal(a.Roles, tt.want) || (err == nil) != (a.ID == "devops") {
 				t.Errorf("got %+v, %v, want roles %v, %v", a, err, tt.want, tt.err)
 			}
 		})
 	}
-	if _, err := (person.State{}).Authenticate(hash1, noon); !errors.Is(err, person.ErrTokenUnknown) {
+	if _, err := (person.State{}).Authenticate(hash1, noon, nil); !errors.Is(err, person.ErrTokenUnknown) {
 		t.Errorf("before anybody is known got %v, want %v", err, person.ErrTokenUnknown)
 	}
 }
@@ -174,7 +174,7 @@ func TestACloneStaysWhenTheStateGoesOn(t *testing.T) {
 	if _, err := person.Evolve(s, domain.Envelope{Event: person.TokenWasRevoked{ID: id1}, Time: noon}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kept.Authenticate(hash1, noon); err != nil {
+	if _, err := kept.Authenticate(hash1, noon, nil); err != nil {
 		t.Errorf("the clone knows of a later revocation: %v", err)
 	}
 }

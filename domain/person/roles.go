@@ -7,51 +7,6 @@ import (
 	"sallyport.dev/domain"
 )
 
-// Add makes a person known, with their first roles.
-type Add struct {
-	Name  domain.Name
-	Roles []domain.Role // at least one
-}
-
-func (c Add) decide(s State, m domain.Meta) ([]Event, error) {
-	roles, err := canonical(c.Roles)
-	old, known := s.people[c.Name]
-	switch {
-	case !mayManage(m.Actor):
-		return nil, ErrRole
-	case reserved(c.Name):
-		return nil, ErrReserved
-	case err != nil:
-		return nil, err
-	case len(roles) == 0:
-		return nil, ErrNoRole
-	case known && slices.Equal(old.Roles, roles):
-		return nil, nil // already so
-	case known:
-		return nil, ErrTaken
-	}
-	return []Event{WasAdded{Name: c.Name, Roles: roles}}, nil
-}
-
-// WasAdded records that a person became known.
-type WasAdded struct {
-	Name  domain.Name   `json:"name"`
-	Roles []domain.Role `json:"roles"`
-}
-
-// EventType is person.added.
-func (WasAdded) EventType() string { return "person.added" }
-
-func (e WasAdded) subject() string { return "person/" + e.Name.String() }
-
-func (e WasAdded) evolve(s State, env domain.Envelope) (State, error) {
-	if _, known := s.people[e.Name]; known {
-		return s, fmt.Errorf("person %q was added twice", e.Name)
-	}
-	s.people[e.Name] = Person{Name: e.Name, Roles: e.Roles, AddedAt: env.Time, AddedBy: env.Actor}
-	return s, nil
-}
-
 // GrantRole gives a person a role.
 type GrantRole struct {
 	Name domain.Name
@@ -69,6 +24,8 @@ func (c GrantRole) decide(s State, m domain.Meta) ([]Event, error) {
 		return nil, ErrUnknownRole.With("There is no role %q.", c.Role)
 	case slices.Contains(p.Roles, c.Role):
 		return nil, nil // already so
+	case m.Actor.ID == c.Name.String():
+		return nil, ErrSelf
 	}
 	return []Event{RoleWasGranted(c)}, nil
 }
@@ -84,7 +41,7 @@ func (RoleWasGranted) EventType() string { return "person.role_granted" }
 
 func (e RoleWasGranted) subject() string { return "person/" + e.Name.String() }
 
-func (e RoleWasGranted) evolve(s State, _ domain.Envelope) (State, error) {
+func (e RoleWasGranted) evolve(s State, env domain.Envelope) (State, error) {
 	p, known := s.people[e.Name]
 	if !known || slices.Contains(p.Roles, e.Role) {
 		return s, fmt.Errorf("role %q was granted to %q, who is unknown or had it", e.Role, e.Name)
@@ -94,7 +51,7 @@ func (e RoleWasGranted) evolve(s State, _ domain.Envelope) (State, error) {
 		return s, err
 	}
 	p.Roles = roles
-	s.people[e.Name] = p
+	s.people[e.Name] = p.updated(env)
 	return s, nil
 }
 
@@ -142,13 +99,13 @@ func (RoleWasRevoked) EventType() string { return "person.role_revoked" }
 
 func (e RoleWasRevoked) subject() string { return "person/" + e.Name.String() }
 
-func (e RoleWasRevoked) evolve(s State, _ domain.Envelope) (State, error) {
+func (e RoleWasRevoked) evolve(s State, env domain.Envelope) (State, error) {
 	p, known := s.people[e.Name]
 	i := slices.Index(p.Roles, e.Role)
 	if !known || i < 0 {
 		return s, fmt.Errorf("role %q was revoked from %q, who is unknown or had it not", e.Role, e.Name)
 	}
 	p.Roles = slices.Delete(slices.Clone(p.Roles), i, i+1)
-	s.people[e.Name] = p
+	s.people[e.Name] = p.updated(env)
 	return s, nil
 }

@@ -109,7 +109,7 @@ func (h *Host) Holds(_ context.Context, org, token string, role domain.Role, spa
 		return false, err
 	}
 	o.Read(func(s *control.State, _ domain.Head) {
-		a, err := s.People().Authenticate(person.HashToken(token), o.Now().Add(span))
+		a, err := s.Authenticate(person.HashToken(token), o.Now().Add(span))
 		good = err == nil && a.Has(role)
 	})
 	return good, nil

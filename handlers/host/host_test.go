@@ -64,7 +64,7 @@ func serve(t *testing.T, dir string, h *host.Host) *host.Client {
 
 func actor(w *orgtest.World, token string) (a domain.Actor, err error) {
 	w.Read(func(s *control.State, _ domain.Head) {
-		a, err = s.People().Authenticate(person.HashToken(token), w.Now())
+		a, err = s.Authenticate(person.HashToken(token), w.Now())
 	})
 	return a, err
 }
