@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -104,6 +105,28 @@ func (b *Bucket) Put(ctx context.Context, key string, val []byte) error {
 	return nil
 }
 
+// Create stores val under a key that never was: of all who try one is answered
+// nil, the others [ErrKeyTaken], also once the key is deleted. It returns once
+// that is durable; after any other error the value may be there.
+func (b *Bucket) Create(ctx context.Context, key string, val []byte) error {
+	_, err := b.c.js.Publish(ctx, "$KV."+b.name+"."+key, val, jetstream.WithExpectLastSequencePerSubject(0))
+	if sequenceMoved(err) {
+		err = ErrKeyTaken
+	}
+	if err != nil {
+		return fmt.Errorf("storing %s in bucket %s: %w", key, b.name, err)
+	}
+	return nil
+}
+
+// sequenceMoved tells the refusal of a message that was to be the first of its
+// subject, or to follow another than the last; a replicated stream has a code of its own.
+func sequenceMoved(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && (refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
 // Get reads the value of key through the leader, so that what one replica has
 // put every replica gets; [ErrNoKey] if there is none.
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
@@ -128,11 +151,37 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 }
 
 // Keys lists the keys that have a value, sorted.
-func (b *Bucket) Keys(ctx context.Context) ([]string, error) {
-	keys, err := b.kv.Keys(ctx)
-	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+func (b *Bucket) Keys(ctx context.Context) (keys []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listWithin)
+	defer cancel()
+	// Not by the client's own listing: it deletes the consumer that it makes,
+	// which who may only read and write may not.
+	list, err := b.c.js.CreateConsumer(ctx, "KV_"+b.name, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: "$KV." + b.name + ".>", HeadersOnly: true,
+		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: keepIdleFor, MemoryStorage: true, Replicas: 1,
+	})
+	if err != nil {
 		return nil, fmt.Errorf("listing bucket %s: %w", b.name, err)
 	}
+	for more := true; more; {
+		batch, err := list.FetchNoWait(replayBatch)
+		if err != nil {
+			return nil, fmt.Errorf("listing bucket %s: %w", b.name, err)
+		}
+		more = false
+		for m := range batch.Messages() {
+			more = true
+			if header(m).Get("KV-Operation") == "" {
+				keys = append(keys, strings.TrimPrefix(m.Subject(), "$KV."+b.name+"."))
+			}
+		}
+		if err := errors.Join(batch.Error(), ctx.Err()); err != nil {
+			return nil, fmt.Errorf("listing bucket %s: %w", b.name, err)
+		}
+	}
 	slices.Sort(keys)
-	return keys, nil
+	return slices.Compact(keys), nil
 }
+
+// listWithin bounds a listing.
+const listWithin = 30 * time.Second

@@ -30,5 +30,8 @@ var ErrFull error = &domain.Error{Kind: domain.KindUnavailable, Code: "log.busy"
 // ErrNoKey is returned by [Bucket.Get] for a key that is not there.
 var ErrNoKey = errors.New("no such key in the bucket")
 
+// ErrKeyTaken is returned by [Bucket.Create] for a key that is there, or was.
+var ErrKeyTaken = errors.New("there is such a key in the bucket")
+
 // ErrClosed is returned by what was closed by its owner.
 var ErrClosed = errors.New("closed")

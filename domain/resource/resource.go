@@ -4,6 +4,7 @@ package resource
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"sallyport.dev/domain"
@@ -16,6 +17,9 @@ const (
 	Server Kind = "server"
 	Secret Kind = "secret"
 )
+
+// MaxValueBytes is how many bytes a value of a secret may have; it has at least one.
+const MaxValueBytes = 64 << 10
 
 // Ref names a resource: "server/web-1" or "secret/payments/db/password".
 type Ref string
@@ -114,6 +118,39 @@ type Resource struct {
 	CreatedAt, UpdatedAt time.Time
 	CreatedBy, UpdatedBy string
 }
+
+// Versioned is the versions of the account's password, or with "" of the secret itself, oldest first.
+func (r Resource) Versioned(account domain.Name) []Version {
+	if r.Kind == Secret {
+		return r.Versions
+	}
+	return r.Passwords[account]
+}
+
+// Find is one version that can be revealed: of that number, or with 0 the
+// newest that is not destroyed. [ErrVersionNotFound] or [ErrDestroyed] otherwise.
+func (r Resource) Find(account domain.Name, number int) (Version, error) {
+	versions := r.Versioned(account)
+	for _, v := range slices.Backward(versions) {
+		switch {
+		case number != 0 && v.Number != number:
+		case v.DestroyedAt.IsZero():
+			return v, nil
+		case number != 0:
+			return Version{}, ErrDestroyed
+		}
+	}
+	if number == 0 && len(versions) > 0 {
+		return Version{}, ErrDestroyed.With("Every version of it is destroyed; a new one can be put.")
+	}
+	return Version{}, ErrVersionNotFound
+}
+
+// Errors about versions.
+var (
+	ErrVersionNotFound = &domain.Error{Kind: domain.KindNotFound, Code: "secret.version_not_found", Message: "There is no such version of it; list the secret to see which there are."}
+	ErrDestroyed       = &domain.Error{Kind: domain.KindConflict, Code: "secret.destroyed", Message: "This version is destroyed and cannot be revealed again; reveal another, or put a new one."}
+)
 
 // State is the projects and resources of one organisation. The zero value has
 // none. It owns its memory as a slice does: after [Evolve] only the state it returned may be used.

@@ -20,6 +20,7 @@ import (
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/handlers/limit"
 	"sallyport.dev/handlers/sshca"
+	"sallyport.dev/handlers/vault"
 	"sallyport.dev/projections/control"
 	"sallyport.dev/projections/trail"
 	"sallyport.dev/streams"
@@ -71,6 +72,7 @@ type Organisation struct {
 	feeder    *feeder
 	committer *streams.Committer[*control.State]
 	keyring   *jose.Keyring
+	vault     *vault.Vault
 	ssh       *sshca.Authority
 	stopKeys  context.CancelFunc // ends looking for retired ones
 	sources   *jose.Sources
@@ -126,6 +128,9 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 		return nil, err
 	}
 	if err := o.ensureKeys(ctx); err != nil {
+		return nil, err
+	}
+	if err := o.openVault(ctx, opt.Sealer); err != nil {
 		return nil, err
 	}
 	if err := o.ensureSSH(ctx); err != nil {
