@@ -120,6 +120,7 @@ func (p *process) serve(ctx context.Context, t *tenants) error {
 	running.Go(func() { p.disk.Run(late) })
 	running.Go(func() { clock.Run(late) })
 	running.Go(func() { p.notify.watch(late, alive(t, handler)) })
+	p.background(late, &running, t)
 	p.serveApart(late, &running, cancel)
 	if p.cert != nil {
 		running.Go(func() { p.cert.follow(late, p.m.Hangup, p.notify) })

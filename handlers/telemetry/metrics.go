@@ -23,6 +23,7 @@ type Metrics struct {
 	appended  *prometheus.CounterVec
 	appending *prometheus.HistogramVec
 	fetches   *prometheus.CounterVec
+	lapsed    *prometheus.HistogramVec
 	limits    *limits
 }
 
@@ -43,6 +44,9 @@ func NewMetrics(version string) *Metrics {
 			[]string{"org"}),
 		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_jwks_fetches_total",
 			Help: "Fetches of providers' keys, by whether they brought any."}, []string{"outcome"}),
+		lapsed: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "sallyport_deadline_recording_delay_seconds",
+			Help:    "Time from a deadline (of a membership, a request, a checkout) until the log said that it passed. Nothing holds for longer because of it.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 4, 10)}, []string{"org"}),
 		limits: &limits{},
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "sallyport_build_info", Help: "1, with the version of this process and of Go.",
@@ -51,7 +55,7 @@ func NewMetrics(version string) *Metrics {
 	for _, outcome := range []string{fetched, notFetched} {
 		m.fetches.WithLabelValues(outcome)
 	}
-	m.registry.MustRegister(m.exchanges, m.took, m.appended, m.appending, m.fetches, m.limits, build,
+	m.registry.MustRegister(m.exchanges, m.took, m.appended, m.appending, m.fetches, m.lapsed, m.limits, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -89,6 +93,7 @@ type Org struct {
 	took      prometheus.Observer
 	appended  *prometheus.CounterVec
 	appending prometheus.Observer
+	lapsed    prometheus.Observer
 }
 
 // Org counts for the organisation of that name.
@@ -96,7 +101,7 @@ func (m *Metrics) Org(name domain.Name) *Org {
 	l := prometheus.Labels{"org": name.String()}
 	return &Org{
 		exchanges: m.exchanges.MustCurryWith(l), took: m.took.With(l),
-		appended: m.appended.MustCurryWith(l), appending: m.appending.With(l),
+		appended: m.appended.MustCurryWith(l), appending: m.appending.With(l), lapsed: m.lapsed.With(l),
 	}
 }
 
@@ -113,6 +118,10 @@ func (o *Org) Stored(facts []domain.Fact, took time.Duration) {
 		o.appended.WithLabelValues(f.Event.EventType()).Inc()
 	}
 }
+
+// Lapsed is told how long after a deadline this process recorded that it passed,
+// as clock.Options says.
+func (o *Org) Lapsed(late time.Duration) { o.lapsed.Observe(late.Seconds()) }
 
 // Outcomes of a fetch of keys.
 const (

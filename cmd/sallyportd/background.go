@@ -1,0 +1,20 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	deadlines "sallyport.dev/handlers/clock"
+)
+
+// background does, until ctx ends, what no request asks for: it records what
+// deadlines have brought.
+func (p *process) background(ctx context.Context, running *sync.WaitGroup, t *tenants) {
+	for _, o := range t.orgs {
+		opt := deadlines.Options{}
+		if p.metrics != nil {
+			opt.Late = p.metrics.Org(o.Name()).Lapsed
+		}
+		running.Go(func() { deadlines.Run(ctx, o, opt) })
+	}
+}

@@ -1,0 +1,185 @@
+// Package clock records what deadlines have brought: memberships and checkouts
+// that ended, requests that expired. Nothing waits for it to be right, since
+// whether something still holds is decided from the time when it is used. It
+// only makes the log say so.
+//
+// What it records are commands like any other, decided on the control state, so
+// any number of replicas record each thing once.
+package clock
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/handlers/organisation"
+	"sallyport.dev/projections/control"
+)
+
+// MaxFacts bounds what one commit records, but for facts about one subject,
+// which stay together.
+const MaxFacts = 100
+
+const (
+	// lookEvery is how long the clock sleeps at most: the machine's clock may be
+	// put forward meanwhile, which no timer notices.
+	lookEvery = 15 * time.Second
+	// sweepEvery is how often what was destroyed is looked for in the vault.
+	sweepEvery = time.Hour
+	// After an error it waits, twice as long each time.
+	leastPause, mostPause = time.Second, time.Minute
+)
+
+// Options are what a clock tells, and whom.
+type Options struct {
+	// Late is told how long after the earliest deadline it was recorded; nil: nobody is.
+	Late func(time.Duration)
+	// Sweep is called at the start and every hour; nil: nothing is.
+	Sweep func(context.Context) error
+}
+
+// clock records for one organisation.
+type clock struct {
+	org *organisation.Organisation
+	Options
+	log   *slog.Logger
+	swept time.Time // by a clock that nobody sets; zero: never
+	// still is how often in a row it was waited for a deadline that the machine's
+	// clock had then not reached: it stands still, or was put back.
+	still int
+}
+
+// Run records what deadlines bring until ctx ends or the organisation is
+// halted. First it records what they brought while nobody ran.
+func Run(ctx context.Context, o *organisation.Organisation, opt Options) {
+	c := &clock{org: o, Options: opt, log: o.Log()}
+	if c.Late == nil {
+		c.Late = func(time.Duration) {}
+	}
+	pause := leastPause
+	for ctx.Err() == nil && o.Halted() == nil {
+		if err := c.once(ctx); err != nil {
+			if ctx.Err() != nil || o.Halted() != nil {
+				return
+			}
+			c.log.Warn("what deadlines have brought is recorded later; nothing holds for longer because of it", "error", err, "again_in", pause)
+			sleep(ctx, pause/2+rand.N(pause/2))
+			pause = min(2*pause, mostPause)
+			continue
+		}
+		pause = leastPause
+	}
+}
+
+// once records whatever is due, sweeps if it is time to, and waits until there
+// may be something new.
+func (c *clock) once(ctx context.Context) error {
+	for {
+		more, err := c.record(ctx)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+	}
+	if c.Sweep != nil && (c.swept.IsZero() || time.Since(c.swept) >= sweepEvery) {
+		if err := c.Sweep(ctx); err != nil {
+			return err
+		}
+		c.swept = time.Now()
+	}
+	return c.wait(ctx)
+}
+
+// record records what is due by now, as much as one commit takes, and tells
+// whether there is more.
+func (c *clock) record(ctx context.Context) (more bool, err error) {
+	due, now, _ := c.look()
+	if due.IsZero() || due.After(now) {
+		return false, nil
+	}
+	m := domain.Meta{Actor: domain.System("clock"), Now: now}
+	recorded := 0
+	_, err = c.org.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
+		facts := first(s.Lapse(m))
+		recorded = len(facts)
+		return facts, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	if recorded == 0 { // by another replica
+		if again, _, _ := c.look(); again.Equal(due) {
+			return false, errStuck
+		}
+		return true, nil
+	}
+	c.Late(max(0, c.org.Now().Sub(due)))
+	return true, nil
+}
+
+// errStuck is a deadline that has passed and brings nothing, which would have us
+// look again at once, and for ever.
+var errStuck = errors.New("a deadline has passed, and nothing follows from it")
+
+// look is the next deadline, what time it is for the control state, and where in
+// the log that holds.
+func (c *clock) look() (due, now time.Time, at domain.Head) {
+	c.org.Read(func(s *control.State, h domain.Head) {
+		due, now, at = s.Due(), s.Later(c.org.Now()), h
+	})
+	return due, now, at
+}
+
+// first is as many facts as one commit takes, cut where another subject begins.
+func first(facts []domain.Fact) []domain.Fact {
+	if len(facts) <= MaxFacts {
+		return facts
+	}
+	cut := MaxFacts
+	for cut > 0 && facts[cut].Subject == facts[cut-1].Subject {
+		cut--
+	}
+	if cut == 0 { // one subject alone
+		for cut = MaxFacts; cut < len(facts) && facts[cut].Subject == facts[0].Subject; cut++ {
+		}
+	}
+	return facts[:cut]
+}
+
+// wait returns when the next deadline has come, the state has changed, or it is
+// time to look at the clock again.
+func (c *clock) wait(ctx context.Context) error {
+	due, now, at := c.look()
+	d := lookEvery
+	if !due.IsZero() {
+		d = min(d, max(due.Sub(now), time.Millisecond<<min(c.still, 14)))
+	}
+	waiting, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	err := c.org.WaitControl(waiting, at.Control)
+	if waiting.Err() == nil {
+		c.still = 0
+		return err
+	}
+	if due, now, _ = c.look(); due.After(now) && d < lookEvery {
+		c.still++
+	} else {
+		c.still = 0
+	}
+	return nil
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
