@@ -70,6 +70,9 @@ func (h *Admin) routes() []api.Route {
 		{Method: post, Path: "/connections/:name/activate", Roles: reviewers, Serve: api.Write(h.mayActivate, nil, h.activate)},
 		{Method: post, Path: "/connections/:name/deactivate", Roles: reviewers, Serve: api.Write(h.mayDeactivate, nil, h.deactivate)},
 
+		{Method: get, Path: "/ssh/ca", Roles: readers, Serve: api.Read(h.showSSH)},
+		{Method: post, Path: "/ssh/ca/rotate", Roles: reviewers, Serve: api.Write(nil, nil, h.rotateSSH)},
+
 		{Method: get, Path: "/audit", Roles: readers, Query: pageParameters, Serve: h.audit},
 		{Method: get, Path: "/audit/stream", Roles: readers, Query: filterParameters, Serve: h.stream},
 	}

@@ -29,6 +29,8 @@ var may = map[string]string{
 	"POST /connections/:name/test":       "ds",
 	"POST /connections/:name/activate":   "s",
 	"POST /connections/:name/deactivate": "s",
+	"GET /ssh/ca":                        "odsra",
+	"POST /ssh/ca/rotate":                "s",
 	"GET /audit":                         "odsra",
 	"GET /audit/stream":                  "odsra",
 }

@@ -29,7 +29,7 @@ type Issuer struct {
 // New serves o. sources limits how often one network may ask; nil does not.
 func New(o *organisation.Organisation, sources *limit.Limiter) *Issuer { return &Issuer{o, sources} }
 
-// Mount serves discovery, keys and introspection in the organisation's group,
+// Mount serves discovery, keys, those of the SSH authority too, and introspection in the organisation's group,
 // and on root the RFC 8414 form of discovery, which puts the path behind the
 // well-known name.
 func (i *Issuer) Mount(root *echo.Echo, g *echo.Group) {
@@ -40,6 +40,7 @@ func (i *Issuer) Mount(root *echo.Echo, g *echo.Group) {
 	g.GET("/.well-known/openid-configuration", i.discovery, limited)
 	root.GET("/.well-known/oauth-authorization-server/orgs/"+i.org.Name().String(), i.discovery, limited)
 	g.GET("/jwks", i.keys, limited)
+	g.GET("/ssh/ca.pub", i.sshKeys, limited)
 	g.POST("/introspect", i.introspect)
 }
 
