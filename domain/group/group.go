@@ -1,12 +1,31 @@
 // Package group answers who is in which group, until when, and which admin
-// roles a group lends its members.
+// roles a group lends its members. It knows no people: who gives a command makes
+// sure that there is such a person.
+//
+// A membership that has an end holds no more from that moment on; recording
+// that it lapsed ([State.Lapse]) only tells people.
 package group
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain"
+)
+
+const (
+	// MaxMembers is how many people are in one group at most.
+	MaxMembers = 10_000
+	// MaxGroups is how many groups one person is in at most, so that removing the
+	// person fits in one commit.
+	MaxGroups = 200
+	// MaxTerm is the longest that a time-bound membership may last.
+	MaxTerm = 365 * 24 * time.Hour
+	// maxLapses bounds what one commit records as lapsed; the rest is recorded by the next.
+	maxLapses = 200
 )
 
 // Source is where a membership comes from.
@@ -35,41 +54,161 @@ type Member struct {
 	AddedBy string
 }
 
+// holds tells whether the person is in at now.
+func (m Member) holds(now time.Time) bool { return m.Until.IsZero() || now.Before(m.Until) }
+
 // Group is a group as the log tells it.
 type Group struct {
 	Name domain.Name
 	Spec
 	Version              uint64   // of the Spec, as in If-Match; members do not raise it
-	Members              []Member // by name
+	Members              []Member // by name; some may have ended and not be recorded as such yet
 	CreatedAt, UpdatedAt time.Time
 	CreatedBy, UpdatedBy string
 }
 
+// membership names one person in one group.
+type membership struct{ group, person domain.Name }
+
 // State is the groups of one organisation. The zero value has none. It owns its
 // memory as a slice does: after [Evolve] only the state it returned may be used.
 type State struct {
+	groups  map[domain.Name]Group // without members
+	deleted map[domain.Name]bool  // whose names are never given again
+	members map[membership]Member
+	in      map[domain.Name]map[domain.Name]bool // people of each group
+	of      map[domain.Name]map[domain.Name]bool // groups of each person
+	ends    map[membership]time.Time             // of the memberships that have an end
+}
+
+func newState() State {
+	return State{
+		map[domain.Name]Group{}, map[domain.Name]bool{}, map[membership]Member{},
+		map[domain.Name]map[domain.Name]bool{}, map[domain.Name]map[domain.Name]bool{}, map[membership]time.Time{},
+	}
 }
 
 // Group is the group of that name; one that was deleted is not there.
-func (s State) Group(n domain.Name) (Group, bool) { return Group{}, false }
+func (s State) Group(n domain.Name) (Group, bool) {
+	g, ok := s.groups[n]
+	for _, p := range slices.Sorted(maps.Keys(s.in[n])) {
+		g.Members = append(g.Members, s.members[membership{n, p}])
+	}
+	return g, ok
+}
 
 // Groups is every group, by name.
-func (s State) Groups() []Group { return nil }
+func (s State) Groups() []Group {
+	var out []Group
+	for _, n := range slices.Sorted(maps.Keys(s.groups)) {
+		g, _ := s.Group(n)
+		out = append(out, g)
+	}
+	return out
+}
+
+// Member is the person's membership of the group at now.
+func (s State) Member(group, person domain.Name, now time.Time) (Member, bool) {
+	m, ok := s.members[membership{group, person}]
+	if !ok || !m.holds(now) {
+		return Member{}, false
+	}
+	return m, true
+}
 
 // Of is the groups that the person is in at now, by name.
-func (s State) Of(person domain.Name, now time.Time) []domain.Name { return nil }
+func (s State) Of(person domain.Name, now time.Time) []domain.Name {
+	var out []domain.Name
+	for _, g := range slices.Sorted(maps.Keys(s.of[person])) {
+		if s.Has(g, person, now) {
+			out = append(out, g)
+		}
+	}
+	return out
+}
 
 // Has tells whether the person is in the group at now.
-func (s State) Has(group, person domain.Name, now time.Time) bool { return false }
+func (s State) Has(group, person domain.Name, now time.Time) bool {
+	_, ok := s.Member(group, person, now)
+	return ok
+}
 
-// Roles is the admin roles that groups lend the person at now.
-func (s State) Roles(person domain.Name, now time.Time) []domain.Role { return nil }
+// Roles is the admin roles that groups lend the person at now, in the order of domain.Roles.
+func (s State) Roles(person domain.Name, now time.Time) []domain.Role {
+	var out []domain.Role
+	for _, r := range domain.Roles() {
+		for g := range s.of[person] {
+			if slices.Contains(s.groups[g].Roles, r) && s.Has(g, person, now) {
+				out = append(out, r)
+				break
+			}
+		}
+	}
+	return out
+}
 
 // Next is when the next membership ends that is not recorded as ended; zero if none does.
-func (s State) Next() time.Time { return time.Time{} }
+func (s State) Next() time.Time {
+	var next time.Time
+	for _, t := range s.ends {
+		if next.IsZero() || t.Before(next) {
+			next = t
+		}
+	}
+	return next
+}
 
-// Lapse is the memberships that have ended by m.Now and are not recorded as ended.
-func (s State) Lapse(m domain.Meta) []domain.Fact { return nil }
+// Lapse is the memberships that have ended by m.Now and are not recorded as
+// ended, the earliest first and as many as one commit should hold: as long as
+// [State.Next] is past, there are more.
+func (s State) Lapse(m domain.Meta) []domain.Fact {
+	var ended []membership
+	for k, until := range s.ends {
+		if !m.Now.Before(until) {
+			ended = append(ended, k)
+		}
+	}
+	slices.SortFunc(ended, func(a, b membership) int {
+		if c := s.ends[a].Compare(s.ends[b]); c != 0 {
+			return c
+		}
+		return strings.Compare(a.group.String()+"/"+a.person.String(), b.group.String()+"/"+b.person.String())
+	})
+	var facts []domain.Fact
+	for _, k := range ended[:min(len(ended), maxLapses)] {
+		facts = append(facts, fact(k.group, MemberWasRemoved{Group: k.group, Person: k.person, Reason: Lapsed, Until: s.ends[k]}))
+	}
+	return facts
+}
+
+// put replaces a membership.
+func (s State) put(group domain.Name, m Member) {
+	k := membership{group, m.Person}
+	s.members[k] = m
+	for _, index := range []struct {
+		of       map[domain.Name]map[domain.Name]bool
+		key, has domain.Name
+	}{{s.in, group, m.Person}, {s.of, m.Person, group}} {
+		if index.of[index.key] == nil {
+			index.of[index.key] = map[domain.Name]bool{}
+		}
+		index.of[index.key][index.has] = true
+	}
+	delete(s.ends, k)
+	if !m.Until.IsZero() {
+		s.ends[k] = m.Until
+	}
+}
+
+// drop forgets a membership.
+func (s State) drop(k membership) {
+	delete(s.members, k)
+	delete(s.ends, k)
+	delete(s.in[k.group], k.person)
+	if delete(s.of[k.person], k.group); len(s.of[k.person]) == 0 {
+		delete(s.of, k.person)
+	}
+}
 
 // Command asks for a change. The set is closed: each has its rule.
 type Command interface {
@@ -95,5 +234,13 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 	if !ok {
 		return s, fmt.Errorf("%s is not an event of groups", e.Type)
 	}
+	if s.groups == nil {
+		s = newState()
+	}
 	return ev.evolve(s, e)
+}
+
+// fact is an event about a group.
+func fact(n domain.Name, e Event) domain.Fact {
+	return domain.Fact{Subject: "group/" + n.String(), Event: e}
 }
