@@ -104,6 +104,12 @@ func ofTrust() []definition {
 		control("person.added", func(e person.WasAdded, v domain.Envelope) string {
 			return fmt.Sprintf("%s added %s as %s", v.Actor, e.Name, roles(e.Roles))
 		}),
+		control("person.edited", func(e person.WasEdited, v domain.Envelope) string {
+			return fmt.Sprintf("%s edited %s: email %s, manager %s", v.Actor, e.Name, cmp.Or(e.Email, "none"), cmp.Or(e.Manager, "none"))
+		}),
+		control("person.removed", func(e person.WasRemoved, v domain.Envelope) string {
+			return fmt.Sprintf("%s removed %s; the name is never given again", v.Actor, e.Name)
+		}),
 		control("person.role_granted", func(e person.RoleWasGranted, v domain.Envelope) string {
 			return fmt.Sprintf("%s made %s %s", v.Actor, e.Name, e.Role)
 		}),

@@ -81,7 +81,7 @@ func checkUntil(until, now time.Time) error {
 		return nil
 	case !until.After(now):
 		return domain.ErrFields([]domain.FieldError{{Pointer: "/until", Code: "until.past", Detail: "until is later than now; it is " + now.UTC().Format(time.RFC3339)}})
-	case until.Sub(now) > MaxTerm || until.After(now.Add(MaxTerm)):
+	case until.After(now.Add(MaxTerm)):
 		return domain.ErrFields([]domain.FieldError{{Pointer: "/until", Code: "until.far", Detail: "a membership that ends does so within 365 days; without until it is standing"}})
 	}
 	return nil
