@@ -200,7 +200,10 @@ func sameFields(t *testing.T, at string, s map[string]any, typ reflect.Type) {
 	props, _ := s["properties"].(map[string]any)
 	required, _ := s["required"].([]any)
 	var fields []string
-	for f := range typ.Fields() {
+	for _, f := range reflect.VisibleFields(typ) {
+		if f.Anonymous {
+			continue // its fields are among these
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		fields = append(fields, name)
 		p, ok := props[name].(map[string]any)
@@ -314,12 +317,12 @@ func TestEveryTypeIsExplained(t *testing.T) {
 			}
 			wantConn, _ := strings.CutPrefix(x.subject, "connection/")
 			if wantConn == x.subject {
-				wantConn = ""
+				wantConn = x.connection
 			}
 			if conn, w := def.Workload(e); conn != wantConn || w != x.workload {
 				t.Errorf("it is about %q %q, want %q %q", conn, w, wantConn, x.workload)
 			}
-			activity := strings.HasPrefix(typ, "token.") || typ == "connection.tested"
+			activity := strings.HasPrefix(typ, "token.") || strings.HasPrefix(typ, "access.") || typ == "connection.tested" || typ == "secret.revealed"
 			if def.Control == activity {
 				t.Errorf("control is %v", def.Control)
 			}

@@ -24,6 +24,7 @@ type example struct {
 	summary        string
 	outcome        string // success unless stated
 	workload       string
+	connection     string // of the workload, where the subject is no connection
 }
 
 const (
