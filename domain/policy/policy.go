@@ -1,16 +1,26 @@
 // Package policy answers who may do what with which resource, under which
-// conditions. A policy has no effect until it is published, and an edit of a
-// published one has none until that is published too.
+// conditions. It says what the rules are and which resource each is about;
+// what follows for somebody is domain/access's to decide.
+//
+//	draft --publish--> published --unpublish--> draft
+//	  any --delete--> gone, and so is its name
+//
+// A policy has no effect until it is published, and an edit of a published one
+// has none until that is published too. What a policy names may be gone since:
+// it then lets nobody in, and never means something else of the same name.
 package policy
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain"
 )
 
-// Principals are whom a policy is for: at most 40 together.
+// Principals are whom a policy is for: 1 to 40 together.
 type Principals struct {
 	Groups []domain.Name `json:"groups,omitempty"`
 	Roles  []domain.Name `json:"roles,omitempty"` // workload roles
@@ -99,30 +109,97 @@ type Policy struct {
 	Name                 domain.Name
 	Version              uint64 // of Newest, as in If-Match
 	Newest               Spec
-	Published            *Spec // what decides; nil: nothing does
-	PublishedVersion     uint64
+	Published            *Spec  // what decides; nil: nothing does
+	PublishedVersion     uint64 // of Published; 0 if there is none
 	CreatedAt, UpdatedAt time.Time
 	CreatedBy, UpdatedBy string
 	PublishedAt          time.Time
 	PublishedBy          string
+
+	expressions []*expression // of Published's rules, in their order
+}
+
+// Holds tells whether the expression of a published rule, by its place, is true
+// of the facts. None is; one that is no expression, fails, costs too much or
+// says anything but true is not.
+func (p Policy) Holds(rule int, f Facts) bool {
+	return rule >= 0 && rule < len(p.expressions) && p.expressions[rule].holds(f)
 }
 
 // State is the policies of one organisation. The zero value has none. It owns
 // its memory as a slice does: after [Evolve] only the state it returned may be used.
 type State struct {
+	policies  map[domain.Name]Policy
+	deleted   map[domain.Name]bool
+	published []Policy // by name; never modified, but replaced
 }
 
 // Policy is the policy of that name; one that was deleted is not there.
-func (s State) Policy(n domain.Name) (Policy, bool) { return Policy{}, false }
+func (s State) Policy(n domain.Name) (Policy, bool) {
+	p, ok := s.policies[n]
+	return p, ok
+}
 
 // Policies is every policy, by name.
-func (s State) Policies() []Policy { return nil }
+func (s State) Policies() []Policy {
+	out := make([]Policy, 0, len(s.policies))
+	for _, n := range slices.Sorted(maps.Keys(s.policies)) {
+		out = append(out, s.policies[n])
+	}
+	return out
+}
 
-// Published is every policy that decides, by name.
-func (s State) Published() []Policy { return nil }
+// Published is every policy that decides, by name. It may be kept, and is not
+// to be modified.
+func (s State) Published() []Policy { return s.published }
 
 // Names tells whether a policy, published or not, names the group.
-func (s State) Names(group domain.Name) bool { return false }
+func (s State) Names(group domain.Name) bool {
+	for _, p := range s.policies {
+		if slices.Contains(p.Newest.Principals.Groups, group) ||
+			p.Published != nil && slices.Contains(p.Published.Principals.Groups, group) {
+			return true
+		}
+	}
+	return false
+}
+
+// put replaces a policy and keeps the list of the published ones true.
+func (s State) put(p Policy) State {
+	s.policies[p.Name] = p
+	s.published = s.unlisted(p.Name)
+	if p.Published != nil {
+		i, _ := s.listed(p.Name)
+		s.published = slices.Insert(s.published, i, p)
+	}
+	return s
+}
+
+// unlisted is a copy of the published policies without the one of that name.
+func (s State) unlisted(n domain.Name) []Policy {
+	i, found := s.listed(n)
+	out := append(make([]Policy, 0, len(s.published)+1), s.published[:i]...)
+	if found {
+		i++
+	}
+	return append(out, s.published[i:]...)
+}
+
+func (s State) listed(n domain.Name) (int, bool) {
+	return slices.BinarySearchFunc(s.published, n, func(p Policy, n domain.Name) int { return strings.Compare(p.Name.String(), n.String()) })
+}
+
+// find is the policy that a command is about, at the version that its caller saw.
+func (s State) find(n domain.Name, version uint64) (Policy, error) {
+	p, ok := s.policies[n]
+	switch {
+	case !ok:
+		return Policy{}, ErrNotFound
+	case version != p.Version:
+		return Policy{}, ErrStale
+	}
+	return p, nil
+}
 
 // Command asks for a change. The set is closed: each has its rule.
 type Command interface {
@@ -132,13 +209,18 @@ type Command interface {
 // Event is a fact of this noun. The set is closed: each has its effect.
 type Event interface {
 	domain.Event
-	evolve(s State, e domain.Envelope) (State, error)
+	evolve(s State, n domain.Name, e domain.Envelope) (State, error)
 }
 
 // Decide tells which facts follow from a command, none if what it asks for
 // already is, or why it is refused (a *domain.Error, found in the order role,
 // existence, version, content, conflict).
-func Decide(s State, c Command, m domain.Meta) ([]domain.Fact, error) { return c.decide(s, m) }
+func Decide(s State, c Command, m domain.Meta) ([]domain.Fact, error) {
+	if !m.Actor.Has(domain.SecurityAdmin) {
+		return nil, ErrRole
+	}
+	return c.decide(s, m)
+}
 
 // Evolve folds one stored event, whose Event is one of this package's, into
 // the state, whose memory it takes over. It refuses what Decide can never have
@@ -148,5 +230,22 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 	if !ok {
 		return s, fmt.Errorf("%s is not an event of policies", e.Type)
 	}
-	return ev.evolve(s, e)
+	text, ok := strings.CutPrefix(e.Subject, "policy/")
+	n, err := domain.ParseName(text)
+	if !ok || err != nil {
+		return s, fmt.Errorf("the subject names no policy")
+	}
+	if s.policies == nil {
+		s.policies, s.deleted = map[domain.Name]Policy{}, map[domain.Name]bool{}
+	}
+	_, drafting := ev.(WasDrafted)
+	if _, exists := s.policies[n]; exists == drafting || s.deleted[n] {
+		return s, fmt.Errorf("it cannot happen to policy %s, which exists: %v, was deleted: %v", n, exists, s.deleted[n])
+	}
+	return ev.evolve(s, n, e)
+}
+
+// fact is the one fact that a command of this noun leads to.
+func fact(n domain.Name, e Event) []domain.Fact {
+	return []domain.Fact{{Subject: "policy/" + n.String(), Event: e}}
 }
