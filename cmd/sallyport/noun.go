@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sallyport.dev/cmd/internal/cli"
+)
+
+// noun is a kind of document that people keep on the server, each under a name:
+// list, show, put and delete work the same for every kind.
+type noun struct {
+	use, plural string // "group", "groups"; the second is also what the list answers with, with _ for -
+	path        string // "/v1/groups"
+	short, long string
+	example     string // of the whole; put shows it as well
+
+	heading []string                                     // of the table of a list
+	row     func(doc json.RawMessage) []string           // one line of it
+	show    func(w io.Writer, doc json.RawMessage) error // for people; nil is YAML
+}
+
+// noun makes the command of a noun, with more of its own.
+func (a *app) noun(n noun, more ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: n.use, Aliases: []string{n.plural}, Short: n.short, Long: n.long, Example: n.example}
+	c.AddCommand(a.nounList(n), a.nounShow(n), a.nounPut(n), a.nounDelete(n))
+	c.AddCommand(more...)
+	return c
+}
+
+// one is the path of a document and, after it, of something of it.
+func (n noun) one(name string, more ...string) string {
+	path := n.path + "/" + url.PathEscape(name)
+	for _, m := range more {
+		path += "/" + url.PathEscape(m)
+	}
+	return path
+}
+
+// member is what a list has the documents in.
+func (n noun) member() string { return strings.ReplaceAll(n.plural, "-", "_") }
+
+func (a *app) nounList(n noun) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the " + n.plural, Example: "  sallyport " + n.use + " list -o json",
+		Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.openAsPerson()
+			if err != nil {
+				return err
+			}
+			got, err := client.call(c.Context(), http.MethodGet, n.path, nil, nil)
+			if err != nil {
+				return err
+			}
+			return cli.Print(a.Out, a.format, got.body, func(w io.Writer) error { return n.table(w, got.body) })
+		},
+	}
+}
+
+func (n noun) table(w io.Writer, body json.RawMessage) error {
+	var page map[string]json.RawMessage
+	var docs []json.RawMessage
+	if json.Unmarshal(body, &page) != nil || json.Unmarshal(page[n.member()], &docs) != nil {
+		return fmt.Errorf("reading the list of %s: it is none", n.plural)
+	}
+	rows := cli.Rows{n.heading}
+	for _, d := range docs {
+		rows = append(rows, n.row(d))
+	}
+	return rows.Write(w, nil)
+}
+
+func (a *app) nounShow(n noun) *cobra.Command {
+	return &cobra.Command{
+		Use: "show NAME", Short: "Show one " + n.use + " whole",
+		Example: "  sallyport " + n.use + " show NAME -o yaml > " + n.use + ".yaml",
+		Args:    cli.Args("NAME"),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := a.openAsPerson()
+			if err != nil {
+				return err
+			}
+			got, err := client.call(c.Context(), http.MethodGet, n.one(args[0]), nil, nil)
+			if err != nil {
+				return err
+			}
+			return a.printNoun(n, got.body)
+		},
+	}
+}
+
+// printNoun prints one document.
+func (a *app) printNoun(n noun, body json.RawMessage) error {
+	return cli.Print(a.Out, a.format, body, func(w io.Writer) error {
+		if n.show == nil {
+			return cli.Print(w, cli.YAML, body, nil)
+		}
+		return n.show(w, body)
+	})
+}
+
+func (a *app) nounPut(n noun) *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use: "put -f FILE", Short: "Create a " + n.use + ", or replace the one of that name",
+		Long: `Reads one document or a list of them, as JSON or YAML, and creates or replaces each
+by its name; what the server says of it, such as who wrote it, is ignored.
+
+A "version" in the file says which version it was made from: when someone has
+changed that since, nothing is changed and the exit code is 1. Without one, what is
+there is read first and replaced unless someone changes it in between. The first
+document that is refused ends it; those before it are done.`,
+		Example: "  sallyport " + n.use + " put -f " + n.use + ".yaml\n  sallyport " + n.use + " list -o json | sallyport " + n.use + " put -f -",
+		Args:    cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if file == "" {
+				return cli.Usage(c, "give -f with a file, or - for stdin")
+			}
+			client, err := a.openAsPerson()
+			if err != nil {
+				return err
+			}
+			docs, err := a.readDocuments(n, file)
+			if err != nil {
+				return err
+			}
+			for _, doc := range docs {
+				if err := a.putOne(c.Context(), client, n, doc); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&file, "file", "f", "", "JSON or YAML file with one "+n.use+" or a list; - is stdin")
+	return c
+}
+
+// putOne creates or replaces one document.
+func (a *app) putOne(ctx context.Context, client *client, n noun, doc map[string]json.RawMessage) error {
+	name := short(doc["name"])
+	now, err := client.call(ctx, http.MethodGet, n.one(name), nil, nil)
+	var refused *cli.Error
+	switch {
+	case errors.As(err, &refused) && strings.HasSuffix(refused.Code, ".not_found") && refused.Code != "route.not_found":
+		if _, err := client.call(ctx, http.MethodPost, n.path, nil, doc); err != nil {
+			return named(name, err)
+		}
+		a.Note("Created %s %s.", n.use, name)
+		return nil
+	case err != nil:
+		return named(name, err)
+	}
+	match := http.Header{"If-Match": {now.etag}}
+	if v := versionOf(doc); v != 0 {
+		match = ifMatch(v)
+	}
+	got, err := client.call(ctx, http.MethodPut, n.one(name), match, doc)
+	switch {
+	case err != nil:
+		return named(name, err)
+	case got.etag == now.etag:
+		a.Note("Nothing was changed: %s %s says so already.", n.use, name)
+	default:
+		a.Note("Changed %s %s, now version %s.", n.use, name, strings.Trim(got.etag, `"`))
+	}
+	return nil
+}
+
+// named says which of several documents an error is about.
+func named(name string, err error) error {
+	var refused *cli.Error
+	if !errors.As(err, &refused) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	e := *refused
+	e.Message = name + ": " + e.Message
+	return &e
+}
+
+func (a *app) nounDelete(n noun) *cobra.Command {
+	return &cobra.Command{
+		Use: "delete NAME", Short: "Delete a " + n.use + "; its name is never given again",
+		Example: "  sallyport " + n.use + " delete NAME",
+		Args:    cli.Args("NAME"),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := a.openAsPerson()
+			if err != nil {
+				return err
+			}
+			now, err := client.call(c.Context(), http.MethodGet, n.one(args[0]), nil, nil)
+			if err != nil {
+				return err
+			}
+			if _, err := client.call(c.Context(), http.MethodDelete, n.one(args[0]), http.Header{"If-Match": {now.etag}}, nil); err != nil {
+				return err
+			}
+			a.Note("Deleted %s %s. Its name is not given again.", n.use, args[0])
+			return nil
+		},
+	}
+}
+
+// nounAction is a command that reads a document and posts to a word of it, such
+// as publish: exactly the version that was read.
+func (a *app) nounAction(n noun, word, short, long, done string) *cobra.Command {
+	return &cobra.Command{
+		Use: word + " NAME", Short: short, Long: long, Example: "  sallyport " + n.use + " " + word + " NAME",
+		Args: cli.Args("NAME"),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := a.openAsPerson()
+			if err != nil {
+				return err
+			}
+			now, err := client.call(c.Context(), http.MethodGet, n.one(args[0]), nil, nil)
+			if err != nil {
+				return err
+			}
+			if _, err := client.call(c.Context(), http.MethodPost, n.one(args[0], word), http.Header{"If-Match": {now.etag}}, struct{}{}); err != nil {
+				return err
+			}
+			a.Note("%s", strings.ReplaceAll(done, "NAME", args[0]))
+			return nil
+		},
+	}
+}
+
+// maxDocuments bounds what one file is read as.
+const maxDocuments = 1000
+
+// readDocuments reads one document, a list of them, or what list -o json prints.
+func (a *app) readDocuments(n noun, path string) ([]map[string]json.RawMessage, error) {
+	b, err := a.readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := toJSON(b)
+	if err != nil {
+		return nil, cli.Fail("correct the file", "%s is neither JSON nor YAML that can be read: %v", path, err)
+	}
+	var one map[string]json.RawMessage
+	if json.Unmarshal(raw, &one) == nil && one["name"] == nil && one[n.member()] != nil {
+		raw = one[n.member()]
+	}
+	var docs []map[string]json.RawMessage
+	if json.Unmarshal(raw, &docs) != nil {
+		docs = []map[string]json.RawMessage{one}
+	}
+	for i, d := range docs {
+		var name string
+		if json.Unmarshal(d["name"], &name) != nil || name == "" {
+			return nil, cli.Fail("see `sallyport "+n.use+" show NAME -o yaml` for one", "the %s document in %s has no name", ordinal(i+1), path)
+		}
+	}
+	if len(docs) > maxDocuments {
+		return nil, cli.Fail("split it", "%s holds more than %s documents", path, strconv.Itoa(maxDocuments))
+	}
+	return docs, nil
+}
