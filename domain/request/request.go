@@ -1,10 +1,21 @@
 // Package request is the access requests: the types that say who approves what
 // in which steps, and each request on its way from raised to approved, denied,
 // cancelled or expired.
+//
+//	pending --(every step has its approvals)--> approved
+//	   |-----(a no, anywhere)-----------------> denied
+//	   |-----(the requester, undecided)-------> cancelled
+//	   '-----(a step's time is over)----------> expired
+//
+// Nobody decides on their own request, and nobody twice in one: not through two
+// groups, not as a delegate, not as an admin. Deadlines hold by the time at which
+// they are asked about; that they passed is recorded later, and changes nothing.
 package request
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"sallyport.dev/domain"
@@ -12,7 +23,8 @@ import (
 )
 
 // Key is what an approval is good for: this subject, this resource, by this
-// access method, under this request type, and nothing else.
+// access method, under this request type, and nothing else. Of a request for
+// membership the resource is empty and the method is "group/" and the group's name.
 type Key struct {
 	Subject  string // a person's name, or a workload's URI
 	Resource resource.Ref
@@ -20,33 +32,167 @@ type Key struct {
 	Type     domain.Name // request type
 }
 
+// Status of a request.
+type Status string
+
+const (
+	Pending   Status = "pending"   // a step waits for its approvals
+	Approved  Status = "approved"  // every step had its approvals; it opens until ValidUntil
+	Denied    Status = "denied"    // somebody said no
+	Cancelled Status = "cancelled" // its requester withdrew it before anybody had decided
+	Expired   Status = "expired"   // a step did not have its approvals in time
+)
+
+// Statuses lists every status, in the order in which people are told of them.
+func Statuses() []Status { return []Status{Pending, Approved, Denied, Cancelled, Expired} }
+
+// Request is a request as the log tells it. What its deadlines brought since
+// then is in what [Request.At] returns. Nobody modifies what it points at.
+type Request struct {
+	ID string // ULID
+	Matter
+	Asked
+	Version    uint64    // of the type: what was published when it was raised
+	Spec       *Spec     // that version
+	ByOwner    bool      // an owner published that version
+	Steps      []Opened  // those opened so far, in order; of a pending request the last is open
+	Status     Status    // as recorded
+	RaisedAt   time.Time //
+	EndedAt    time.Time // zero while pending
+	EndedBy    string    // who decided last, cancelled, or recorded that it expired
+	ValidUntil time.Time // of an approved one: when what it opened closes again
+}
+
+// Opened is a step that was opened, and what was decided in it.
+type Opened struct {
+	OpenedAt    time.Time
+	ExpiresAt   time.Time // from this moment on nobody decides it any more
+	EscalatesAt time.Time // from this moment on the escalation's approvers decide it, too; zero: never
+	EscalatedAt time.Time // when that was recorded; zero: it was not
+	Decisions   []Decision
+}
+
+// Decision is one person's word on a step.
+type Decision struct {
+	By        domain.Name       // who decided
+	For       domain.Name       // whose delegate they were in this; "" they decided as themself
+	Verdict   Status            // Approved or Denied
+	Escalated bool              // they might since the step escalated
+	Comment   string            // what they said, "" nothing
+	Fields    map[string]string // what they filled in, by field
+	At        time.Time
+}
+
+// At is the request as it is at now: one whose open step's time is over has
+// expired, recorded or not.
+func (r Request) At(now time.Time) Request {
+	if r.Status == Pending && len(r.Steps) > 0 && !now.Before(r.open().ExpiresAt) {
+		r.Status, r.EndedAt = Expired, r.open().ExpiresAt
+	}
+	return r
+}
+
+// open is the step that was opened last.
+func (r Request) open() Opened { return r.Steps[len(r.Steps)-1] }
+
+// step is what the type says of the step that was opened last.
+func (r Request) step() Step { return r.Spec.Steps[len(r.Steps)-1] }
+
+// Key is what an approval of the request is good for.
+func (r Request) Key() Key { return r.Matter.Key() }
+
 // State is the request types, requests and delegations of one organisation. The
 // zero value has none. It owns its memory as a slice does: after [Evolve] only
 // the state it returned may be used.
 type State struct {
+	types       map[domain.Name]Type
+	requests    map[string]Request
+	newest      map[Key]string // the request raised last for each key
+	approved    map[Key]string // the request approved last for each key
+	pending     map[string]struct{}
+	ended       []string // ids of requests that are over, as they ended
+	delegations map[domain.Name]Delegation
+}
+
+// keptEnded is how many requests that are over are remembered, beside those
+// whose approval still opens something. The audit trail has every one.
+const keptEnded = 10_000
+
+// Type is the request type of that name; one that was deleted is not there.
+func (s State) Type(n domain.Name) (Type, bool) {
+	t, ok := s.types[n]
+	return t, ok && t.Status != Deleted
+}
+
+// Types is every request type, by name.
+func (s State) Types() []Type {
+	var out []Type
+	for _, n := range slices.Sorted(maps.Keys(s.types)) {
+		if t := s.types[n]; t.Status != Deleted {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// Request is the request of that id.
+func (s State) Request(id string) (Request, bool) {
+	r, ok := s.requests[id]
+	return r, ok
+}
+
+// Requests is every request that is remembered, newest first: all that are
+// pending or open something, and the last 10,000 of those that are over.
+func (s State) Requests() []Request {
+	ids := slices.Sorted(maps.Keys(s.requests)) // ULIDs: by age
+	slices.Reverse(ids)
+	out := make([]Request, len(ids))
+	for i, id := range ids {
+		out[i] = s.requests[id]
+	}
+	return out
 }
 
 // Approved is the request whose approval opens the key at now, and until when.
 func (s State) Approved(k Key, now time.Time) (id string, until time.Time, ok bool) {
-	return "", time.Time{}, false
+	r, found := s.requests[s.approved[k]]
+	if !found || !now.Before(r.ValidUntil) {
+		return "", time.Time{}, false
+	}
+	return r.ID, r.ValidUntil, true
 }
 
 // Pending is the request for the key that is under way at now.
-func (s State) Pending(k Key, now time.Time) (id string, ok bool) { return "", false }
+func (s State) Pending(k Key, now time.Time) (id string, ok bool) {
+	r, found := s.requests[s.newest[k]]
+	if !found || r.At(now).Status != Pending {
+		return "", false
+	}
+	return r.ID, true
+}
 
-// Names tells whether a request type names the group: as approvers, as an
-// escalation, or to choose from.
-func (s State) Names(group domain.Name) bool { return false }
+// Names tells whether a request type, or the version of one under which a
+// request is pending, names the group: as approvers, as an escalation, or to
+// choose from.
+func (s State) Names(group domain.Name) bool {
+	for _, t := range s.types {
+		if t.Status != Deleted && (t.Newest.names(group) || t.Published != nil && t.Published.names(group)) {
+			return true
+		}
+	}
+	for id := range s.pending {
+		if s.requests[id].Spec.names(group) {
+			return true
+		}
+	}
+	return false
+}
 
 // Usable tells whether the request type is published.
-func (s State) Usable(typ domain.Name) bool { return false }
-
-// Next is when the next deadline is that is not recorded as passed; zero if there is none.
-func (s State) Next() time.Time { return time.Time{} }
-
-// Lapse is what deadlines have brought by m.Now and is not recorded: requests
-// that expired, steps that escalated.
-func (s State) Lapse(m domain.Meta) []domain.Fact { return nil }
+func (s State) Usable(typ domain.Name) bool {
+	t, ok := s.Type(typ)
+	return ok && t.Status == Published
+}
 
 // Command asks for a change. The set is closed: each has its rule.
 type Command interface {
@@ -71,6 +217,12 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 	ev, ok := e.Event.(Event)
 	if !ok {
 		return s, fmt.Errorf("%s is not an event of access requests", e.Type)
+	}
+	if s.types == nil {
+		s = State{
+			types: map[domain.Name]Type{}, requests: map[string]Request{}, newest: map[Key]string{}, approved: map[Key]string{},
+			pending: map[string]struct{}{}, delegations: map[domain.Name]Delegation{},
+		}
 	}
 	return ev.evolve(s, e)
 }

@@ -1,0 +1,101 @@
+package request
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"sallyport.dev/domain"
+)
+
+// Next is when the next deadline is that is not recorded as passed; zero if there is none.
+func (s State) Next() (next time.Time) {
+	for id := range s.pending {
+		for _, at := range s.requests[id].deadlines() {
+			if next.IsZero() || at.Before(next) {
+				next = at
+			}
+		}
+	}
+	return next
+}
+
+// deadlines of the open step that are not recorded as passed.
+func (r Request) deadlines() (out []time.Time) {
+	if len(r.Steps) == 0 {
+		return nil
+	}
+	o := r.open()
+	if !o.EscalatesAt.IsZero() && o.EscalatedAt.IsZero() && o.EscalatesAt.Before(o.ExpiresAt) {
+		out = append(out, o.EscalatesAt)
+	}
+	return append(out, o.ExpiresAt)
+}
+
+// maxLapses bounds one commit of [State.Lapse].
+const maxLapses = 64
+
+// Lapse is what deadlines have brought by m.Now and is not recorded: requests
+// that expired, steps that escalated.
+func (s State) Lapse(m domain.Meta) (facts []domain.Fact) {
+	for _, id := range slices.Sorted(maps.Keys(s.pending)) {
+		if len(facts) == maxLapses {
+			break
+		}
+		r := s.requests[id]
+		switch passed := r.deadlines(); {
+		case len(passed) == 0:
+		case r.At(m.Now).Status == Expired:
+			facts = append(facts, about(id, WasExpired{r.Matter, len(r.Steps), r.step().Name})...)
+		case !m.Now.Before(passed[0]):
+			facts = append(facts, about(id, WasEscalated{r.Matter, len(r.Steps), r.step().Name, r.step().Escalate.To})...)
+		}
+	}
+	return facts
+}
+
+// WasEscalated records that more people may decide a step, which waited for long.
+type WasEscalated struct {
+	Matter
+	Step int         `json:"step"` // counted from 1
+	Name domain.Name `json:"name"`
+	To   Approvers   `json:"to"`
+}
+
+// EventType is request.escalated.
+func (WasEscalated) EventType() string { return "request.escalated" }
+
+func (e WasEscalated) evolve(s State, env domain.Envelope) (State, error) {
+	r, err := s.inStep(env, e.Matter)
+	if err == nil && (e.Step != len(r.Steps) || r.open().EscalatesAt.IsZero() || !r.open().EscalatedAt.IsZero()) {
+		err = fmt.Errorf("step %d of request %s escalated, and does not, or did before", e.Step, r.ID)
+	}
+	if err != nil {
+		return s, err
+	}
+	r.change(func(o *Opened) { o.EscalatedAt = env.Time })
+	s.requests[r.ID] = r
+	return s, nil
+}
+
+// WasExpired records that a step did not have its approvals in time, which ends a request.
+type WasExpired struct {
+	Matter
+	Step int         `json:"step"` // counted from 1
+	Name domain.Name `json:"name"`
+}
+
+// EventType is request.expired.
+func (WasExpired) EventType() string { return "request.expired" }
+
+func (e WasExpired) evolve(s State, env domain.Envelope) (State, error) {
+	r, err := s.inStep(env, e.Matter)
+	if err == nil && e.Step != len(r.Steps) {
+		err = fmt.Errorf("step %d of request %s expired, which is at step %d", e.Step, r.ID, len(r.Steps))
+	}
+	if err != nil {
+		return s, err
+	}
+	return s.end(r, Expired, env), nil
+}

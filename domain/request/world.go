@@ -1,0 +1,130 @@
+package request
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/resource"
+)
+
+// World is what the rules of requests look at beside their own state, as it is
+// at the moment of the decision. Every function is set.
+type World struct {
+	Known   func(person domain.Name) bool            // there is such a person
+	Manager func(person domain.Name) domain.Name     // "" they have none
+	Owner   func(ref resource.Ref) resource.Owner    // who answers for the resource
+	Group   func(group domain.Name) (bears, ok bool) // whether it lends its members admin roles; ok: it is there
+	Members func(group domain.Name) []domain.Name    // who is in the group; nobody in one that is not there
+	// Membership tells whether the person is in the group, and until when; zero is for good.
+	Membership func(group, person domain.Name) (until time.Time, in bool)
+}
+
+// principals is who the approvers are for a request, themselves: people who are
+// there, and never who asked.
+func (a Approvers) principals(r Request, w World) []domain.Name {
+	var names []domain.Name
+	switch owner := w.Owner(r.Resource); {
+	case a.Group != "":
+		names = w.Members(a.Group)
+	case len(a.People) > 0:
+		names = a.People
+	case a.Manager && r.Person() != "":
+		names = []domain.Name{w.Manager(r.Person())}
+	case a.ResourceOwner && owner.Group != "":
+		names = w.Members(owner.Group)
+	case a.ResourceOwner:
+		names = []domain.Name{owner.Person}
+	}
+	var out []domain.Name
+	for _, n := range names {
+		if n != "" && n.String() != r.Requester && w.Known(n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// chair is a place from which a step is decided: a person, or their delegate.
+type chair struct {
+	by        domain.Name
+	standsFor domain.Name // "" for themself
+	escalated bool
+}
+
+// chairs is every way in which the step that was opened last may be decided at
+// now, those who decide as themselves first. Whoever has decided, or was decided
+// for, has none any more.
+func (s State) chairs(r Request, now time.Time, w World) (out []chair) {
+	used := r.used()
+	free := func(n domain.Name) bool { return !used[n] && n.String() != r.Requester && w.Known(n) }
+	ways := []Approvers{r.step().Approvers}
+	if e := r.step().Escalate; e != nil && !now.Before(r.open().EscalatesAt) {
+		ways = append(ways, e.To)
+	}
+	var delegated []chair
+	for i, way := range ways {
+		for _, n := range way.principals(r, w) {
+			if !free(n) {
+				continue
+			}
+			out = append(out, chair{by: n, escalated: i > 0})
+			if d, ok := s.Delegation(n, now); ok && free(d.To) {
+				delegated = append(delegated, chair{d.To, n, i > 0})
+			}
+		}
+	}
+	return append(out, delegated...)
+}
+
+// used is everybody whose word on the request is spoken: who decided, and for whom.
+func (r Request) used() map[domain.Name]bool {
+	used := map[domain.Name]bool{}
+	for _, st := range r.Steps {
+		for _, d := range st.Decisions {
+			used[d.By] = true
+			if d.For != "" {
+				used[d.For] = true
+			}
+		}
+	}
+	return used
+}
+
+// Approvers is the people who may decide the request's open step at now, by
+// name; nobody once it is over. Its requester never is among them.
+func (s State) Approvers(id string, now time.Time, w World) []domain.Name {
+	r, ok := s.requests[id]
+	if !ok || r.At(now).Status != Pending {
+		return nil
+	}
+	names := map[domain.Name]bool{}
+	for _, c := range s.chairs(r, now, w) {
+		names[c.by] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Sees tells whether somebody may see the request at now: who asked, who
+// decided, who may decide a step that was opened (also when they are late), and
+// those whom admin roles let read all of them.
+func (s State) Sees(r Request, who domain.Actor, now time.Time, w World) bool {
+	if who.ID == r.Requester || who.IsSystem() || who.Has(domain.SecurityAdmin) || who.Has(domain.Owner) || who.Has(domain.Auditor) {
+		return true
+	}
+	name := domain.Name(who.ID)
+	if r.used()[name] {
+		return true
+	}
+	for n := range r.Steps {
+		then := r
+		then.Steps = r.Steps[:n+1]
+		if slices.ContainsFunc(s.chairs(then, now, w), func(c chair) bool { return c.by == name }) {
+			return true
+		}
+	}
+	return false
+}
+
+func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
