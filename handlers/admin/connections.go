@@ -181,16 +181,9 @@ func (h *Admin) judge(c *api.Call, rule func(*control.State, connection.State) e
 	})
 }
 
-// decide judges a call on the state. A refusal is never given on stale state:
-// before it is, the leader has confirmed that it holds.
-func (h *Admin) decide(c *api.Call, rule func(*control.State) error) (err error) {
-	if h.org.Read(func(s *control.State, _ domain.Head) { err = rule(s) }); err == nil {
-		return nil
-	}
-	m := c.Meta
-	m.Idempotency = nil // nothing is written
-	_, err = h.org.Execute(c.Context(), m, func(s *control.State) ([]domain.Fact, error) { return nil, rule(s) })
-	return err
+// decide is [decideOn] of the organisation.
+func (h *Admin) decide(c *api.Call, rule func(*control.State) error) error {
+	return decideOn(h.org, c, rule)
 }
 
 // find is the connection in the path. One that was deleted is not there.
