@@ -4,6 +4,7 @@ package resource
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,6 +21,12 @@ const (
 
 // MaxValueBytes is how many bytes a value of a secret may have; it has at least one.
 const MaxValueBytes = 64 << 10
+
+// ServerRef is the reference of a server.
+func ServerRef(n domain.Name) Ref { return Ref("server/" + n.String()) }
+
+// SecretRef is the reference of the secret at a path.
+func SecretRef(path string) Ref { return Ref("secret/" + path) }
 
 // Ref names a resource: "server/web-1" or "secret/payments/db/password".
 type Ref string
@@ -72,8 +79,8 @@ type Owner struct {
 type ServerSpec struct {
 	Description string            `json:"description,omitempty"`
 	Project     domain.Name       `json:"project"`
-	Address     string            `json:"address"`        // a host name or an IP address, without a port
-	Port        int               `json:"port,omitempty"` // 1..65535; 0 is 22
+	Address     string            `json:"address"` // a host name or an IP address, without a port
+	Port        int               `json:"port"`    // 1..65535; 0 is 22
 	Labels      map[string]string `json:"labels,omitempty"`
 	Accounts    []Account         `json:"accounts,omitempty"` // up to 50, each name once
 	Owner       Owner             `json:"owner,omitzero"`
@@ -92,8 +99,11 @@ type SecretSpec struct {
 }
 
 // Version is one value of a secret. The value is in the vault, and only there.
+//
+// Of versions that are destroyed the resource has those among the newest 200;
+// the log has all.
 type Version struct {
-	Number      int    // counts from 1
+	Number      int    // counts from 1, and is never given again
 	ID          string // ULID: where the vault has it
 	AddedAt     time.Time
 	AddedBy     string
@@ -140,34 +150,77 @@ func (r Resource) Find(account domain.Name, number int) (Version, error) {
 			return Version{}, ErrDestroyed
 		}
 	}
-	if number == 0 && len(versions) > 0 {
+	switch {
+	case number == 0 && len(versions) > 0:
 		return Version{}, ErrDestroyed.With("Every version of it is destroyed; a new one can be put.")
+	case 0 < number && number < r.Next(account): // so long ago that it is not among them any more
+		return Version{}, ErrDestroyed
 	}
 	return Version{}, ErrVersionNotFound
 }
 
-// Errors about versions.
-var (
-	ErrVersionNotFound = &domain.Error{Kind: domain.KindNotFound, Code: "secret.version_not_found", Message: "There is no such version of it; list the secret to see which there are."}
-	ErrDestroyed       = &domain.Error{Kind: domain.KindConflict, Code: "secret.destroyed", Message: "This version is destroyed and cannot be revealed again; reveal another, or put a new one."}
-)
-
 // State is the projects and resources of one organisation. The zero value has
 // none. It owns its memory as a slice does: after [Evolve] only the state it returned may be used.
 type State struct {
+	projects  map[domain.Name]Project
+	resources map[Ref]Resource
+	gone      map[string]bool // subjects of projects and resources that were deleted
+	standing  map[string]bool // ids of the versions that are not destroyed
+	lately    []string        // ids of the versions that were destroyed, the newest few thousand
 }
 
 // Project is the project of that name; one that was deleted is not there.
-func (s State) Project(n domain.Name) (Project, bool) { return Project{}, false }
+func (s State) Project(n domain.Name) (Project, bool) {
+	p, ok := s.projects[n]
+	return p, ok
+}
 
 // Projects is every project, by name.
-func (s State) Projects() []Project { return nil }
+func (s State) Projects() []Project {
+	out := make([]Project, 0, len(s.projects))
+	for _, n := range slices.Sorted(maps.Keys(s.projects)) {
+		out = append(out, s.projects[n])
+	}
+	return out
+}
 
 // Resource is what the reference names; what was deleted is not there.
-func (s State) Resource(r Ref) (Resource, bool) { return Resource{}, false }
+func (s State) Resource(r Ref) (Resource, bool) {
+	found, ok := s.resources[r]
+	return found, ok
+}
 
 // Resources is every resource, by reference.
-func (s State) Resources() []Resource { return nil }
+func (s State) Resources() []Resource {
+	out := make([]Resource, 0, len(s.resources))
+	for _, r := range slices.Sorted(maps.Keys(s.resources)) {
+		out = append(out, s.resources[r])
+	}
+	return out
+}
+
+// Standing tells whether there is a version of that id that is not destroyed.
+func (s State) Standing(id string) bool { return s.standing[id] }
+
+// Destroyed is the ids of versions that were destroyed, oldest first: of the
+// newest few thousand, since nobody asks for those long gone.
+func (s State) Destroyed() []string { return slices.Clone(s.lately) }
+
+// made gives a zero state its maps.
+func (s State) made() State {
+	if s.projects == nil {
+		s.projects, s.resources = map[domain.Name]Project{}, map[Ref]Resource{}
+		s.gone, s.standing = map[string]bool{}, map[string]bool{}
+	}
+	return s
+}
+
+// put has the resource in place of what was there. What was read of it before
+// stays as it was read: lists and maps are replaced, never changed.
+func (s State) put(r Resource) State {
+	s.resources[r.Ref] = r
+	return s
+}
 
 // Command asks for a change. The set is closed: each has its rule.
 type Command interface {
@@ -193,5 +246,5 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 	if !ok {
 		return s, fmt.Errorf("%s is not an event of resources", e.Type)
 	}
-	return ev.evolve(s, e)
+	return ev.evolve(s.made(), e)
 }
