@@ -18,11 +18,13 @@ const maxOpen = 20
 // Matter is who asks for what. Every event of a request says it, so that each
 // can be read alone.
 type Matter struct {
-	Requester string       `json:"requester"` // a person's name, or a workload's URI
-	Type      domain.Name  `json:"type"`
-	Resource  resource.Ref `json:"resource,omitempty"` // of kind access
-	Method    string       `json:"method,omitempty"`   // of kind access: the id of the access method
-	Group     domain.Name  `json:"group,omitempty"`    // of kind group
+	Requester  string       `json:"requester"`            // a person's name, or a workload's URI
+	Connection domain.Name  `json:"connection,omitempty"` // of a workload
+	Identity   string       `json:"identity,omitempty"`   // of a workload
+	Type       domain.Name  `json:"type"`
+	Resource   resource.Ref `json:"resource,omitempty"` // of kind access
+	Method     string       `json:"method,omitempty"`   // of kind access: the id of the access method
+	Group      domain.Name  `json:"group,omitempty"`    // of kind group
 }
 
 // Key is what an approval of the matter is good for.
@@ -40,9 +42,6 @@ type Asked struct {
 	Rule            domain.Name `json:"rule,omitempty"`
 	Username        string      `json:"username,omitempty"`         // who one would be on the server
 	ApprovalSeconds int         `json:"approval_seconds,omitempty"` // how long the rule lets an approval hold
-	// Of a workload:
-	Connection domain.Name `json:"connection,omitempty"`
-	Identity   string      `json:"identity,omitempty"`
 	// Of kind group: when the membership ends.
 	Until         time.Time         `json:"until,omitzero"`
 	Justification string            `json:"justification,omitempty"`

@@ -36,11 +36,16 @@ type Key struct {
 type Status string
 
 const (
-	Pending   Status = "pending"   // a step waits for its approvals
-	Approved  Status = "approved"  // every step had its approvals; it opens until ValidUntil
-	Denied    Status = "denied"    // somebody said no
-	Cancelled Status = "cancelled" // its requester withdrew it before anybody had decided
-	Expired   Status = "expired"   // a step did not have its approvals in time
+	// Pending: a step waits for its approvals.
+	Pending Status = "pending"
+	// Approved: every step had its approvals; it opens until ValidUntil.
+	Approved Status = "approved"
+	// Denied: somebody said no.
+	Denied Status = "denied"
+	// Cancelled: its requester withdrew it before anybody had decided.
+	Cancelled Status = "cancelled"
+	// Expired: a step did not have its approvals in time.
+	Expired Status = "expired"
 )
 
 // Statuses lists every status, in the order in which people are told of them.

@@ -71,17 +71,22 @@ type Step struct {
 type FieldType string
 
 const (
-	Text   FieldType = "text"
-	Choice FieldType = "choice" // one of Choices
-	Date   FieldType = "date"   // as in 2026-11-22
+	// Text is a text of up to 2 KiB.
+	Text FieldType = "text"
+	// Choice is one of the field's Choices.
+	Choice FieldType = "choice"
+	// Date is a day, as in 2026-11-22.
+	Date FieldType = "date"
 )
 
 // Side is who fills a field in.
 type Side string
 
 const (
-	OfRequester Side = "requester" // when raising
-	OfApprover  Side = "approver"  // with each approval
+	// OfRequester is filled in when a request is raised.
+	OfRequester Side = "requester"
+	// OfApprover is filled in with each approval.
+	OfApprover Side = "approver"
 )
 
 // Field is something to fill in.
@@ -98,7 +103,9 @@ type Field struct {
 type Justification string
 
 const (
+	// Required has the requester say why.
 	Required Justification = "required"
+	// Optional lets them say nothing.
 	Optional Justification = "optional"
 )
 

@@ -14,10 +14,14 @@ import (
 type TypeStatus string
 
 const (
-	Draft     TypeStatus = "draft"     // never published
-	Published TypeStatus = "published" // requests are raised under its published version
-	Disabled  TypeStatus = "disabled"  // no new requests; those under way take their course
-	Deleted   TypeStatus = "deleted"   // as disabled, for good; its name is never given again
+	// Draft: never published.
+	Draft TypeStatus = "draft"
+	// Published: requests are raised under its published version.
+	Published TypeStatus = "published"
+	// Disabled: no new requests; those under way take their course.
+	Disabled TypeStatus = "disabled"
+	// Deleted: as disabled, for good; its name is never given again.
+	Deleted TypeStatus = "deleted"
 )
 
 // Type is a request type as the log tells it.
