@@ -15,14 +15,18 @@ import (
 type identity struct {
 	Person       string        `json:"person"`
 	Organisation domain.Name   `json:"organisation"`
-	Roles        []domain.Role `json:"roles"`
-	ExpiresAt    time.Time     `json:"expires_at"` // of the token
+	Roles        []domain.Role `json:"roles"` // of the token, that the caller bears now
+	bears
+	ExpiresAt time.Time `json:"expires_at"` // of the token
 }
 
 func (h *Admin) whoami(c *api.Call) (api.Answer, error) {
 	var tokens []person.Token
-	h.org.Read(func(s *control.State, _ domain.Head) { tokens = s.People().Tokens() })
-	who := identity{Person: c.Meta.Actor.ID, Organisation: h.org.Name(), Roles: orEmpty(c.Meta.Actor.Roles)}
+	var now bears
+	h.org.Read(func(s *control.State, _ domain.Head) {
+		tokens, now = s.People().Tokens(), bearsNow(s, domain.Name(c.Meta.Actor.ID), c.Meta.Now)
+	})
+	who := identity{Person: c.Meta.Actor.ID, Organisation: h.org.Name(), Roles: orEmpty(c.Meta.Actor.Roles), bears: now}
 	if i := slices.IndexFunc(tokens, func(t person.Token) bool { return t.Hash == c.TokenHash() }); i >= 0 {
 		who.ExpiresAt = tokens[i].ExpiresAt
 	}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -56,7 +57,7 @@ var (
 // routes is everything that /v1 has.
 func (h *Admin) routes() []api.Route {
 	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
-	return []api.Route{
+	return slices.Concat([]api.Route{
 		{Method: get, Path: "/whoami", Roles: everybody, Serve: api.Read(h.whoami)},
 		{Method: get, Path: "/organisation", Roles: readers, Serve: api.Read(h.showOrganisation)},
 		{Method: put, Path: "/organisation", Roles: owners, Serve: api.Write(h.matchOrganisation, checkSettings, h.changeOrganisation)},
@@ -75,5 +76,5 @@ func (h *Admin) routes() []api.Route {
 
 		{Method: get, Path: "/audit", Roles: readers, Query: pageParameters, Serve: h.audit},
 		{Method: get, Path: "/audit/stream", Roles: readers, Query: filterParameters, Serve: h.stream},
-	}
+	}, h.people(), h.groups())
 }

@@ -90,15 +90,15 @@ func (h *Host) CreateToken(ctx context.Context, org string, r TokenRequest) (New
 	if err != nil {
 		return NewToken{}, err
 	}
-	var before person.Person
-	o.Read(func(s *control.State, _ domain.Head) { before, _ = s.People().Person(name) })
+	var before []domain.Role
+	o.Read(func(s *control.State, _ domain.Head) { before = s.EffectiveRoles(name, o.Now()) })
 	t, err := o.CreateToken(ctx, domain.Meta{Actor: domain.System("host"), Now: o.Now()}, name, r.Role, r.TTL)
 	if err != nil {
 		return NewToken{}, err
 	}
 	return NewToken{
 		Token: t.Secret, ID: t.ID, Person: t.Person, Role: t.Role, ExpiresAt: t.ExpiresAt,
-		Granted: !slices.Contains(before.Roles, t.Role),
+		Granted: !slices.Contains(before, t.Role),
 	}, nil
 }
 

@@ -33,8 +33,9 @@ const tokenPrefix = "sallyport_"
 
 // CreateToken makes an API token that bears one role for ttl (1 minute to 90
 // days). The person is added, or given the role, where that is missing, in the
-// same commit: the command is for whoever holds the host. The token is handed
-// out once its event is durable.
+// same commit: the command is for whoever holds the host. A role that a group
+// lends the person is not given besides: the token bears it as long as the group
+// lends it. The token is handed out once its event is durable.
 func (o *Organisation) CreateToken(ctx context.Context, m domain.Meta, who domain.Name, role domain.Role, ttl time.Duration) (APIToken, error) {
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {
@@ -45,12 +46,13 @@ func (o *Organisation) CreateToken(ctx context.Context, m domain.Meta, who domai
 		Secret: tokenPrefix + base64.RawURLEncoding.EncodeToString(secret),
 	}
 	_, err := o.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
-		people, facts, err := withRole(s.People(), who, role, m)
+		lent := s.LentRoles(who, m.Now)
+		people, facts, err := withRole(s.People(), who, role, lent, m)
 		if err != nil {
 			return nil, err
 		}
 		created, err := person.Decide(people, person.CreateToken{
-			ID: t.ID, Person: who, Roles: []domain.Role{role}, Hash: person.HashToken(t.Secret), ExpiresAt: t.ExpiresAt,
+			ID: t.ID, Person: who, Roles: []domain.Role{role}, Lent: lent, Hash: person.HashToken(t.Secret), ExpiresAt: t.ExpiresAt,
 		}, m)
 		return append(facts, created...), err
 	})
@@ -60,11 +62,12 @@ func (o *Organisation) CreateToken(ctx context.Context, m domain.Meta, who domai
 	return t, nil
 }
 
-// withRole is people as they are once who bears role, and the facts that make it so.
-func withRole(people person.State, who domain.Name, role domain.Role, m domain.Meta) (person.State, []domain.Fact, error) {
+// withRole is people as they are once who bears role, if groups lend them those
+// that are lent, and the facts that make it so.
+func withRole(people person.State, who domain.Name, role domain.Role, lent []domain.Role, m domain.Meta) (person.State, []domain.Fact, error) {
 	var c person.Command = person.Add{Name: who, Roles: []domain.Role{role}}
 	if p, known := people.Person(who); known {
-		if slices.Contains(p.Roles, role) {
+		if slices.Contains(p.Roles, role) || slices.Contains(lent, role) {
 			return people, nil, nil
 		}
 		c = person.GrantRole{Name: who, Role: role}

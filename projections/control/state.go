@@ -90,6 +90,23 @@ func (s *State) Authenticate(hash string, now time.Time) (domain.Actor, error) {
 	return s.people.Authenticate(hash, now, func(n domain.Name) []domain.Role { return s.LentRoles(n, now) })
 }
 
+// EffectiveRoles is every role that the person bears at now, by themself or
+// through groups, in the order of domain.Roles.
+func (s *State) EffectiveRoles(n domain.Name, now time.Time) []domain.Role {
+	p, _ := s.people.Person(n)
+	lent := s.LentRoles(n, now)
+	var out []domain.Role
+	for _, r := range domain.Roles() {
+		if slices.Contains(p.Roles, r) || slices.Contains(lent, r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Everybody is the people, by name.
+func (s *State) Everybody() []person.Person { return s.people.People() }
+
 // LentRoles is the admin roles that groups lend the person at now.
 func (s *State) LentRoles(n domain.Name, now time.Time) []domain.Role {
 	return s.groups.Roles(n, s.Later(now))

@@ -1,0 +1,127 @@
+package admin
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/group"
+	"sallyport.dev/domain/person"
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/projections/control"
+)
+
+// people is the routes of people. Only owners change them; tokens are made on the host.
+func (h *Admin) people() []api.Route {
+	return collection[personRequest, shownPerson]{
+		org: h.org, path: "/people", member: "people", readers: readers, writers: owners, notFound: person.ErrNotFound,
+		document: func(in *personRequest) *document { return &in.document },
+		check:    checkPerson,
+		all: func(c *api.Call, s *control.State) (all []shownPerson) {
+			for _, p := range s.Everybody() {
+				all = append(all, showPerson(s, p, c.Meta.Now))
+			}
+			return all
+		},
+		find: func(c *api.Call, s *control.State, n domain.Name) (shownPerson, uint64, bool) {
+			p, ok := s.Person(n)
+			return showPerson(s, p, c.Meta.Now), p.Version, ok
+		},
+		create: func(s *control.State, n domain.Name, in personRequest, m domain.Meta) ([]domain.Fact, error) {
+			return person.Decide(s.People(), person.Add{Name: n, Roles: in.Roles, Email: in.Email, Manager: domain.Name(in.Manager)}, m)
+		},
+		replace: func(s *control.State, n domain.Name, version uint64, in personRequest, m domain.Meta) ([]domain.Fact, error) {
+			return person.Decide(s.People(), person.Edit{Name: n, Version: version, Roles: in.Roles, Email: in.Email, Manager: domain.Name(in.Manager)}, m)
+		},
+		remove: removePerson,
+	}.routes()
+}
+
+// removePerson ends a person and their memberships in one commit.
+func removePerson(s *control.State, n domain.Name, version uint64, m domain.Meta) ([]domain.Fact, error) {
+	facts, err := person.Decide(s.People(), person.Remove{Name: n, Version: version}, m)
+	if err != nil {
+		return nil, err
+	}
+	memberships, err := group.Decide(s.Groups(), group.RemovePerson{Person: n}, m)
+	return append(facts, memberships...), err
+}
+
+// personRequest is a person as written.
+type personRequest struct {
+	document
+	Roles   []domain.Role `json:"roles"`
+	Email   string        `json:"email"`
+	Manager string        `json:"manager"`
+
+	ManagerMissing json.RawMessage `json:"manager_missing"`
+	Groups         json.RawMessage `json:"groups"`
+	EffectiveRoles json.RawMessage `json:"effective_roles"`
+}
+
+func checkPerson(in *personRequest) (broken []domain.FieldError) {
+	if len(in.Roles) == 0 {
+		broken = append(broken, domain.FieldError{Pointer: "/roles", Code: person.ErrNoRole.Code, Detail: "a person bears at least one role; member is the least"})
+	}
+	for i, r := range in.Roles {
+		if !slices.Contains(domain.Roles(), r) {
+			broken = append(broken, domain.FieldError{Pointer: "/roles/" + strconv.Itoa(i), Code: person.ErrUnknownRole.Code, Detail: "a role is one of owner, devops_admin, security_admin, resource_admin, auditor and member"})
+		}
+	}
+	if err := person.CheckEmail(in.Email); err != nil {
+		broken = append(broken, domain.FieldError{Pointer: "/email", Code: "email.invalid", Detail: err.Error()})
+	}
+	if _, err := domain.ParseName(in.Manager); err != nil && in.Manager != "" {
+		broken = append(broken, domain.FieldError{Pointer: "/manager", Code: "name.invalid", Detail: err.Error()})
+	}
+	return broken
+}
+
+// shownPerson is a person as answered.
+type shownPerson struct {
+	Name    domain.Name   `json:"name"`
+	Roles   []domain.Role `json:"roles"`
+	Email   string        `json:"email,omitempty"`
+	Manager domain.Name   `json:"manager,omitempty"`
+	// ManagerMissing is true where that person was removed: nobody decides as manager then.
+	ManagerMissing bool `json:"manager_missing,omitempty"`
+	bears
+	Version   uint64    `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+	CreatedBy string    `json:"created_by"`
+	UpdatedAt time.Time `json:"updated_at"`
+	UpdatedBy string    `json:"updated_by"`
+}
+
+// bears is what a person is in and may, at one moment.
+type bears struct {
+	Groups         []shownMembership `json:"groups"`
+	EffectiveRoles []domain.Role     `json:"effective_roles"` // their own, and those that groups lend them
+}
+
+// shownMembership is a group as seen from one of its members.
+type shownMembership struct {
+	Group domain.Name `json:"group"`
+	Until time.Time   `json:"until,omitzero"` // absent of a standing membership
+}
+
+func showPerson(s *control.State, p person.Person, now time.Time) shownPerson {
+	_, managed := s.Person(p.Manager)
+	return shownPerson{
+		Name: p.Name, Roles: orEmpty(p.Roles), Email: p.Email, Manager: p.Manager, ManagerMissing: p.Manager != "" && !managed,
+		bears: bearsNow(s, p.Name, now), Version: p.Version,
+		CreatedAt: p.AddedAt, CreatedBy: p.AddedBy, UpdatedAt: p.UpdatedAt, UpdatedBy: p.UpdatedBy,
+	}
+}
+
+func bearsNow(s *control.State, n domain.Name, now time.Time) bears {
+	b := bears{Groups: []shownMembership{}, EffectiveRoles: orEmpty(s.EffectiveRoles(n, now))}
+	now = s.Later(now)
+	for _, g := range s.Groups().Of(n, now) {
+		m, _ := s.Groups().Member(g, n, now)
+		b.Groups = append(b.Groups, shownMembership{g, m.Until})
+	}
+	return b
+}
