@@ -43,6 +43,7 @@ type Call struct {
 	claims    claim.Set     // of the bearer token, where it is a workload's
 	roles     []domain.Role // of the route
 	workloads bool          // may use the route
+	secret    bool          // the body has a value of a secret
 	query     map[string]string
 	fields    []domain.FieldError // what is wrong with headers and query; told with the body's
 	body      []byte
@@ -236,7 +237,11 @@ var errMismatch = domain.Invalid("idempotency.mismatch",
 // it, and with what.
 func (c *Call) requestHash() string {
 	r := c.Echo.Request()
-	return digest(r.Method, r.URL.Path, r.Header.Get("If-Match"), string(c.body))
+	hash := digest(r.Method, r.URL.Path, r.Header.Get("If-Match"), string(c.body))
+	if c.secret {
+		return c.tenant.KeyedHash(hash)
+	}
+	return hash
 }
 
 // digest is the SHA-256 of the parts, each with its length, in hex.

@@ -27,6 +27,8 @@ type Tenant interface {
 	// holds now; OwnAudience whether it was issued for ourselves.
 	ReadToken(compact string) (claim.Set, bool)
 	OwnAudience(claim.Set) bool
+	// KeyedHash is a hash of text that only the organisation can make, in hex.
+	KeyedHash(text string) string
 }
 
 // bearerForm is b64token of RFC 6750 section 2.1; headers are bounded by [MaxHeader].

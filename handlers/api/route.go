@@ -23,8 +23,12 @@ type Route struct {
 	// Workloads lets a workload in, too, by its own token: one of ours, issued for
 	// ourselves. It bears none of Roles.
 	Workloads bool
-	Query     []string // parameters it takes; reads take min_position besides
-	Serve     Handler
+	// Secret says that the body has a value of a secret. The log keeps of a
+	// request with an Idempotency-Key what it is known again by: a keyed hash
+	// then, which nobody can try values against.
+	Secret bool
+	Query  []string // parameters it takes; reads take min_position besides
+	Serve  Handler
 }
 
 // Mount serves the routes in g, for the people of one organisation.
@@ -59,7 +63,7 @@ func (r Route) serve(t Tenant) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		c.roles, c.workloads = r.Roles, r.Workloads
+		c.roles, c.workloads, c.secret = r.Roles, r.Workloads, r.Secret
 		if err := c.mayPass(); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -239,6 +240,15 @@ func (v *Vault) Hash(o Owner, value []byte) string {
 	fmt.Fprintf(h, "%s\n%s\n%d\n", o.Ref, o.Account, o.Version)
 	h.Write(value)
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// HashText is a keyed hash (HMAC-SHA-256, hex) of text that is no value of an
+// owner's, such as a request that has one in it.
+func (v *Vault) HashText(text string) string {
+	h := hmac.New(sha256.New, v.hashKey)
+	// What [Vault.Hash] is made of begins with a reference, which has no space.
+	fmt.Fprintf(h, "text %s", text)
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // unavailable makes any failure of the bucket one that a caller can act on.
