@@ -43,7 +43,7 @@ var nouns = map[string][]string{
 	"domain/token":        {"domain", "domain/claim", "domain/provider", "domain/proof", "domain/connection"},
 	"domain/group":        {"domain"},
 	"domain/sshca":        {"domain"},
-	"domain/notification": {"domain"},
+	"domain/notification": {"domain", "domain/group", "domain/request", "domain/access"},
 	"domain/resource":     {"domain"},
 	"domain/role":         {"domain", "domain/claim"},
 	"domain/policy":       {"domain", "domain/claim"},

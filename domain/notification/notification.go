@@ -41,15 +41,21 @@ const (
 	maxBegun = 2
 )
 
-// Notice is one fact of which people are to be told.
+// Notice is one fact of which people are to be told. What it says beyond its
+// subject is there where the state tells no more of it by then.
 type Notice struct {
 	ID      string // of the event
 	Type    string // of the event, such as request.raised
 	Subject string // of the event, such as request/01K...
 	Actor   string // whom the event names
 	At      time.Time
-	Person  domain.Name // whom it concerns, where the event alone says so; "" otherwise
-	Group   domain.Name // in which the person was
+	Step    int // of a request, that waits for approvals; counted from 1
+	// Of a membership or a checkout that ended:
+	Person   domain.Name // whose it was
+	Until    time.Time
+	Group    domain.Name
+	Resource string
+	Account  domain.Name
 }
 
 // progress is how far a notice has come in one channel.
