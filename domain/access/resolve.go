@@ -1,30 +1,34 @@
 package access
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"time"
 
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/policy"
 	"sallyport.dev/domain/resource"
 )
 
-// Resolve is every method by which the subject may reach the resource at now.
+// Resolve is every method by which the subject may reach the resource at now:
+// what each published rule gives that is about the resource, is for a principal
+// of the subject, and whose expression holds.
+//
+// Whatever is missing lets nobody in: a group, role, account or request type
+// that is gone, an expression that fails, a condition that is not known here.
+// A secret that is there is not created, so that method is not among its own.
 func Resolve(w World, s Subject, r resource.Resource, now time.Time) Answer {
-	return Answer{Outcome: Refused}
+	a := asked(w, s, now)
+	about := target(r)
+	var methods []Method
+	for _, p := range a.policies {
+		for i := range p.Published.Rules {
+			methods = append(methods, a.methods(place{p, i}, r, about)...)
+		}
+	}
+	return answer(s, methods)
 }
-
-// MaxReachable bounds what [ResolveAll] answers.
-const MaxReachable = 10_000
-
-// Reachable is a resource that a subject may reach.
-type Reachable struct {
-	// Resource is a server or a secret. A folder in which the subject may create
-	// secrets is one whose Ref and Name end in a slash, and it has nothing else.
-	Resource resource.Resource
-	Answer   Answer
-}
-
-// ResolveAll is every resource that the subject may reach by some method, one
-// that was left out included, by reference: the first [MaxReachable].
-func ResolveAll(w World, s Subject, now time.Time) []Reachable { return nil }
 
 // Find is the method of that id among those that the subject may choose; one
 // that was left out is not.
@@ -35,4 +39,326 @@ func Find(a Answer, id string) (Method, bool) {
 		}
 	}
 	return Method{}, false
+}
+
+// answer sorts methods into those that the subject may choose and those that are
+// left out, the open ones first, then by id, and concludes.
+func answer(s Subject, methods []Method) (a Answer) {
+	for _, m := range methods {
+		if s.Workload() && len(m.Requires) > 0 && !m.MayWait {
+			a.LeftOut = append(a.LeftOut, m)
+		} else {
+			a.Methods = append(a.Methods, m)
+		}
+	}
+	for _, list := range [][]Method{a.Methods, a.LeftOut} {
+		slices.SortFunc(list, func(x, y Method) int {
+			return cmp.Or(cmp.Compare(closed(x), closed(y)), cmp.Compare(x.ID, y.ID))
+		})
+	}
+	switch {
+	case len(methods) == 0:
+		a.Outcome = Refused
+	case len(a.Methods) == 0:
+		a.Outcome = Cancelled
+	case len(a.LeftOut) > 0:
+		a.Outcome = Filtered
+	default:
+		a.Outcome = Given
+	}
+	return a
+}
+
+func closed(m Method) int {
+	if m.Open() {
+		return 0
+	}
+	return 1
+}
+
+// asking is a subject that asks, and the published policies that are for it.
+type asking struct {
+	World
+	Subject
+	now      time.Time
+	policies []forSubject
+	values   map[string]any // claims as expressions see them, once one has asked
+}
+
+// forSubject is a published policy that is for the subject.
+type forSubject struct {
+	policy.Policy
+	through []domain.Name // the principals that let the subject in: its groups, or a workload's roles, by name
+}
+
+// place is a rule in its policy.
+type place struct {
+	forSubject
+	rule int
+}
+
+func asked(w World, s Subject, now time.Time) *asking {
+	a := &asking{World: w, Subject: s, now: now}
+	mine := map[domain.Name]bool{}
+	if s.Workload() {
+		for _, n := range s.Roles {
+			mine[n] = true
+		}
+	} else {
+		for _, n := range s.Groups {
+			mine[n] = true
+		}
+	}
+	for _, p := range w.Policies.Published() {
+		names := p.Published.Principals.Groups
+		if s.Workload() { // a group is no role, whatever it is called
+			names = p.Published.Principals.Roles
+		}
+		var through []domain.Name
+		for _, n := range names {
+			if mine[n] {
+				through = append(through, n)
+			}
+		}
+		if len(through) > 0 {
+			slices.Sort(through)
+			a.policies = append(a.policies, forSubject{p, through})
+		}
+	}
+	return a
+}
+
+// target is the resource as rules know it.
+func target(r resource.Resource) policy.Target {
+	return policy.Target{Ref: string(r.Ref), Kind: string(r.Kind), Name: r.Name, Project: r.Project.String(), Labels: r.Labels}
+}
+
+// methods is what one rule gives the subject for the resource.
+func (a *asking) methods(at place, r resource.Resource, about policy.Target) []Method {
+	rule := at.Published.Rules[at.rule]
+	if !rule.Resource.Selects(about) || !a.holds(at, about) {
+		return nil
+	}
+	methods := a.offered(rule, at.through, r)
+	for i := range methods {
+		a.complete(&methods[i], at.Name, rule, r)
+	}
+	return methods
+}
+
+// holds tells whether the rule's expression is true of the subject, the resource and now.
+func (a *asking) holds(at place, about policy.Target) bool {
+	facts := policy.Facts{Target: about, Time: a.now}
+	if at.Published.Rules[at.rule].Expression != "" {
+		facts.Claims = a.claims()
+	}
+	return at.Holds(at.rule, facts)
+}
+
+// claims is what the subject's token carries, or of a person their name and groups.
+func (a *asking) claims() map[string]any {
+	switch {
+	case a.values != nil:
+	case a.Workload():
+		a.values = policy.Values(a.Claims)
+	default:
+		groups := make([]any, len(a.Groups))
+		for i, g := range a.Groups {
+			groups[i] = g.String()
+		}
+		a.values = policy.Values(map[string]any{"sub": a.Person.String(), "groups": groups})
+	}
+	return a.values
+}
+
+// offered is the methods of a rule's privileges, without what is the same for all of them.
+func (a *asking) offered(rule policy.Rule, through []domain.Name, r resource.Resource) (out []Method) {
+	for _, v := range rule.Privileges {
+		switch v.Type {
+		case policy.SSH:
+			for _, n := range v.Accounts {
+				if username, ok := a.username(r, n); ok {
+					out = append(out, Method{Kind: SSH, Account: n, Username: username, Through: a.principal(through[0])})
+				}
+			}
+		case policy.RevealPassword:
+			for _, n := range v.Accounts {
+				if account, ok := account(r, n); ok && account.Kind == resource.Vaulted {
+					out = append(out, Method{Kind: RevealPassword, Account: n, Username: account.Username, Through: a.principal(through[0])})
+				}
+			}
+		case policy.SSHWorkload:
+			for _, n := range through {
+				if username := a.Usernames[n]; a.Workload() && username != "" && r.Kind == resource.Server {
+					out = append(out, Method{Kind: SSH, Username: username, Through: a.principal(n)})
+				}
+			}
+		case policy.Secret:
+			for _, action := range v.Actions {
+				if kind, ok := kindOf(action, r); ok {
+					out = append(out, Method{Kind: kind, Through: a.principal(through[0])})
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (a *asking) principal(n domain.Name) string {
+	if a.Workload() {
+		return "role/" + n.String()
+	}
+	return "group/" + n.String()
+}
+
+// account is the server's account of that name.
+func account(r resource.Resource, n domain.Name) (resource.Account, bool) {
+	if r.Kind != resource.Server || r.ServerSpec == nil {
+		return resource.Account{}, false
+	}
+	i := slices.IndexFunc(r.ServerSpec.Accounts, func(a resource.Account) bool { return a.Name == n })
+	if i < 0 {
+		return resource.Account{}, false
+	}
+	return r.ServerSpec.Accounts[i], true
+}
+
+// username is who the subject is on the server with an account. A personal one
+// is a person's own user; somebody who is called like the user of a vaulted
+// account would be that one, without its conditions, and so is not let in by it.
+func (a *asking) username(r resource.Resource, n domain.Name) (string, bool) {
+	of, ok := account(r, n)
+	switch {
+	case !ok:
+		return "", false
+	case of.Kind == resource.Vaulted:
+		return of.Username, of.Username != ""
+	case of.Kind != resource.Personal || a.Workload():
+		return "", false
+	}
+	shared := func(o resource.Account) bool { return o.Kind == resource.Vaulted && o.Username == a.Person.String() }
+	return a.Person.String(), !slices.ContainsFunc(r.ServerSpec.Accounts, shared)
+}
+
+// kindOf is the kind of method that an action on the secret is.
+func kindOf(action policy.Action, r resource.Resource) (kind Kind, ok bool) {
+	switch action {
+	case policy.List:
+		kind = SecretList
+	case policy.Create:
+		kind = SecretCreate
+	case policy.Update:
+		kind = SecretUpdate
+	case policy.Reveal:
+		kind = SecretReveal
+	case policy.Delete:
+		kind = SecretDelete
+	default:
+		return "", false
+	}
+	return kind, r.Kind == resource.Secret && (kind != SecretCreate || r.CreatedAt.IsZero())
+}
+
+// complete adds to a method who gives it and what has to be met.
+func (a *asking) complete(m *Method, of domain.Name, rule policy.Rule, r resource.Resource) {
+	m.Policy, m.Rule = of, rule.Name
+	m.ID = of.String() + "/" + rule.Name.String() + "/" + string(m.Kind)
+	switch {
+	case m.Account != "":
+		m.ID += ":" + m.Account.String()
+	case m.Kind == SSH:
+		m.ID += ":" + m.Username
+	}
+	exclusive := m.exclusive(r)
+	if exclusive {
+		m.CheckedOutBy, m.CheckedOutUntil, _ = a.Access.Holder(r.Ref, m.Account, a.now)
+	}
+	asks := slices.ContainsFunc(rule.Conditions, func(c policy.Condition) bool { return c.Type == policy.AccessRequest })
+	if rule.BreakGlass != nil && asks && !a.Workload() {
+		m.BreakGlass = rule.BreakGlass.AccessSeconds
+	}
+	project, _ := a.Resources.Project(r.Project)
+	required := exclusive && project.Checkout.Required
+	for _, c := range rule.Conditions {
+		if c.Type == policy.Checkout && !exclusive && !a.Workload() {
+			continue // there is nothing of it to check out
+		}
+		required = required && c.Type != policy.Checkout
+		m.Requires = append(m.Requires, a.requirement(c, m, r, project))
+	}
+	if required {
+		m.Requires = append(m.Requires, a.requirement(policy.Condition{Type: policy.Checkout}, m, r, project))
+	}
+	m.MayWait = a.Workload() && rule.WorkloadsMayWait && len(m.Requires) > 0 &&
+		!slices.ContainsFunc(m.Requires, func(q Requirement) bool { return q.Type != policy.AccessRequest })
+}
+
+// exclusive tells whether the method is to something that one subject at a time
+// can have: a vaulted account, or the value of a secret.
+func (m Method) exclusive(r resource.Resource) bool {
+	of, _ := account(r, m.Account)
+	return m.Kind == SecretReveal || m.Kind == RevealPassword || m.Kind == SSH && of.Kind == resource.Vaulted
+}
+
+// MaxReachable bounds what [ResolveAll] answers.
+const MaxReachable = 10_000
+
+// Reachable is a resource that a subject may reach.
+type Reachable struct {
+	// Resource is a server or a secret. Where the subject may create secrets it is
+	// one that is not there: of a folder its Ref and Name end in a slash.
+	Resource resource.Resource
+	Answer   Answer
+}
+
+// ResolveAll is every resource to which [Resolve] gives the subject a method
+// that it may choose, by reference: the first [MaxReachable].
+func ResolveAll(w World, s Subject, now time.Time) []Reachable {
+	a := asked(w, s, now)
+	rules := a.index()
+	var out []Reachable
+	add := func(r resource.Resource) {
+		about := target(r)
+		var methods []Method
+		for _, at := range rules.about(about) {
+			methods = append(methods, a.methods(at, r, about)...)
+		}
+		if given := answer(s, methods); len(given.Methods) > 0 {
+			out = append(out, Reachable{r, given})
+		}
+	}
+	for _, r := range w.Resources.Resources() {
+		if len(out) == MaxReachable {
+			break
+		}
+		add(r)
+	}
+	for _, r := range a.creatable() {
+		add(r)
+	}
+	slices.SortFunc(out, func(x, y Reachable) int { return cmp.Compare(x.Resource.Ref, y.Resource.Ref) })
+	return out[:min(len(out), MaxReachable)]
+}
+
+// creatable is the folders and paths, not there yet, for which a rule lets the
+// subject create secrets.
+func (a *asking) creatable() []resource.Resource {
+	found := map[resource.Ref]resource.Resource{}
+	for _, p := range a.policies {
+		for _, rule := range p.Published.Rules {
+			creates := func(v policy.Privilege) bool { return slices.Contains(v.Actions, policy.Create) }
+			if !slices.ContainsFunc(rule.Privileges, creates) {
+				continue
+			}
+			path := rule.Resource.Secret
+			if folder := rule.Resource.Folder; folder != "" {
+				path = folder + "/"
+			}
+			r := resource.Resource{Ref: resource.Ref("secret/" + path), Kind: resource.Secret, Name: path}
+			if _, there := a.Resources.Resource(r.Ref); !there && path != "" {
+				found[r.Ref] = r
+			}
+		}
+	}
+	return slices.Collect(maps.Values(found))
 }

@@ -1,0 +1,112 @@
+package access
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"sallyport.dev/domain/policy"
+	"sallyport.dev/domain/request"
+	"sallyport.dev/domain/resource"
+)
+
+// defaultFresh is how fresh a second factor is where the rule does not say.
+const defaultFresh = 1800 // seconds
+
+// requirement is a condition as it stands at now. What [Requirement.Until] tells
+// of one that is met is the first moment at which it is not.
+func (a *asking) requirement(c policy.Condition, m *Method, r resource.Resource, project resource.Project) Requirement {
+	switch c.Type {
+	case policy.AccessRequest:
+		return a.approval(c, m, r)
+	case policy.MFA:
+		return a.factor(c)
+	case policy.Checkout:
+		return a.checkedOut(c, m, project)
+	}
+	return Requirement{Type: c.Type, Description: "This version of Sallyport does not know this condition: ask whoever runs it to upgrade."}
+}
+
+// approval is met by an approved request for exactly this, of the type that the
+// rule asks for now, or by glass that was broken for it.
+func (a *asking) approval(c policy.Condition, m *Method, r resource.Resource) Requirement {
+	q := Requirement{Type: c.Type, RequestType: c.RequestType, Seconds: c.ApprovalSeconds}
+	key := request.Key{Subject: a.ID, Resource: r.Ref, Method: m.ID, Type: c.RequestType}
+	usable := a.Requests.Usable(c.RequestType)
+	if usable {
+		q.Request, q.Until, q.Met = a.Requests.Approved(key, a.now)
+	}
+	if m.BreakGlass > 0 {
+		_, until, broken := a.Access.Broken(a.ID, r.Ref, m.ID, a.now)
+		if broken && until.After(q.Until) {
+			q.Met, q.Until, q.BreakGlass, q.Request = true, until, true, ""
+		}
+	}
+	pending := false
+	if usable && !q.Met {
+		q.Request, pending = a.Requests.Pending(key, a.now)
+	}
+	switch {
+	case q.BreakGlass:
+		q.Description = fmt.Sprintf("Open until %s since you broke glass, which somebody else has to review.", clock(q.Until))
+	case q.Met:
+		q.Description = fmt.Sprintf("Approved until %s by request %s.", clock(q.Until), q.Request)
+	case !usable:
+		q.Description = fmt.Sprintf("Its request type, %s, is not published or not there, so nobody can approve: tell a security_admin.", c.RequestType)
+	case pending:
+		q.Description = fmt.Sprintf("Wait until request %s is approved.", q.Request)
+	default:
+		q.Description = fmt.Sprintf("Raise an access request; once approved as %s says, it holds for %s.", c.RequestType, period(c.ApprovalSeconds))
+	}
+	return q
+}
+
+// factor is met while the last proof of a second factor is fresh. Nothing proves
+// one for this very use, so a rule that wants it every time stays closed.
+func (a *asking) factor(c policy.Condition) Requirement {
+	q := Requirement{Type: c.Type, Seconds: defaultFresh}
+	if c.FreshSeconds != nil {
+		q.Seconds = *c.FreshSeconds
+	}
+	until := a.MFAAt.Add(time.Duration(q.Seconds) * time.Second)
+	switch {
+	case q.Seconds == 0:
+		q.Description = "Sign in to the console with a passkey and prove it there for each use."
+	case !a.MFAAt.IsZero() && a.now.Before(until):
+		q.Met, q.Until = true, until
+		q.Description = fmt.Sprintf("You proved your passkey, which counts until %s.", clock(until))
+	default:
+		q.Description = fmt.Sprintf("Sign in to the console with a passkey; that counts for %s.", period(q.Seconds))
+	}
+	return q
+}
+
+// checkedOut is met while the subject has it to itself.
+func (a *asking) checkedOut(c policy.Condition, m *Method, project resource.Project) Requirement {
+	q := Requirement{Type: c.Type, Seconds: cmp.Or(c.MaxSeconds, project.Checkout.MaxSeconds, resource.DefaultCheckout)}
+	switch m.CheckedOutBy {
+	case "":
+		q.Description = fmt.Sprintf("Check it out first, for up to %s.", period(q.Seconds))
+	case a.ID:
+		q.Met, q.Until = true, m.CheckedOutUntil
+		q.Description = fmt.Sprintf("You have it checked out until %s.", clock(q.Until))
+	default:
+		q.Description = fmt.Sprintf("%s has it checked out until %s: wait, or ask them to release it.", m.CheckedOutBy, clock(m.CheckedOutUntil))
+	}
+	return q
+}
+
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// period tells seconds as people do: 1h, 1h30m, 45s.
+func period(seconds int) string {
+	s := (time.Duration(seconds) * time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
