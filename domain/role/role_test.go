@@ -85,6 +85,8 @@ func TestCommands(t *testing.T) {
 		{name: "a name of 30 characters is refused", by: sven, when: create(domain.Name(strings.Repeat("a", 30)), one), err: invalid},
 		{name: "a name of 29 characters is fine", by: sven, when: create(domain.Name(strings.Repeat("a", 29)), one), then: role.WasCreated{Spec: one}},
 
+		{name: "the name of a question is refused", by: sven, when: create("match", one), err: invalid},
+
 		{name: "a security admin edits a role", given: []happened{created}, by: sven, when: edit(1, two), then: role.WasEdited{Version: 2, Spec: two}},
 		{name: "an edit that says the same changes nothing", given: []happened{created}, by: sven, when: edit(1, one)},
 		{name: "an edit of another version is refused", given: []happened{created}, by: sven, when: edit(2, two), err: role.ErrStale},
@@ -238,7 +240,7 @@ func TestUsername(t *testing.T) {
 	name := rapid.Map(rapid.StringMatching(`[a-z0-9]([a-z0-9-]{0,27}[a-z0-9])?`), func(s string) domain.Name { return domain.Name(s) })
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := name.Draw(t, "a"), name.Draw(t, "b")
-		if _, err := role.ParseName(a.String()); err != nil {
+		if _, err := role.ParseName(a.String()); err != nil && a != "match" {
 			t.Fatal(err)
 		}
 		if len(role.Username(a)) > 32 || a != b && role.Username(a) == role.Username(b) {

@@ -19,16 +19,23 @@ const (
 	maxConditions   = 20
 	// maxSpecBytes leaves room for the rest of an event of 48 KiB.
 	maxSpecBytes = 40 << 10
+	// reserved is the one name that no role has: /v1/roles/match is a question.
+	reserved domain.Name = "match"
 )
 
 // ParseName turns text from outside into the name of a role: a name of up to 29
 // characters, since the Linux user of a role is wl_ and its name.
 func ParseName(s string) (domain.Name, error) {
 	n, err := domain.ParseName(s)
-	if err == nil && len(s) > maxName {
+	switch {
+	case err != nil:
+		return "", err
+	case len(s) > maxName:
 		return "", domain.Invalid("name.invalid", "a workload role's name is at most 29 characters, since it is the Linux user wl_NAME on servers, and that at most 32")
+	case n == reserved:
+		return "", domain.Invalid("name.invalid", "no workload role is called match: the API answers there which roles match")
 	}
-	return n, err
+	return n, nil
 }
 
 // Check names every field that breaks a rule. known tells which connections

@@ -60,30 +60,41 @@ func (s *State) bearer(claims claim.Set) (t role.Token, ok bool) {
 	t.Connection = of.Name
 	t.Identity, _ = mark["identity"].(string)
 	t.Hint, _ = mark["role_hint"].(string)
-	t.Claims = carried(mark, of, seconds(claims["iat"]))
+	source, _ := mark["claims"].(map[string]any)
+	alike := of.NamedAlikeSince(seconds(claims["iat"]).Add(-token.Skew))
+	t.Claims = carried(source, t.Identity, of.Current, alike)
 	return t, t.Identity != ""
+}
+
+// ExplainRoles tells for each role that asks for tokens of that connection why a
+// workload with those claims would bear it or not, by what the connection and
+// the roles say now. claims are the platform's, whole, or those that our token
+// carries; identity is as our token has it, "" where it is not known.
+func (s *State) ExplainRoles(of domain.Name, identity string, claims claim.Set) []role.Explained {
+	spec := s.connections[of].Current
+	if sub, ok := claims["sub"].(string); ok && identity == "" && spec.IdentityClaim.Is("sub") {
+		if identity = sub; spec.IdentityPath != "" {
+			identity = spec.IdentityPath + "/" + sub
+		}
+	}
+	return s.roles.Explain(role.Token{Connection: of, Identity: identity, Claims: carried(claims, identity, spec, true)})
 }
 
 // carried is the source's claims that a token of ours carries, and sub where the
 // identity is it. Our tokens leave sub out, as all registered claims, since they
 // have their own; whoever wants it back has to know that the identity was read
-// from it, by every version that can have issued the token.
-func carried(mark map[string]any, of connection.State, issued time.Time) claim.Set {
-	source, _ := mark["claims"].(map[string]any)
+// from it, by every version that can have issued the token: that is alike.
+func carried(source claim.Set, identity string, spec connection.Spec, alike bool) claim.Set {
 	set := make(claim.Set, len(source)+1)
 	maps.Copy(set, source)
 	for _, own := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti"} {
 		delete(set, own)
 	}
-	identity, _ := mark["identity"].(string)
-	if path := of.Current.IdentityPath; path != "" {
-		rest, ok := strings.CutPrefix(identity, path+"/")
-		if !ok {
-			return set
-		}
-		identity = rest
+	below := true
+	if spec.IdentityPath != "" {
+		identity, below = strings.CutPrefix(identity, spec.IdentityPath+"/")
 	}
-	if of.Current.IdentityClaim.Is("sub") && identity != "" && of.NamedAlikeSince(issued.Add(-token.Skew)) {
+	if alike && below && identity != "" && spec.IdentityClaim.Is("sub") {
 		set["sub"] = identity
 	}
 	return set
