@@ -79,6 +79,10 @@ var (
 	keyIDs    = regexp.MustCompile(`\A[0-9A-HJKMNP-TV-Z]{26} [A-Za-z0-9._~:/@+%=-]+\z`)
 )
 
+// Principal tells whether a user of that name can be a certificate's principal.
+// One whose name cannot is told before anything is granted.
+func Principal(username string) bool { return usernames.MatchString(username) }
+
 // check tells why no certificate of ours may say that.
 func (c Certificate) check() error {
 	switch {

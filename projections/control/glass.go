@@ -1,0 +1,20 @@
+package control
+
+import (
+	"slices"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/access"
+)
+
+// Reviewers is the people who could have approved, at now, what the glass was
+// broken for, by name; security admins may review it besides.
+func (s *State) Reviewers(g access.Glass, now time.Time) (names []domain.Name) {
+	w := s.RequestWorld(now)
+	for _, typ := range g.RequestTypes {
+		names = append(names, s.requests.Reviewers(typ, domain.Name(g.By), g.Resource, w)...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
