@@ -182,6 +182,7 @@ func TestTheServerAnswersAsTheOpenAPIDocumentSays(t *testing.T) {
 	token := u.exchanges(w, p)
 	u.issuerAndProbes(token)
 	u.settings()
+	u.people()
 	u.audit()
 	u.endOfConnection()
 
