@@ -1,10 +1,13 @@
 package admin
 
 import (
+	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/claim"
 	"sallyport.dev/domain/organisation"
 	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/api"
@@ -20,7 +23,40 @@ type identity struct {
 	ExpiresAt time.Time `json:"expires_at"` // of the token
 }
 
+// workload is who a workload is by its own token, and which roles it may ask as.
+type workload struct {
+	Subject      string        `json:"subject"` // workload://{org}/{connection}/{identity}
+	Organisation domain.Name   `json:"organisation"`
+	Connection   domain.Name   `json:"connection"`
+	Identity     string        `json:"identity"`
+	RoleHint     string        `json:"role_hint"`
+	Roles        []domain.Name `json:"roles"` // whose requirements the token meets now, whatever it hints at
+	ExpiresAt    time.Time     `json:"expires_at"`
+}
+
+func (h *Admin) whoamiWorkload(claims claim.Set) (api.Answer, error) {
+	mark, _ := claims["sallyport"].(map[string]any)
+	who := workload{Organisation: h.org.Name()}
+	who.RoleHint, _ = mark["role_hint"].(string)
+	if exp, ok := claims["exp"].(json.Number); ok {
+		seconds, _ := exp.Int64()
+		who.ExpiresAt = time.Unix(seconds, 0).UTC()
+	}
+	unhinted := maps.Clone(claims)
+	of := maps.Clone(mark)
+	delete(of, "role_hint")
+	unhinted["sallyport"] = of
+	h.org.Read(func(s *control.State, _ domain.Head) {
+		subject := s.WorkloadSubject(unhinted, "", s.Later(h.org.Now()))
+		who.Subject, who.Connection, who.Identity, who.Roles = subject.ID, subject.Connection, subject.Identity, orEmpty(subject.Roles)
+	})
+	return api.Answer{Body: who}, nil
+}
+
 func (h *Admin) whoami(c *api.Call) (api.Answer, error) {
+	if claims, ok := c.Workload(); ok {
+		return h.whoamiWorkload(claims)
+	}
 	var tokens []person.Token
 	var now bears
 	h.org.Read(func(s *control.State, _ domain.Head) {
