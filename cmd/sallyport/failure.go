@@ -143,6 +143,8 @@ var nexts = map[string]string{
 	"connection.active":      "run: sallyport connection deactivate {name}",
 	"connection.not_active":  "delete it: sallyport connection delete {name}",
 	"connection.not_found":   "check the name with `sallyport connection list`, and the organisation (--org or SALLYPORT_ORG)",
+	"role.not_found":         "check the name with `sallyport role list`, and the organisation (--org or SALLYPORT_ORG)",
+	"role.taken":             "the name of a deleted workload role is never given again; see `sallyport role list`",
 	"version.stale":          "run `sallyport connection show {name}` and repeat",
 	"route.not_found":        "check --org or SALLYPORT_ORG, and that SALLYPORT_ADDR names a Sallyport server",
 	"cursor.invalid":         "leave out --after",
