@@ -55,6 +55,8 @@ type Config struct {
 	Pprof ListenConfig `json:"pprof"`
 	// Tracing says where traces go.
 	Tracing TracingConfig `json:"tracing"`
+	// Notify says how people are told of access requests and what became of them.
+	Notify NotifyConfig `json:"notify"`
 	// Log says what goes to stderr.
 	Log LogConfig `json:"log"`
 }
@@ -171,6 +173,7 @@ func defaults() Config {
 		RateLimits:    RateLimitsConfig{PerAddress: 100, PerConnection: 200},
 		Shutdown:      ShutdownConfig{Wait: Duration(5 * time.Second), Drain: Duration(drainTime)},
 		Tracing:       TracingConfig{SampleRatio: 1},
+		Notify:        NotifyConfig{Webhook: WebhookConfig{Format: "json"}, SMTP: SMTPConfig{TLS: "starttls"}},
 		Log:           LogConfig{Level: "info", Format: "json"},
 	}
 }
@@ -193,6 +196,7 @@ func (c Config) check(p *problems) {
 	c.checkNATS(p)
 	c.checkListeners(p)
 	c.checkBounds(p)
+	c.checkNotify(p)
 	if err := checkEndpoint(c.Tracing.Endpoint); err != nil {
 		p.add("tracing.endpoint", "%v", err)
 	}
@@ -315,6 +319,8 @@ func (c Config) checkFiles(p *problems) {
 		{"tls.cert_file", c.TLS.CertFile}, {"tls.key_file", c.TLS.KeyFile},
 		{"nats.credentials_file", c.NATS.CredentialsFile}, {"nats.nkey_seed_file", c.NATS.NkeySeedFile},
 		{"nats.ca_file", c.NATS.CAFile}, {"nats.cert_file", c.NATS.CertFile}, {"nats.key_file", c.NATS.KeyFile},
+		{"notify.webhook.url_file", c.Notify.Webhook.URLFile}, {"notify.webhook.secret_file", c.Notify.Webhook.SecretFile},
+		{"notify.smtp.password_file", c.Notify.SMTP.PasswordFile}, {"notify.smtp.ca_file", c.Notify.SMTP.CAFile},
 	} {
 		if named.path != "" {
 			checkReadable(p, named.key, named.path)

@@ -157,7 +157,7 @@ func TestTheSampleConfigurationIsRead(t *testing.T) {
 		text.WriteString(line)
 	}
 	dir := t.TempDir() // with every file that the sample names
-	for _, name := range []string{"kek.json", "tls.crt", "tls.key", "nats.creds", "nats-ca.pem", "nats-client.pem", "nats-client.key"} {
+	for _, name := range []string{"kek.json", "tls.crt", "tls.key", "nats.creds", "nats-ca.pem", "nats-client.pem", "nats-client.key", "webhook-secret", "smtp-password", "mail-ca.pem"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +167,7 @@ func TestTheSampleConfigurationIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, sample)
 	}
-	if c.NATS.URL == "" || c.NATS.KeyFile == "" || c.Metrics.Listen == "" || c.Tracing.Endpoint == "" || c.BaseURL != "https://sallyport.example.com" {
+	if c.NATS.URL == "" || c.NATS.KeyFile == "" || c.Metrics.Listen == "" || c.Tracing.Endpoint == "" || c.Notify.Webhook.SecretFile == "" || c.Notify.SMTP.Address == "" || c.BaseURL != "https://sallyport.example.com" {
 		t.Errorf("got %+v", c)
 	}
 }

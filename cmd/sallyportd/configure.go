@@ -112,6 +112,8 @@ func (l loaded) show() (all []settingShown) {
 		switch {
 		case s.secret && v.(domain.Secret).IsZero():
 			continue // where it is, a file says; or it is needed by nobody
+		case s.key == "notify.webhook.url":
+			v = withoutPath(v.(string))
 		case s.key == "nats.url" || s.key == "tracing.endpoint":
 			v = redactURL(v.(string))
 		}

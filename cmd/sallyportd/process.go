@@ -90,6 +90,7 @@ func (p *process) watch(o *organisation.Options) {
 	if p.metrics != nil {
 		o.Stored, o.Fetched = p.metrics.Org(o.Name).Stored, p.metrics.Fetched
 	}
+	o.Notices = p.m != nil && p.m.Notify != nil
 }
 
 // serve serves until ctx ends, or something fails, and then stops in order.

@@ -14,6 +14,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/handlers/host"
 	"sallyport.dev/handlers/jose"
+	"sallyport.dev/handlers/notify"
 	"sallyport.dev/handlers/organisation"
 	"sallyport.dev/streams"
 	"sallyport.dev/streams/repair"
@@ -32,6 +33,7 @@ type Main struct {
 	Metrics, Pprof net.Listener
 	Sealer         *jose.Sealer
 	Gate           jose.Gate
+	Notify         *notify.Notifier // nil: nobody is told of anything
 	Log            *slog.Logger
 	// Ready is called once, when everything is open and answers. Its error stops
 	// the server; its context ends when the server is asked to stop.

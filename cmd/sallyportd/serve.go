@@ -97,7 +97,7 @@ func production(path string, s cli.IO) (*Main, error) {
 	if err != nil {
 		return nil, err
 	}
-	private, err := prefixes(c.JWKS.PrivateCIDRs)
+	notifier, err := c.notifier(c.gate())
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func production(path string, s cli.IO) (*Main, error) {
 	for _, name := range l.unused {
 		log.Warn("a variable looks like a setting and is none", "variable", name)
 	}
-	return &Main{Config: c, Sealer: sealer, Gate: jose.Gate{Private: private, Ports: c.JWKS.Ports}, Log: log}, nil
+	return &Main{Config: c, Sealer: sealer, Gate: c.gate(), Notify: notifier, Log: log}, nil
 }
 
 // misconfigured is how a person is told what is wrong with a configuration file.

@@ -183,9 +183,10 @@ func (l *loaded) fill(k *koanf.Koanf, from string, p *problems) {
 
 // set takes one value in, or tells why it is none.
 func (l *loaded) set(s setting, value any, from string, p *problems) {
-	doc := map[string]any{s.key: value}
-	if group, name, grouped := strings.Cut(s.key, "."); grouped {
-		doc = map[string]any{group: map[string]any{name: value}}
+	path := strings.Split(s.key, ".")
+	doc := map[string]any{path[len(path)-1]: value}
+	for _, group := range slices.Backward(path[:len(path)-1]) {
+		doc = map[string]any{group: doc}
 	}
 	b, err := json.Marshal(doc)
 	if err == nil {

@@ -36,6 +36,7 @@ func TestSettingsComeFromTheEnvironment(t *testing.T) {
 		{name: "a number", env: "SALLYPORT_NATS__REPLICAS=5", key: "nats.replicas", want: "5"},
 		{name: "a share", env: "SALLYPORT_TRACING__SAMPLE_RATIO=0.5", key: "tracing.sample_ratio", want: "0.5"},
 		{name: "a switch", env: "SALLYPORT_NATS__ALLOW_FEW_REPLICAS=true", key: "nats.allow_few_replicas", want: "true"},
+		{name: "one in a group of a group", env: "SALLYPORT_NOTIFY__SMTP__TLS=implicit", key: "notify.smtp.tls", want: "implicit"},
 		{name: "a duration", env: "SALLYPORT_SHUTDOWN__WAIT=1m30s", key: "shutdown.wait", want: "1m30s"},
 		{name: "a file of a secret", env: "SALLYPORT_KEY_ENCRYPTION_KEY_FILE=" + kek, key: "key_encryption_key_file", want: kek},
 		{name: "a secret itself is above the file's", env: "SALLYPORT_KEY_ENCRYPTION_KEY=the-key", key: "key_encryption_key", want: "[redacted]"},
@@ -124,8 +125,9 @@ func TestConfigPrintShowsNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := write(t, strings.Replace(whole, "key_encryption_key_file: KEK\n", "nats: {url: 'nats://me:hush@n1,nats://you:hush@n2'}\ntracing: {endpoint: 'https://me:hush@traces'}\n", 1))
-	environ := []string{"SALLYPORT_KEY_ENCRYPTION_KEY=" + string(kek), "SALLYPORT_NATS__NKEY_SEED=SUAHUSH"}
+	path := write(t, strings.Replace(whole, "key_encryption_key_file: KEK\n", "nats: {url: 'nats://me:hush@n1,nats://you:hush@n2'}\ntracing: {endpoint: 'https://me:hush@traces'}\n"+
+		"notify: {webhook: {url: 'https://hooks.example.com/services/hush', format: slack}, smtp: {address: 'mail.example.com:587', from: a@example.com, username: me}}\n", 1))
+	environ := []string{"SALLYPORT_KEY_ENCRYPTION_KEY=" + string(kek), "SALLYPORT_NATS__NKEY_SEED=SUAHUSH", "SALLYPORT_NOTIFY__SMTP__PASSWORD=hush", "SALLYPORT_NOTIFY__WEBHOOK__SECRET=whsec_hush"}
 	for _, format := range []string{"table", "json", "yaml"} {
 		out, errs, code := command(t, t.Context(), environ, "config", "print", "--redact", "--config", path, "-o", format)
 		if code != 0 {
@@ -138,7 +140,7 @@ func TestConfigPrintShowsNoSecret(t *testing.T) {
 				t.Errorf("%s shows %s:\n%s", format, secret, out)
 			}
 		}
-		for _, want := range []string{"SALLYPORT_NATS__NKEY_SEED", "[redacted]", "default", path} {
+		for _, want := range []string{"SALLYPORT_NATS__NKEY_SEED", "https://hooks.example.com/[redacted]", "[redacted]", "default", path} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%s does not show %s:\n%s", format, want, out)
 			}

@@ -45,6 +45,9 @@ type Options struct {
 	// fetch of providers' keys, as in jose.SourcesOptions; nil: nobody is.
 	Stored  func(facts []domain.Fact, took time.Duration)
 	Fetched func(error)
+	// Notices says that somebody tells people of what happens: the control state
+	// then keeps of what.
+	Notices bool
 	// Room is asked before anything is recorded; its error is answered, and
 	// nothing is. See [Writes]. Nil: there is room.
 	Room func(Writes) error
@@ -109,6 +112,9 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 			err = fmt.Errorf("opening organisation %s: %w", opt.Name, err)
 		}
 	}()
+	if opt.Notices {
+		o.control.KeepNotices()
+	}
 	if err := o.openLog(ctx, opt); err != nil {
 		return nil, err
 	}
