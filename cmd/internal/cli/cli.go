@@ -75,6 +75,10 @@ func Run(ctx context.Context, root *cobra.Command, s IO, args []string) int {
 	if err == nil {
 		return ExitOK
 	}
+	var code Exit
+	if errors.As(err, &code) {
+		return int(code)
+	}
 	var e *Error
 	if !errors.As(err, &e) {
 		e = &Error{Exit: ExitFailed, Message: err.Error()}
@@ -82,6 +86,12 @@ func Run(ctx context.Context, root *cobra.Command, s IO, args []string) int {
 	e.write(s.Err, root.Name())
 	return e.Exit
 }
+
+// Exit is the error of a command that ran another program, which has told itself
+// what is wrong: its exit code is ours, and nothing is added.
+type Exit int
+
+func (e Exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // tame makes wrong arguments usage errors everywhere, and a command that only
 // groups others an error where cobra would print help and succeed.
