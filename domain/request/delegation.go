@@ -2,6 +2,8 @@ package request
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"sallyport.dev/domain"
@@ -23,6 +25,16 @@ type Delegation struct {
 func (s State) Delegation(from domain.Name, now time.Time) (Delegation, bool) {
 	d, ok := s.delegations[from]
 	return d, ok && now.Before(d.Until)
+}
+
+// DelegatedTo is the delegations to the person that hold at now, by whose they are.
+func (s State) DelegatedTo(to domain.Name, now time.Time) (out []Delegation) {
+	for _, from := range slices.Sorted(maps.Keys(s.delegations)) {
+		if d, ok := s.Delegation(from, now); ok && d.To == to {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // SetDelegation has somebody else decide for the caller, too, until a time. It

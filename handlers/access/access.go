@@ -28,7 +28,8 @@ type Options struct {
 type Access struct {
 	org *organisation.Organisation
 	// asks bounds what one subject has written into the log: a loop must not fill the disk.
-	asks *limit.Limiter
+	asks  *limit.Limiter
+	polls *limit.Limiter // how often one request is asked about
 }
 
 // subjects is how many subjects are told apart by the limiter.
@@ -39,7 +40,7 @@ func New(o *organisation.Organisation, opt Options) *Access {
 	if opt.PerSecond == 0 {
 		opt.PerSecond = 10
 	}
-	h := &Access{org: o, asks: limit.New(float64(opt.PerSecond), 3*opt.PerSecond, subjects)}
+	h := &Access{org: o, asks: limit.New(float64(opt.PerSecond), 3*opt.PerSecond, subjects), polls: newPolls()}
 	h.asks.Share(o.Replicas)
 	return h
 }

@@ -25,7 +25,19 @@ type problem struct {
 	Code      string              `json:"code"`
 	RequestID string              `json:"request_id"`
 	Errors    []domain.FieldError `json:"errors,omitempty"`
+	Error     string              `json:"error,omitempty"`    // of who polls
+	Interval  int                 `json:"interval,omitempty"` // of who polls, in seconds
 }
+
+// Waiting is an error as one who polls for an approval is told of it: with what
+// RFC 8628 section 3.5 calls it, and how seldom to ask.
+type Waiting struct {
+	Err      domain.Error
+	OAuth    string // such as authorization_pending
+	Interval time.Duration
+}
+
+func (w *Waiting) Error() string { return w.Err.Message }
 
 // problemTypes is where each code is explained.
 const problemTypes = "https://sallyport.dev/problems/"
@@ -115,7 +127,12 @@ func explain(err error) problem {
 	var ours *refusal
 	var theirs *echo.HTTPError
 	var large *http.MaxBytesError
+	var waiting *Waiting
 	switch {
+	case errors.As(err, &waiting):
+		p := explain(&waiting.Err)
+		p.Error, p.Interval = waiting.OAuth, int(waiting.Interval/time.Second)
+		return p
 	case errors.As(err, &known):
 		return problem{Status: statusOf(known.Kind), Code: known.Code, Detail: known.Message, Errors: known.Fields}
 	case errors.As(err, &ours):
