@@ -56,7 +56,7 @@ func failure(res *http.Response, body []byte) *cli.Error {
 		return e // the warnings themselves were shown before it was tried
 	}
 	for _, f := range r.Errors {
-		e.Details = append(e.Details, strings.TrimPrefix(fmt.Sprintf("%s: %s (%s)", inFlags(f.Pointer), headers.Replace(f.Detail), f.Code), ": "))
+		e.Details = append(e.Details, strings.TrimPrefix(fmt.Sprintf("%s: %s (%s)", inWords(res.Request.URL.Path, f.Pointer), headers.Replace(f.Detail), f.Code), ": "))
 	}
 	return e
 }
@@ -85,6 +85,20 @@ var flagOf = map[string]string{
 
 // headers puts flags in place of the headers that they fill.
 var headers = strings.NewReplacer("Last-Event-ID", "--after")
+
+// inWords tells a pointer in the words of the command that sent the document:
+// flags, where there are some, and of what comes from a file where it is in there.
+func inWords(path, pointer string) string {
+	_, rest, v1 := strings.Cut(path, "/v1/")
+	noun, of, _ := strings.Cut(rest, "/")
+	switch {
+	case !v1 || noun == "connections" || noun == "audit":
+		return inFlags(pointer)
+	case strings.HasSuffix(of, "/members"):
+		return map[string]string{"/person": "PERSON", "/until": "--until"}[pointer]
+	}
+	return pointer
+}
 
 // inFlags tells a pointer into a document of the API (RFC 6901) in the words of
 // the command line; one that no flag fills stays a pointer.
@@ -131,7 +145,7 @@ func exitOf(status int, errorCode string) int {
 	return cli.ExitFailed
 }
 
-// nexts say what to do about a code, {name} being the connection's; "" where the
+// nexts say what to do about a code, {noun} and {name} being what it is about; "" where the
 // server's sentence says it already. What is not here goes by its status.
 var nexts = map[string]string{
 	"connection.unknown":     "compare it with `sallyport connection list`",
@@ -145,7 +159,16 @@ var nexts = map[string]string{
 	"connection.not_found":   "check the name with `sallyport connection list`, and the organisation (--org or SALLYPORT_ORG)",
 	"role.not_found":         "check the name with `sallyport role list`, and the organisation (--org or SALLYPORT_ORG)",
 	"role.taken":             "the name of a deleted workload role is never given again; see `sallyport role list`",
-	"version.stale":          "run `sallyport connection show {name}` and repeat",
+	"version.stale":          "run `sallyport {noun} show {name}` and repeat",
+	"person.not_found":       "check the name with `sallyport person list`",
+	"person.taken":           "the name of somebody who was removed is never given again; see `sallyport person list`",
+	"person.self":            "ask another owner to do it",
+	"person.last_owner":      "make somebody else owner first, with `sallyport person put`",
+	"group.not_found":        "check the name with `sallyport group list`",
+	"group.taken":            "the name of a deleted group is never given again; see `sallyport group list`",
+	"group.self":             "ask somebody else who may to do it",
+	"group.member_not_found": "see `sallyport group members {name}`",
+	"group.full":             "remove members who are not needed: sallyport group remove {name} PERSON",
 	"route.not_found":        "check --org or SALLYPORT_ORG, and that SALLYPORT_ADDR names a Sallyport server",
 	"cursor.invalid":         "leave out --after",
 	"cursor.filter":          "repeat the filters of that page, or leave out --after",
@@ -165,7 +188,7 @@ var nexts = map[string]string{
 
 func nextOf(res *http.Response, code string) string {
 	if n, ok := nexts[code]; ok {
-		return strings.ReplaceAll(n, "{name}", connectionIn(res.Request.URL.Path))
+		return about(res.Request.URL.Path, n)
 	}
 	switch res.StatusCode {
 	case http.StatusUnauthorized:
@@ -175,7 +198,7 @@ func nextOf(res *http.Response, code string) string {
 	case http.StatusNotFound:
 		return "check the name, and the organisation (--org or SALLYPORT_ORG)"
 	case http.StatusConflict:
-		return "see `sallyport connection show`, then decide"
+		return about(res.Request.URL.Path, "see `sallyport {noun} show {name}`, then decide")
 	case http.StatusUnprocessableEntity, http.StatusBadRequest:
 		return "correct what is named and repeat"
 	case http.StatusTooManyRequests:
@@ -190,11 +213,18 @@ func nextOf(res *http.Response, code string) string {
 	return ""
 }
 
-// connectionIn is the connection that a path of the API is about.
-func connectionIn(path string) string {
-	_, rest, _ := strings.Cut(path, "/v1/connections/")
+// commandOf is the command about what the API has under a path.
+var commandOf = map[string]string{
+	"people": "person", "groups": "group", "roles": "role", "projects": "project", "servers": "server",
+	"policies": "policy", "request-types": "request-type",
+}
+
+// about fills in what a path of the API is about: {noun} the command, {name} its name.
+func about(path, next string) string {
+	_, rest, _ := strings.Cut(path, "/v1/")
+	noun, rest, _ := strings.Cut(rest, "/")
 	name, _, _ := strings.Cut(rest, "/")
-	return cmp.Or(name, "NAME")
+	return strings.NewReplacer("{noun}", cmp.Or(commandOf[noun], "connection"), "{name}", cmp.Or(name, "NAME")).Replace(next)
 }
 
 func retryAfter(res *http.Response) string {
