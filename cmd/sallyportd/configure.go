@@ -44,6 +44,9 @@ the user that the service runs as. Exit code 0 means that serve would go on from
 			if err == nil {
 				err = l.checkPair()
 			}
+			if err == nil {
+				_, err = l.notifier(l.gate())
+			}
 			if err != nil {
 				return misconfigured(err)
 			}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"sallyport.dev/handlers/demo"
 	"sallyport.dev/handlers/host"
 	"sallyport.dev/handlers/jose"
+	"sallyport.dev/handlers/notify"
 )
 
 // people are those of every dev server, each with a role of their own.
@@ -51,6 +53,8 @@ type credentials struct {
 	Issuer   string            `json:"issuer"`
 	Tokens   map[string]string `json:"tokens"`
 	Provider providerURLs      `json:"provider"`
+	// WebhookSecret signs what is posted to --notify-webhook; made when that is first asked for.
+	WebhookSecret string `json:"webhook_secret,omitempty"`
 }
 
 type providerURLs struct {
@@ -64,6 +68,7 @@ type devServer struct {
 	cli.IO
 	listen, data, file string
 	walk               bool
+	webhook, format    string // who is told of access requests
 	log                *slog.Logger
 	kept               credentials // of the last start on this data
 	provider           *demo.Provider
@@ -97,6 +102,9 @@ the server stops.`,
 			if d.data, err = devData(d.data, s.Getenv); err != nil {
 				return err
 			}
+			if d.webhook != "" && !slices.Contains(notify.Formats(), notify.Format(d.format)) {
+				return cli.Usage(c, "--notify-webhook-format %q is not json, slack or teams", d.format)
+			}
 			return d.run(c.Context())
 		},
 	}
@@ -105,6 +113,8 @@ the server stops.`,
 	f.StringVar(&d.data, "data", "", "data directory `DIR` (default: sallyport/dev below $XDG_STATE_HOME or ~/.local/state)")
 	f.StringVar(&d.file, "credentials", "", "`FILE` for addresses and tokens, written when the server is ready")
 	f.BoolVar(&d.walk, "demo", false, "walk through the main job on screen, then keep serving")
+	f.StringVar(&d.webhook, "notify-webhook", "", "`URL` that is told of access requests, also of this machine; webhook_secret of the credentials signs")
+	f.StringVar(&d.format, "notify-webhook-format", string(notify.JSON), "what it is told: `FORMAT` json, slack or teams")
 	f.StringVar(&level, "log-level", level, "what is logged to stderr: `LEVEL` debug, info, warn or error")
 	return c
 }
@@ -195,9 +205,14 @@ func (d *devServer) run(ctx context.Context) error {
 	if err = errors.Join(err, d.removeStale(baseURL)); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	gate := jose.Gate{LoopbackHTTP: true}
+	notifier, err := d.notifier(gate, orElse(d.kept.BaseURL, baseURL))
+	if err != nil {
+		return errors.Join(cli.Fail("name another with --notify-webhook", "%v", err), l.Close())
+	}
 	m := &Main{
 		Config: devConfig(d.data, orElse(d.kept.BaseURL, baseURL)), Listener: l, Sealer: sealer,
-		Gate: jose.Gate{LoopbackHTTP: true}, Log: d.log,
+		Gate: gate, Notify: notifier, Log: d.log,
 		Ready: func(ctx context.Context, h *host.Host) error { return d.ready(ctx, h, baseURL) },
 	}
 	err = m.Run(ctx)
@@ -205,6 +220,23 @@ func (d *devServer) run(ctx context.Context) error {
 		d.Note("Stopped. The data is in %s; to go on with it, start with --data %s.", d.data, quote(d.data))
 	}
 	return whyClosed(errors.Join(err, d.removeOwn()), m.Config, "address (--listen)", "data directory (--data)")
+}
+
+// notifier posts to the address of the flag, signed with the secret of the
+// credentials; nil: there is none.
+func (d *devServer) notifier(g jose.Gate, baseURL string) (*notify.Notifier, error) {
+	if d.webhook == "" {
+		return nil, nil
+	}
+	if d.kept.WebhookSecret == "" {
+		d.kept.WebhookSecret = notify.NewSecret().Reveal()
+	}
+	if err := g.CheckURL(d.webhook); err != nil {
+		return nil, fmt.Errorf("the webhook is not to be posted to: %w", err)
+	}
+	return notify.New(notify.Options{BaseURL: baseURL, Gate: g, Webhook: &notify.Webhook{
+		URL: d.webhook, Secret: domain.NewSecret(d.kept.WebhookSecret), Format: notify.Format(d.format),
+	}}, time.Now)
 }
 
 func orElse(s, other string) string {
@@ -324,7 +356,8 @@ func (d *devServer) ready(ctx context.Context, h *host.Host, baseURL string) err
 	}
 	c := credentials{
 		BaseURL: baseURL, Org: "default", Issuer: orElse(d.kept.BaseURL, baseURL) + "/orgs/default",
-		Provider: providerURLs{Issuer: d.provider.Issuer(), JWKSURL: d.provider.JWKSURL(), MintURL: d.provider.MintURL()},
+		Provider:      providerURLs{Issuer: d.provider.Issuer(), JWKSURL: d.provider.JWKSURL(), MintURL: d.provider.MintURL()},
+		WebhookSecret: d.kept.WebhookSecret,
 	}
 	var err error
 	if c.Tokens, err = d.tokens(ctx, h); err != nil {

@@ -3,6 +3,7 @@ package notify
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -51,6 +52,13 @@ func CheckSecret(s domain.Secret) error {
 		return errors.New("is not whsec_ and the base64 of 24 to 64 random bytes; `printf whsec_; openssl rand -base64 32` makes one")
 	}
 	return nil
+}
+
+// NewSecret is a new secret for a webhook.
+func NewSecret() domain.Secret {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return domain.NewSecret("whsec_" + base64.StdEncoding.EncodeToString(key))
 }
 
 const (
