@@ -76,5 +76,5 @@ func (h *Admin) routes() []api.Route {
 
 		{Method: get, Path: "/audit", Roles: readers, Query: pageParameters, Serve: h.audit},
 		{Method: get, Path: "/audit/stream", Roles: readers, Query: filterParameters, Serve: h.stream},
-	}, h.people(), h.groups(), h.requestTypes(), h.workloadRoles())
+	}, h.people(), h.groups(), h.requestTypes(), h.workloadRoles(), h.policies(), h.projects(), h.servers())
 }
