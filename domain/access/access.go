@@ -36,13 +36,20 @@ func (s Subject) Workload() bool { return s.Person == "" }
 type Kind string
 
 const (
-	SSH            Kind = "ssh"
+	// SSH logs in on a server.
+	SSH Kind = "ssh"
+	// RevealPassword reads the password of a server's vaulted account.
 	RevealPassword Kind = "reveal_password"
-	SecretList     Kind = "secret_list"
-	SecretCreate   Kind = "secret_create"
-	SecretUpdate   Kind = "secret_update"
-	SecretReveal   Kind = "secret_reveal"
-	SecretDelete   Kind = "secret_delete"
+	// SecretList sees all of a secret but its value.
+	SecretList Kind = "secret_list"
+	// SecretCreate puts the first version of a secret that is not there.
+	SecretCreate Kind = "secret_create"
+	// SecretUpdate puts a further version.
+	SecretUpdate Kind = "secret_update"
+	// SecretReveal reads the value.
+	SecretReveal Kind = "secret_reveal"
+	// SecretDelete destroys versions, and the secret itself.
+	SecretDelete Kind = "secret_delete"
 )
 
 // Requirement is one condition of a method, and whether it is met.
@@ -88,10 +95,14 @@ func (m Method) Open() bool {
 type Outcome string
 
 const (
-	Given     Outcome = "given"     // there are methods
-	Filtered  Outcome = "filtered"  // there are, and others were left out since they need a human
-	Cancelled Outcome = "cancelled" // all there were need a human, and a workload asks
-	Refused   Outcome = "refused"   // no rule lets the subject in
+	// Given is that there are methods.
+	Given Outcome = "given"
+	// Filtered is that there are, and others were left out since they need a human.
+	Filtered Outcome = "filtered"
+	// Cancelled is that all there were need a human, and a workload asks.
+	Cancelled Outcome = "cancelled"
+	// Refused is that no rule lets the subject in.
+	Refused Outcome = "refused"
 )
 
 // Answer is every method for the subject.

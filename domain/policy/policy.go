@@ -38,20 +38,29 @@ type Selector struct {
 type PrivilegeType string
 
 const (
-	SSH            PrivilegeType = "ssh"             // log in with one of Accounts
-	SSHWorkload    PrivilegeType = "ssh_workload"    // log in as the workload's own user, wl_<role>
-	RevealPassword PrivilegeType = "reveal_password" // read the password of one of Accounts
-	Secret         PrivilegeType = "secret"          // Actions on secrets
+	// SSH is to log in with one of Accounts.
+	SSH PrivilegeType = "ssh"
+	// SSHWorkload is to log in as the workload's own user, wl_<role>.
+	SSHWorkload PrivilegeType = "ssh_workload"
+	// RevealPassword is to read the password of one of Accounts.
+	RevealPassword PrivilegeType = "reveal_password"
+	// Secret is to do Actions with secrets.
+	Secret PrivilegeType = "secret"
 )
 
 // Action on a secret.
 type Action string
 
 const (
-	List   Action = "list"
+	// List is to see that it is there, and all about it but its value.
+	List Action = "list"
+	// Create is to put the first version of one that is not there.
 	Create Action = "create"
+	// Update is to put a further version.
 	Update Action = "update"
+	// Reveal is to read its value.
 	Reveal Action = "reveal"
+	// Delete is to destroy versions, and the secret itself.
 	Delete Action = "delete"
 )
 
@@ -66,9 +75,12 @@ type Privilege struct {
 type ConditionType string
 
 const (
+	// AccessRequest is that people have approved it, as the request type says.
 	AccessRequest ConditionType = "access_request"
-	MFA           ConditionType = "mfa"
-	Checkout      ConditionType = "checkout"
+	// MFA is a second factor, proven lately.
+	MFA ConditionType = "mfa"
+	// Checkout is that the subject has it to itself.
+	Checkout ConditionType = "checkout"
 )
 
 // Condition of a rule; all of a rule's have to be met.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"time"
 
 	"sallyport.dev/domain"
 )
@@ -71,5 +72,6 @@ func (e WasUnpublished) evolve(s State, n domain.Name, _ domain.Envelope) (State
 		return s, fmt.Errorf("version %d of policy %s was unpublished, and version %d is published", e.Version, n, p.PublishedVersion)
 	}
 	p.Published, p.PublishedVersion, p.expressions = nil, 0, nil
+	p.PublishedAt, p.PublishedBy = time.Time{}, ""
 	return s.put(p), nil
 }

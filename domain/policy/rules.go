@@ -57,6 +57,31 @@ func (r References) or(was Spec) References {
 	}
 }
 
+// Missing names every reference of the specification to what is not there: each
+// lets nobody in. The pointer says where, the code what it should be.
+func (s Spec) Missing(known References) []domain.FieldError {
+	var errs fieldErrors
+	look := func(at, what string, there func(domain.Name) bool, n domain.Name) {
+		if _, err := domain.ParseName(n.String()); err == nil && there != nil && !there(n) {
+			errs.refuse(at, what+".not_found", "there is no %s of this name", strings.ReplaceAll(what, "_", " "))
+		}
+	}
+	for i, n := range s.Principals.Groups {
+		look("/principals/groups/"+strconv.Itoa(i), "group", known.Group, n)
+	}
+	for i, n := range s.Principals.Roles {
+		look("/principals/roles/"+strconv.Itoa(i), "role", known.Role, n)
+	}
+	for i, r := range s.Rules {
+		at := "/rules/" + strconv.Itoa(i)
+		look(at+"/resource/server", "server", known.Server, r.Resource.Server)
+		for j, c := range r.Conditions {
+			look(at+"/conditions/"+strconv.Itoa(j)+"/request_type", "request_type", known.RequestType, c.RequestType)
+		}
+	}
+	return errs
+}
+
 // Equal tells whether two specifications say the same, in the same order.
 func (s Spec) Equal(o Spec) bool {
 	a, errA := json.Marshal(s)
@@ -82,7 +107,7 @@ func (s Spec) Check(known References) []domain.FieldError {
 	case strings.ContainsFunc(s.Description, hidden):
 		errs.refuse("/description", "invalid", "a description holds no control characters and no invisible ones")
 	}
-	s.Principals.check(&errs, known)
+	s.Principals.check(&errs)
 	switch {
 	case len(s.Rules) == 0:
 		errs.refuse("/rules", "required", "at least one rule is needed")
@@ -92,7 +117,7 @@ func (s Spec) Check(known References) []domain.FieldError {
 	}
 	for i, r := range s.Rules {
 		at := "/rules/" + strconv.Itoa(i)
-		r.check(&errs, at, s.Principals, known)
+		r.check(&errs, at, s.Principals)
 		if slices.ContainsFunc(s.Rules[:i], func(o Rule) bool { return o.Name == r.Name }) {
 			errs.refuse(at+"/name", "duplicate", "another rule of this policy has the name already")
 		}
@@ -100,10 +125,10 @@ func (s Spec) Check(known References) []domain.FieldError {
 	if b, err := json.Marshal(s); err != nil || len(b) > maxSpecBytes {
 		errs.refuse("", "too_long", "a policy is at most 40 KiB as JSON: make two")
 	}
-	return errs
+	return append(errs, s.Missing(known)...)
 }
 
-func (p Principals) check(errs *fieldErrors, known References) {
+func (p Principals) check(errs *fieldErrors) {
 	switch n := len(p.Groups) + len(p.Roles); {
 	case n == 0:
 		errs.refuse("/principals", "required", "a policy is for somebody: name a group or a workload role")
@@ -111,36 +136,32 @@ func (p Principals) check(errs *fieldErrors, known References) {
 		errs.refuse("/principals", "too_long", "at most 40 groups and roles together are allowed")
 		return
 	}
-	checkNames(errs, "/principals/groups", p.Groups, known.Group, "group")
-	checkNames(errs, "/principals/roles", p.Roles, known.Role, "role")
+	checkNames(errs, "/principals/groups", p.Groups)
+	checkNames(errs, "/principals/roles", p.Roles)
 }
 
-// checkNames holds a list of names of one kind: each well-formed, there, and once.
-func checkNames(errs *fieldErrors, at string, names []domain.Name, known func(domain.Name) bool, what string) {
+// checkNames holds a list of names: each well-formed, and there once.
+func checkNames(errs *fieldErrors, at string, names []domain.Name) {
 	for i, n := range names {
 		pointer := at + "/" + strconv.Itoa(i)
-		checkName(errs, pointer, n, known, what)
+		checkName(errs, pointer, n)
 		if slices.Contains(names[:i], n) {
 			errs.refuse(pointer, "duplicate", "it is there already")
 		}
 	}
 }
 
-func checkName(errs *fieldErrors, at string, n domain.Name, known func(domain.Name) bool, what string) {
+func checkName(errs *fieldErrors, at string, n domain.Name) {
 	if _, err := domain.ParseName(n.String()); err != nil {
-		errs.refuse(at, "name.invalid", "it names nothing: %s", err)
-	} else if known != nil && !known(n) {
-		errs.refuse(at, what+".not_found", "there is no %s of this name", strings.ReplaceAll(what, "_", " "))
+		errs.refuse(at, "name.invalid", "%s", err)
 	}
 }
 
-func (r Rule) check(errs *fieldErrors, at string, p Principals, known References) {
-	if _, err := domain.ParseName(r.Name.String()); err != nil {
-		errs.refuse(at+"/name", "name.invalid", "%s", err)
-	}
-	ofServers := r.Resource.check(errs, at+"/resource", known)
+func (r Rule) check(errs *fieldErrors, at string, p Principals) {
+	checkName(errs, at+"/name", r.Name)
+	ofServers := r.Resource.check(errs, at+"/resource")
 	r.checkPrivileges(errs, at+"/privileges", ofServers, p)
-	r.checkConditions(errs, at+"/conditions", known)
+	r.checkConditions(errs, at+"/conditions")
 	if err := CheckExpression(r.Expression); err != nil {
 		errs.refuse(at+"/expression", "invalid", "%s", err)
 	}
@@ -178,7 +199,7 @@ var (
 
 // check tells besides whether the selector is of servers; of one that is of
 // neither it does not matter, since nothing is right for it.
-func (s Selector) check(errs *fieldErrors, at string, known References) (ofServers bool) {
+func (s Selector) check(errs *fieldErrors, at string) (ofServers bool) {
 	ways := 0
 	for _, given := range []bool{s.Server != "", len(s.Labels) > 0, s.Secret != "", s.Folder != ""} {
 		if given {
@@ -190,7 +211,7 @@ func (s Selector) check(errs *fieldErrors, at string, known References) (ofServe
 		return false
 	}
 	if s.Server != "" {
-		checkName(errs, at+"/server", s.Server, known.Server, "server")
+		checkName(errs, at+"/server", s.Server)
 	}
 	s.checkLabels(errs, at+"/labels")
 	checkPath(errs, at+"/secret", s.Secret)
@@ -243,7 +264,7 @@ func (v Privilege) check(errs *fieldErrors, at string, ofServers bool, p Princip
 		if n := len(v.Accounts); n == 0 || n > maxAccounts {
 			errs.refuse(at+"/accounts", "required", "%s is with 1 to 50 accounts of the server", v.Type)
 		} else {
-			checkNames(errs, at+"/accounts", v.Accounts, nil, "account")
+			checkNames(errs, at+"/accounts", v.Accounts)
 		}
 	case SSHWorkload:
 		if len(p.Roles) == 0 {
@@ -283,14 +304,14 @@ func (v Privilege) checkActions(errs *fieldErrors, at string) {
 	}
 }
 
-func (r Rule) checkConditions(errs *fieldErrors, at string, known References) {
+func (r Rule) checkConditions(errs *fieldErrors, at string) {
 	if len(r.Conditions) > 3 {
 		errs.refuse(at, "too_long", "each of access_request, mfa and checkout may be there once")
 		return
 	}
 	for i, c := range r.Conditions {
 		pointer := at + "/" + strconv.Itoa(i)
-		c.check(errs, pointer, known)
+		c.check(errs, pointer)
 		if slices.ContainsFunc(r.Conditions[:i], func(o Condition) bool { return o.Type == c.Type }) {
 			errs.refuse(pointer+"/type", "duplicate", "the rule has a condition of this type already")
 		}
@@ -307,10 +328,10 @@ func (r Rule) exclusive() bool {
 	})
 }
 
-func (c Condition) check(errs *fieldErrors, at string, known References) {
+func (c Condition) check(errs *fieldErrors, at string) {
 	switch c.Type {
 	case AccessRequest:
-		checkName(errs, at+"/request_type", c.RequestType, known.RequestType, "request_type")
+		checkName(errs, at+"/request_type", c.RequestType)
 		checkRange(errs, at+"/approval_seconds", c.ApprovalSeconds, 60, 31_536_000)
 	case MFA:
 		if c.FreshSeconds != nil && *c.FreshSeconds != 0 {
