@@ -58,7 +58,7 @@ func reads(c *api.Call) bool { return slices.ContainsFunc(readers, c.Meta.Actor.
 // Routes is everything that /v1/access has, and what of secrets people and
 // workloads do by policy.
 func (h *Access) Routes() []api.Route {
-	return slices.Concat(h.doorRoutes(), h.requestRoutes(), h.secretRoutes())
+	return slices.Concat(h.doorRoutes(), h.requestRoutes(), h.secretRoutes(), h.simulateRoutes())
 }
 
 func (h *Access) doorRoutes() []api.Route {
