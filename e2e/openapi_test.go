@@ -18,6 +18,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/events"
 	"sallyport.dev/e2e/contract"
+	"sallyport.dev/handlers/access"
 	"sallyport.dev/handlers/admin"
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/exchange"
@@ -56,7 +57,7 @@ func everything(t *testing.T, w *orgtest.World) *echo.Echo {
 	issuer.New(w.Organisation, nil).Mount(e, g)
 	stopping := make(chan struct{})
 	t.Cleanup(func() { close(stopping) })
-	admin.Mount(g, w.Organisation, admin.Options{Stopping: stopping})
+	admin.Mount(g, w.Organisation, admin.Options{Stopping: stopping, More: access.New(w.Organisation, access.Options{}).Routes()})
 	probe.New(probe.Options{OpenAPI: sallyport.OpenAPI, Catalogue: events.New(), Log: orgtest.Quiet(), Ready: []probe.Readiness{w}}).Mount(e)
 	return e
 }
