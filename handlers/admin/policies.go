@@ -55,8 +55,9 @@ type shownPolicy struct {
 func (h *Admin) policies() []api.Route {
 	return collection[policyRequest, shownPolicy]{
 		org: h.org, path: "/policies", member: "policies", readers: readers, writers: reviewers, notFound: policy.ErrNotFound,
-		document: func(in *policyRequest) *document { return &in.document },
-		check:    func(in *policyRequest) []domain.FieldError { return in.Spec.Check(policy.References{}) },
+		parseName: policy.ParseName,
+		document:  func(in *policyRequest) *document { return &in.document },
+		check:     func(in *policyRequest) []domain.FieldError { return in.Spec.Check(policy.References{}) },
 		all: func(_ *api.Call, s *control.State) (out []shownPolicy) {
 			for _, p := range s.Policies().Policies() {
 				out = append(out, showPolicy(s, p))
