@@ -8,6 +8,7 @@
 package clock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -19,8 +20,7 @@ import (
 	"sallyport.dev/projections/control"
 )
 
-// MaxFacts bounds what one commit records, but for facts about one subject,
-// which stay together.
+// MaxFacts bounds what one commit records; the rest is in the next ones.
 const MaxFacts = 100
 
 const (
@@ -39,6 +39,8 @@ type Options struct {
 	Late func(time.Duration)
 	// Sweep is called at the start and every hour; nil: nothing is.
 	Sweep func(context.Context) error
+	// Look is how long the clock sleeps at most; zero: 15 seconds.
+	Look time.Duration
 }
 
 // clock records for one organisation.
@@ -59,6 +61,7 @@ func Run(ctx context.Context, o *organisation.Organisation, opt Options) {
 	if c.Late == nil {
 		c.Late = func(time.Duration) {}
 	}
+	c.Look = cmp.Or(c.Look, lookEvery)
 	pause := leastPause
 	for ctx.Err() == nil && o.Halted() == nil {
 		if err := c.once(ctx); err != nil {
@@ -105,7 +108,8 @@ func (c *clock) record(ctx context.Context) (more bool, err error) {
 	m := domain.Meta{Actor: domain.System("clock"), Now: now}
 	recorded := 0
 	_, err = c.org.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
-		facts := first(s.Lapse(m))
+		facts := s.Lapse(m) // each stands alone
+		facts = facts[:min(len(facts), MaxFacts)]
 		recorded = len(facts)
 		return facts, nil
 	})
@@ -135,27 +139,11 @@ func (c *clock) look() (due, now time.Time, at domain.Head) {
 	return due, now, at
 }
 
-// first is as many facts as one commit takes, cut where another subject begins.
-func first(facts []domain.Fact) []domain.Fact {
-	if len(facts) <= MaxFacts {
-		return facts
-	}
-	cut := MaxFacts
-	for cut > 0 && facts[cut].Subject == facts[cut-1].Subject {
-		cut--
-	}
-	if cut == 0 { // one subject alone
-		for cut = MaxFacts; cut < len(facts) && facts[cut].Subject == facts[0].Subject; cut++ {
-		}
-	}
-	return facts[:cut]
-}
-
 // wait returns when the next deadline has come, the state has changed, or it is
 // time to look at the clock again.
 func (c *clock) wait(ctx context.Context) error {
 	due, now, at := c.look()
-	d := lookEvery
+	d := c.Look
 	if !due.IsZero() {
 		d = min(d, max(due.Sub(now), time.Millisecond<<min(c.still, 14)))
 	}
@@ -166,7 +154,7 @@ func (c *clock) wait(ctx context.Context) error {
 		c.still = 0
 		return err
 	}
-	if due, now, _ = c.look(); due.After(now) && d < lookEvery {
+	if due, now, _ = c.look(); due.After(now) && d < c.Look {
 		c.still++
 	} else {
 		c.still = 0

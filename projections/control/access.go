@@ -84,7 +84,8 @@ func (s *State) Due() time.Time {
 	return due
 }
 
-// Lapse is what deadlines have brought by m.Now and is not recorded yet.
+// Lapse is what deadlines have brought by m.Now and is not recorded yet. Each
+// fact stands alone: any of them may be recorded without the others.
 func (s *State) Lapse(m domain.Meta) []domain.Fact {
 	facts := s.groups.Lapse(m)
 	facts = append(facts, s.requests.Lapse(m)...)

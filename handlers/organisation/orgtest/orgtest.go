@@ -85,7 +85,7 @@ func (w *World) open() *organisation.Organisation {
 	defer cancel()
 	o, err := organisation.Open(ctx, organisation.Options{
 		Name: "default", BaseURL: BaseURL, Conn: w.Conn, TrailPath: w.TrailPath, SealDir: w.SealDir,
-		Sealer: sealer(w.t), Gate: jose.Gate{LoopbackHTTP: true}, Log: Quiet(), Now: w.clock,
+		Sealer: sealer(w.t), Gate: jose.Gate{LoopbackHTTP: true}, Log: Quiet(), Now: w.clock, Notices: true,
 	})
 	if err != nil {
 		w.t.Fatalf("opening the organisation: %v", err)
