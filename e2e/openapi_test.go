@@ -184,6 +184,8 @@ func TestTheServerAnswersAsTheOpenAPIDocumentSays(t *testing.T) {
 	u.issuerAndProbes(token)
 	u.settings()
 	u.people()
+	u.vault()
+	u.policies()
 	u.audit()
 	u.endOfConnection()
 

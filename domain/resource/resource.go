@@ -15,7 +15,9 @@ import (
 type Kind string
 
 const (
+	// Server is a machine with accounts, reached over SSH.
 	Server Kind = "server"
+	// Secret is a value at a path, with its versions.
 	Secret Kind = "secret"
 )
 
@@ -31,7 +33,7 @@ func SecretRef(path string) Ref { return Ref("secret/" + path) }
 // Ref names a resource: "server/web-1" or "secret/payments/db/password".
 type Ref string
 
-// Spec of a project.
+// ProjectSpec is what people write of a project.
 type ProjectSpec struct {
 	Description string   `json:"description,omitempty"`
 	Checkout    Checkout `json:"checkout"`
