@@ -234,9 +234,9 @@ func (g *grant) decide(s *control.State) error {
 	}
 	for _, req := range g.method.Requires {
 		switch {
-		case req.Type != policy.AccessRequest || req.Request == "":
 		case req.BreakGlass:
-			e.BreakGlass = req.Request
+			e.BreakGlass, _, _ = v.world.Access.Broken(v.subject.ID, r.Ref, g.method.ID, v.now)
+		case req.Type != policy.AccessRequest || req.Request == "":
 		case !slices.Contains(e.Requests, req.Request):
 			e.Requests = append(e.Requests, req.Request)
 		}

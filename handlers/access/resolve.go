@@ -123,11 +123,15 @@ func (h *Access) resolve(c *api.Call, in resolveRequest) (api.Answer, error) {
 	}
 	var found resolved
 	var err error
-	h.org.Read(func(s *control.State, _ domain.Head) { found, err = look(s) })
+	var at domain.Position
+	h.org.Read(func(s *control.State, head domain.Head) {
+		at.Sequence = head.Control
+		found, err = look(s)
+	})
 	if err != nil {
 		return api.Answer{}, err
 	}
-	answer := api.Answer{}
+	answer := api.Answer{Position: &at}
 	if found.fact(in.ref) != nil {
 		// What is refused, filtered or cancelled is so on the state as it is when that is written.
 		if !h.asks.Allow(c.Meta.Actor.ID, h.org.Now()) {
