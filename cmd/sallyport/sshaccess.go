@@ -81,7 +81,7 @@ type sshFlags struct {
 
 func (f *sshFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.account, "account", "", "account on the server")
-	c.Flags().StringVar(&f.method, "method", "", "id of the access method, as `sallyport access resolve` shows it")
+	c.Flags().StringVar(&f.method, "method", "", "id of the access method, as sallyport access resolve shows it")
 	c.Flags().StringVar(&f.role, "role", "", "of a workload: the role to use")
 	c.Flags().BoolVar(&f.request, "request", false, "ask for approval where it is needed, print the request's id and exit with 4")
 	c.Flags().StringVar(&f.justification, "justification", "", "why, for those who approve")

@@ -206,6 +206,7 @@ type reachable struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	Address     string            `json:"address,omitempty"`
 	Port        int               `json:"port,omitempty"`
+	HostKeys    []string          `json:"host_keys,omitempty"`
 	Outcome     access.Outcome    `json:"outcome"`
 	Methods     []method          `json:"methods"`
 }
@@ -247,7 +248,7 @@ func showReachable(r access.Reachable) reachable {
 		Description: r.Resource.Description, Labels: r.Resource.Labels, Outcome: r.Answer.Outcome, Methods: showMethods(r.Answer.Methods),
 	}
 	if spec := r.Resource.ServerSpec; spec != nil {
-		shown.Address, shown.Port = spec.Address, port(spec)
+		shown.Address, shown.Port, shown.HostKeys = spec.Address, port(spec), spec.HostKeys
 	}
 	return shown
 }
