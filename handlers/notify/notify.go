@@ -122,11 +122,11 @@ type desk struct {
 
 // watch wakes run whenever the control state changes.
 func (d *desk) watch(ctx context.Context) {
-	for {
-		at := d.head()
+	for at := uint64(0); ; {
 		if d.org.WaitControl(ctx, at) != nil {
 			return // the end, or nothing is folded any more
 		}
+		at = d.head() // before run looks, so that nothing comes between
 		select {
 		case d.woken <- struct{}{}:
 		default:
