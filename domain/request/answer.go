@@ -185,7 +185,9 @@ func (e WasApproved) evolve(s State, env domain.Envelope) (State, error) {
 		return s, err
 	}
 	r.ValidUntil = e.ValidUntil
-	s.approved[r.Key()] = r.ID
+	if was := s.requests[s.approved[r.Key()]]; !was.ValidUntil.After(r.ValidUntil) { // a longer membership may be approved already
+		s.approved[r.Key()] = r.ID
+	}
 	return s.end(r, Approved, env), nil
 }
 

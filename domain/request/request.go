@@ -113,7 +113,7 @@ type State struct {
 	types       map[domain.Name]Type
 	requests    map[string]Request
 	newest      map[Key]string // the request raised last for each key
-	approved    map[Key]string // the request approved last for each key
+	approved    map[Key]string // the request whose approval holds longest for each key
 	pending     map[string]struct{}
 	ended       []string // ids of requests that are over, as they ended
 	delegations map[domain.Name]Delegation
