@@ -22,7 +22,7 @@ func (a *app) workload() *cobra.Command {
 		Example: `  TOKEN=$(sallyport wl auth --connection gitlab-ci --jwt-env SALLYPORT_ID_TOKEN)
   sallyport wl test --connection gitlab-ci --jwt-file token.jwt`,
 	}
-	c.AddCommand(a.wlAuth(), a.wlTest(), a.wlKeygen(), a.wlSign())
+	c.AddCommand(a.wlAuth(), a.wlExec(), a.wlTest(), a.wlKeygen(), a.wlSign())
 	return c
 }
 
