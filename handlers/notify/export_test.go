@@ -1,6 +1,13 @@
 package notify
 
-import "github.com/wneessen/go-mail"
+import (
+	"context"
+	"time"
+
+	"github.com/wneessen/go-mail"
+
+	"sallyport.dev/handlers/jose"
+)
 
 // Compose is the message for one person.
 func Compose(to Mail, m Message, p Person) (*mail.Msg, error) {
@@ -9,4 +16,13 @@ func Compose(to Mail, m Message, p Person) (*mail.Msg, error) {
 		return nil, err
 	}
 	return mailer.compose(m, p)
+}
+
+// Post posts a message once.
+func Post(ctx context.Context, to Webhook, g jose.Gate, r jose.Resolver, m Message) error {
+	w, err := newWebhook(to, g, r, time.Now)
+	if err != nil {
+		return err
+	}
+	return w.post(ctx, m)
 }

@@ -125,7 +125,7 @@ func (o *office) notify(opt notify.Options) (stop func()) {
 func run(t *testing.T, w *orgtest.World, opt notify.Options) (stop func()) {
 	t.Helper()
 	opt.BaseURL = orgtest.BaseURL
-	opt.Gate.LoopbackHTTP = true
+	opt.Gate.LoopbackHTTP = opt.Resolver == nil
 	n, err := notify.New(opt, w.Now)
 	if err != nil {
 		t.Fatal(err)

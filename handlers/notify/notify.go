@@ -6,6 +6,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -44,6 +45,7 @@ type Options struct {
 	BaseURL  string        // where people reach us
 	Gate     jose.Gate     // where webhooks may be posted to
 	Resolver jose.Resolver // nil: the system's
+	Log      *slog.Logger  // nil: the organisation's
 	// Pauses are between tries; nil: 2 seconds, 10, 45, and 3 minutes.
 	Pauses []time.Duration
 }
@@ -96,7 +98,7 @@ func (n *Notifier) Run(ctx context.Context, o *organisation.Organisation) {
 	defer running.Wait()
 	for _, c := range n.channels {
 		d := &desk{
-			Options: n.opt, org: o, channel: c, log: o.Log().With("channel", c.name()),
+			Options: n.opt, org: o, channel: c, log: cmp.Or(n.opt.Log, o.Log()).With("channel", c.name()),
 			underWay: map[string]bool{}, moot: map[string]bool{},
 			outcomes: make(chan notification.Finish, maxUnderWay), turn: make(chan struct{}, maxAtOnce), woken: make(chan struct{}, 1),
 		}
