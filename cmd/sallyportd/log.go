@@ -46,8 +46,8 @@ func logVerify(s cli.IO, f *cli.Format) *cobra.Command {
 		Use: "verify", Short: "Hold the log on disk against its checkpoints",
 		Long: `Reads the files of the log and changes nothing: every checksum, every sequence from
 the first to the last, and every sealed event against the tree of the newest
-checkpoint; and every checksum of the buckets of sealed keys beside them. With
---thorough it also reads the whole seal, and holds every commit against its second
+checkpoint; and every checksum of the buckets of sealed keys and secrets beside them.
+With --thorough it also reads the whole seal, and holds every commit against its second
 copy there. Of a log that a server has open it looks at what lies under the newest
 checkpoint; what is behind it moves.
 
@@ -88,8 +88,8 @@ nothing is done without --yes. A repair that was broken off can be run again.
 and the server seals the log again from its first commit. What the old checkpoints
 proved can then be proven by copies of them alone.
 
-A bucket of sealed keys has no second copy: one that is damaged is told, with exit
-code 3, and only a backup brings it back.`,
+A bucket of sealed keys or secrets has no second copy: one that is damaged is told,
+with exit code 3, and only a backup brings it back.`,
 		Example: `  sallyportd log repair --config /etc/sallyport/config.yaml --dry-run
   sallyportd log repair --config /etc/sallyport/config.yaml`,
 		Args: cli.Args(),

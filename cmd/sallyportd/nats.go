@@ -25,8 +25,8 @@ func prepare(s cli.IO) *cobra.Command {
 	var path, subscriber string
 	c := &cobra.Command{
 		Use: "prepare", Short: "Make the streams of every organisation, as the cluster's administrator",
-		Long: `Makes the log and the bucket of keys of every organisation that the configuration
-names, where there is none; what is there is checked and not changed. It signs in as
+		Long: `Makes the log and the buckets of keys and secrets of every organisation that the
+configuration names, where there is none; what is there is checked and not changed. It signs in as
 the configuration says, so name the administrator's credentials in the environment.
 The server itself then needs no right to make, change or delete streams.
 
@@ -73,8 +73,10 @@ func prepareStreams(cmd *cobra.Command, s cli.IO, c Config, subscriber string) e
 		if err != nil {
 			return err
 		}
-		if _, err := t.conn.Bucket(cmd.Context(), organisation.KeysBucket(org)); err != nil {
-			return err
+		for _, bucket := range []string{organisation.KeysBucket(org), organisation.SecretsBucket(org)} {
+			if _, err := t.conn.Bucket(cmd.Context(), bucket); err != nil {
+				return err
+			}
 		}
 		if subscriber != "" {
 			if err := j.Subscriber(cmd.Context(), subscriber); err != nil {

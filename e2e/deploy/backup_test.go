@@ -19,7 +19,7 @@ func backupAndRestore(t *testing.T, h *host, admin *user) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	h.stop(t)
-	for _, stream := range []string{"ORG_default", "KV_KEYS_default"} {
+	for _, stream := range []string{"ORG_default", "KV_KEYS_default", "KV_SECRETS_default"} {
 		if m, err := admin.nc.Request("$JS.API.STREAM.DELETE."+stream, nil, within); err != nil || !strings.Contains(string(m.Data), `"success":true`) {
 			t.Fatalf("deleting %s: %v", stream, err)
 		}

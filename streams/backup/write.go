@@ -205,7 +205,7 @@ func (s Source) moment(ctx context.Context) (buckets []bucket, log *streams.Snap
 			return nil, nil, err
 		}
 	}
-	return nil, nil, errors.New("the keys were changed all the while; try again when nobody rotates them")
+	return nil, nil, errors.New("the keys or secrets were changed all the while; try again when nobody rotates or puts any")
 }
 
 func pause(ctx context.Context, d time.Duration) error {

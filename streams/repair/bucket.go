@@ -2,7 +2,6 @@ package repair
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"sallyport.dev/domain"
@@ -12,7 +11,8 @@ import (
 // RestoreBucket is what can be done about a bucket: nothing else has what was in it.
 const RestoreBucket = "nothing here has a second copy of it, and only a backup brings it back: `sallyportd restore`; docs/runbook-restore.md tells how"
 
-// Bucket is what an inspection of the bucket of an organisation's sealed keys found.
+// Bucket is what an inspection of a bucket of an organisation found, of its sealed
+// keys or its sealed secrets.
 // Nothing says how far it must reach: only what is there is looked at.
 type Bucket struct {
 	Org   string `json:"org"`
@@ -48,7 +48,8 @@ func InspectBucket(b blocks.Stream, live bool) (f Bucket, err error) {
 }
 
 func inspectBucket(b blocks.Stream) (Bucket, error) {
-	f := Bucket{Org: strings.TrimPrefix(b.Name(), bucketPrefix), Name: b.Name(), Store: b.Dir, State: Intact}
+	org, _ := bucketOf(b.Name())
+	f := Bucket{Org: org, Name: b.Name(), Store: b.Dir, State: Intact}
 	var err error
 	if f.Blocks, err = b.Scan(blocks.Options{Bucket: true}, nil); err != nil {
 		return f, fmt.Errorf("checking the bucket %s: %w", b.Name(), err)
@@ -81,7 +82,7 @@ func (f Bucket) Err() error {
 	return nil
 }
 
-// Buckets inspects the bucket of each organisation, or of one.
+// Buckets inspects the buckets of each organisation, or of one.
 func (d Data) Buckets(org string, live bool) ([]Bucket, error) {
 	stores, err := d.buckets()
 	if err != nil {
@@ -89,7 +90,7 @@ func (d Data) Buckets(org string, live bool) ([]Bucket, error) {
 	}
 	all := []Bucket{} // [] for whoever reads the report
 	for _, b := range stores {
-		if org != "" && b.Name() != bucketPrefix+org {
+		if of, _ := bucketOf(b.Name()); org != "" && of != org {
 			continue
 		}
 		f, err := InspectBucket(b, live)

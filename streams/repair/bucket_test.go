@@ -14,12 +14,18 @@ import (
 
 // A bucket that keeps the server closed is told by whoever looks, too.
 func TestADamagedBucketIsToldByWhoeverLooks(t *testing.T) {
+	for _, bucket := range []string{"KEYS_default", "SECRETS_default"} {
+		t.Run(bucket, func(t *testing.T) { damagedBucketIsTold(t, bucket) })
+	}
+}
+
+func damagedBucketIsTold(t *testing.T, bucket string) {
 	orig, _ := newLog(t, once)
-	store := filepath.Join(filepath.Dir(orig.Target("default").Store.Dir), "KV_KEYS_default")
-	w, err := blocks.NewWriter(store, "KV_KEYS_default")
+	store := filepath.Join(filepath.Dir(orig.Target("default").Store.Dir), "KV_"+bucket)
+	w, err := blocks.NewWriter(store, "KV_"+bucket)
 	ok(t, err)
 	for seq := range uint64(2) {
-		ok(t, w.Append(blocks.Record{Sequence: seq + 1, Subject: []byte("$KV.KEYS_default.a"), Body: []byte("a sealed key")}))
+		ok(t, w.Append(blocks.Record{Sequence: seq + 1, Subject: []byte("$KV." + bucket + ".a"), Body: []byte("a sealed key")}))
 	}
 	ok(t, w.Close())
 	for _, live := range []bool{false, true} {
@@ -40,7 +46,7 @@ func TestADamagedBucketIsToldByWhoeverLooks(t *testing.T) {
 			t.Fatalf("of a damaged bucket it says %+v", found)
 		}
 	}
-	refused(t, orig, "KV_KEYS_default")
+	refused(t, orig, "KV_"+bucket)
 }
 
 // A seal that cannot be read is neither damage at the start nor a reason to make it again.

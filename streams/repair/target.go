@@ -27,10 +27,22 @@ func (t Target) subjects() []string {
 	return []string{"org." + t.Org + ".control", "org." + t.Org + ".activity"}
 }
 
-const (
-	logPrefix    = "ORG_"
-	bucketPrefix = "KV_KEYS_"
-)
+const logPrefix = "ORG_"
+
+// bucketPrefixes is what the store of a bucket begins with, before the name of
+// its organisation: the sealed keys, and the sealed secrets.
+var bucketPrefixes = []string{"KV_KEYS_", "KV_SECRETS_"}
+
+// bucketOf is the organisation whose bucket the store of that name is; ok is
+// false if it is the store of something else.
+func bucketOf(name string) (org string, ok bool) {
+	for _, prefix := range bucketPrefixes {
+		if org, ok = strings.CutPrefix(name, prefix); ok {
+			return org, true
+		}
+	}
+	return "", false
+}
 
 // Data is a data directory of an embedded server.
 type Data struct{ Dir string }
@@ -79,7 +91,7 @@ func (d Data) Targets() ([]Target, error) {
 	return all, nil
 }
 
-// buckets are the stores of sealed keys.
+// buckets are the stores of sealed keys and secrets.
 func (d Data) buckets() ([]blocks.Stream, error) {
 	names, err := folders(d.streams())
 	if err != nil {
@@ -87,7 +99,7 @@ func (d Data) buckets() ([]blocks.Stream, error) {
 	}
 	var all []blocks.Stream
 	for _, name := range names {
-		if strings.HasPrefix(name, bucketPrefix) {
+		if _, is := bucketOf(name); is {
 			all = append(all, blocks.Stream{Dir: filepath.Join(d.streams(), name)})
 		}
 	}
