@@ -16,6 +16,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/access"
 	"sallyport.dev/domain/group"
 	"sallyport.dev/domain/person"
 	"sallyport.dev/domain/request"
@@ -277,6 +278,34 @@ func TestTheEndOfAMembershipIsToldToItsMember(t *testing.T) {
 	want := notify.Data{Org: "default", Group: "dba", Until: until, Recipients: []domain.Name{"alice"}}
 	if doc.Type != (group.MemberWasRemoved{}).EventType() || fmt.Sprint(doc.Data) != fmt.Sprint(want) {
 		t.Errorf("told is %s %+v, want %+v", doc.Type, doc.Data, want)
+	}
+}
+
+// Everyone who was skipped is told, and the security admins, of whom some are so through a group.
+func TestBrokenGlassIsToldToEveryoneWhoWasSkipped(t *testing.T) {
+	o, v := open(t), newReceiver(t)
+	for n, roles := range map[domain.Name][]domain.Role{"sven": {domain.SecurityAdmin}, "gina": {domain.Member}} {
+		o.do(func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+			return person.Decide(s.People(), person.Add{Name: n, Roles: roles}, m)
+		})
+	}
+	o.do(func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		return group.Decide(s.Groups(), group.Create{Name: "guards", Spec: group.Spec{Roles: []domain.Role{domain.SecurityAdmin}}}, m)
+	})
+	o.join("guards", "gina", o.Now().Add(24*time.Hour))
+	o.join("approvers", "alice", time.Time{}) // who could have approved, but for its being her own
+	o.notify(notify.Options{Webhook: v.webhook()})
+	id := ulid.Make().String()
+	o.by("alice", nil, func(_ *control.State, m domain.Meta) ([]domain.Fact, error) {
+		return []domain.Fact{{ID: id, Subject: "break_glass/" + id, Event: access.GlassWasBroken{
+			Resource: "server/db-1", Method: "prod/dba/ssh:postgres", Policy: "prod", Rule: "dba", Account: "postgres",
+			RequestTypes: []domain.Name{"join-dba"}, By: "alice", Reason: "it burns", Until: m.Now.Add(time.Hour),
+		}}}, nil
+	})
+	doc := v.told(t, 1)[0].doc(t)
+	if d := doc.Data; !slices.Equal(d.Recipients, []domain.Name{"bob", "carol", "dan", "gina", "sven"}) ||
+		d.BreakGlass != id || d.Requester != "alice" || d.Justification != "it burns" || d.Account != "postgres" || d.Resource != "server/db-1" {
+		t.Errorf("told is %+v", d)
 	}
 }
 

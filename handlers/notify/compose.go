@@ -112,56 +112,18 @@ func ofGlass(s *control.State, n notification.Notice, m *Message, now time.Time)
 	return skipped(s, g, now), true
 }
 
-// skipped is everyone who might have decided a request of the types that glass
-// was broken instead of, and the security admins, but for who broke it.
+// skipped is everyone who might have decided what glass was broken instead of,
+// and the security admins, but for who broke it; by name.
 func skipped(s *control.State, g access.Glass, now time.Time) []domain.Name {
-	w := s.RequestWorld(now)
-	names := map[domain.Name]bool{}
-	add := func(list ...domain.Name) {
-		for _, n := range list {
-			if n != "" && n.String() != g.By {
-				names[n] = true
-			}
-		}
-	}
-	approvers := func(a request.Approvers) {
-		if add(a.People...); a.Group != "" {
-			add(w.Members(a.Group)...)
-		}
-		if a.Manager {
-			add(w.Manager(domain.Name(g.By)))
-		}
-		if owner := w.Owner(g.Resource); a.ResourceOwner {
-			if add(owner.Person); owner.Group != "" {
-				add(w.Members(owner.Group)...)
-			}
-		}
-	}
-	for _, typ := range g.RequestTypes {
-		t, ok := s.Requests().Type(typ)
-		if !ok || t.Published == nil {
-			continue
-		}
-		for _, step := range t.Published.Steps {
-			if approvers(step.Approvers); step.Escalate != nil {
-				approvers(step.Escalate.To)
-			}
-		}
-	}
-	for _, p := range s.People().People() {
+	names := s.Reviewers(g, now)
+	people := s.People()
+	for _, p := range people.People() {
 		if slices.Contains(p.Roles, domain.SecurityAdmin) || slices.Contains(s.Groups().Roles(p.Name, now), domain.SecurityAdmin) {
-			add(p.Name)
+			names = append(names, p.Name)
 		}
-	}
-	return sortedNames(names)
-}
-
-func sortedNames(m map[domain.Name]bool) (names []domain.Name) {
-	for n := range m {
-		names = append(names, n)
 	}
 	slices.Sort(names)
-	return names
+	return slices.DeleteFunc(slices.Compact(names), func(n domain.Name) bool { return n.String() == g.By })
 }
 
 // ofEnd says that a membership or a checkout is over, to whose it was.
