@@ -111,7 +111,7 @@ func TestAValueIsToldOnceItIsRecorded(t *testing.T) {
 func TestAWorkloadGetsWhatNeedsNoHuman(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	token := h.workload("job/1", "")
+	token := h.workload()
 	who := h.as(token, 200, "GET", "/whoami", nil)
 	if who["connection"] != "ci" || who["identity"] != "job/1" || len(who["roles"].([]any)) != 1 {
 		t.Errorf("whoami says %v", who)

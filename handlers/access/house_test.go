@@ -167,12 +167,15 @@ func (h *house) people() {
 	}
 }
 
-// workload gets the workload its own token, for an audience, "" is us.
-func (h *house) workload(subject, audience string) string {
+// workload gets the workload its own token.
+func (h *house) workload() string { return h.exchange("ci", "") }
+
+// exchange gets a token of the connection for an audience, "" is us.
+func (h *house) exchange(connection, audience string) string {
 	h.t.Helper()
 	f := url.Values{
-		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "connection": {"ci"},
-		"subject_token":      {h.provider.Mint(h.provider.Claims(h.Now(), h.Issuer(), subject, nil))},
+		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "connection": {connection},
+		"subject_token":      {h.provider.Mint(h.provider.Claims(h.Now(), h.Issuer(), "job/1", nil))},
 		"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
 	}
 	if audience != "" {
@@ -187,7 +190,7 @@ func (h *house) workload(subject, audience string) string {
 		AccessToken string `json:"access_token"`
 	}
 	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || answer.AccessToken == "" {
-		h.t.Fatalf("no token for %s: %d %v", subject, res.StatusCode, err)
+		h.t.Fatalf("no token of %s: %d %v", connection, res.StatusCode, err)
 	}
 	return answer.AccessToken
 }
