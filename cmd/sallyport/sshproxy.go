@@ -6,8 +6,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -54,8 +56,11 @@ and prints nothing but errors.`,
 }
 
 func (a *app) proxySSH(c *cobra.Command, f *sshFlags, host, socket string, tty bool) error {
+	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGHUP) // how ssh ends its proxy
+	defer stop()
+	c.SetContext(ctx)
 	if target, ok := strings.CutPrefix(a.Getenv(proxyVariable), host+"="); ok {
-		return a.pump(c.Context(), target)
+		return a.pump(ctx, target)
 	}
 	if err := privateFolder(filepath.Dir(socket)); err != nil {
 		return cli.Fail("name another folder with `sallyport ssh-config --dir`", "the agent's folder is not safe: %v", err)
@@ -76,7 +81,7 @@ func (a *app) proxySSH(c *cobra.Command, f *sshFlags, host, socket string, tty b
 			return cli.Fail("make room there", "the server's keys could not be written for ssh: %v", err)
 		}
 	}
-	return a.pump(c.Context(), l.target())
+	return a.pump(ctx, l.target())
 }
 
 // knownHostsAt is the file beside an agent's socket in which ssh finds the server's keys.

@@ -196,3 +196,10 @@ func (h *house) sallyport(t *testing.T, token string, args ...string) *exec.Cmd 
 func (h *house) alice(t *testing.T, args ...string) *exec.Cmd {
 	return h.sallyport(t, h.server.Tokens["alice"], args...)
 }
+
+// grants counts what was granted.
+func (h *house) grants() int {
+	h.t.Helper()
+	events, _ := h.as("auditor", "GET", "/audit?type=access.granted&limit=200", nil)["events"].([]any)
+	return len(events)
+}

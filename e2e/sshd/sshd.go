@@ -239,7 +239,7 @@ func removeUsers(t testing.TB) {
 	}
 	for line := range strings.Lines(string(all)) {
 		if field := strings.Split(line, ":"); len(field) > 4 && field[4] == comment {
-			if out, err := exec.Command("userdel", field[0]).CombinedOutput(); err != nil {
+			if out, err := exec.Command("userdel", "--force", field[0]).CombinedOutput(); err != nil {
 				t.Errorf("removing user %s: %v\n%s", field[0], err, out)
 			}
 		}
