@@ -278,7 +278,9 @@ func (a *asking) complete(m *Method, of domain.Name, rule policy.Rule, r resourc
 		m.BreakGlass = rule.BreakGlass.AccessSeconds
 	}
 	project, _ := a.Resources.Project(r.Project)
-	required := exclusive && project.Checkout.Required
+	// Who has it alone has it alone, also where another rule would not ask for a checkout.
+	taken := m.CheckedOutBy != "" && m.CheckedOutBy != a.ID
+	required := exclusive && (project.Checkout.Required || taken)
 	for _, c := range rule.Conditions {
 		if c.Type == policy.Checkout && !exclusive && !a.Workload() {
 			continue // there is nothing of it to check out

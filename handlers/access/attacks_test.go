@@ -337,6 +337,28 @@ func TestAnAnswerIsToldOnce(t *testing.T) {
 	h.as("bob", 200, "POST", "/access/grants", h.ssh(deploy), "Idempotency-Key", "later")
 }
 
+// Another rule, or a workload's, that asks for no checkout is no way around somebody's.
+func TestACheckoutKeepsEverybodyElseOut(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	token := h.workload()
+	h.as("sec", 201, "POST", "/policies", doc{"name": "around", "principals": doc{"groups": []string{"developers"}, "roles": []string{"deployers"}},
+		"rules": []doc{rule("free", "shared", nil)}})
+	h.as("sec", 200, "POST", "/policies/around/publish", nil, "If-Match", `"1"`)
+	free := h.ssh("around/free/ssh:shared")
+	for _, who := range []string{"bob", token} {
+		h.as(who, 200, "POST", "/access/grants", free)
+	}
+	h.as("alice", 201, "POST", "/access/checkouts", doc{"resource": web, "method": shared})
+	h.as("alice", 200, "POST", "/access/grants", free)
+	h.refused("bob", 403, "access.unmet", "POST", "/access/grants", free)
+	if status, answer := h.ask(token, "POST", "/access/grants", free); status != 403 {
+		t.Errorf("a workload got %d %v", status, answer)
+	}
+	h.as("alice", 200, "POST", "/access/checkouts/release", doc{"resource": web, "account": "shared"})
+	h.as("bob", 200, "POST", "/access/grants", free)
+}
+
 func TestOfManyAtOnceOneWins(t *testing.T) {
 	t.Parallel()
 	h := build(t)
