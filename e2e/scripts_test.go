@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"sallyport.dev/e2e/program"
+	"sallyport.dev/e2e/sshd"
 )
 
 func TestMain(m *testing.M) { program.Main(m) }
@@ -47,6 +48,7 @@ func TestScripts(t *testing.T) {
 			"expand":   expand,
 			"setenv":   setenv,
 			"mode":     mode,
+			"sshd":     func(ts *testscript.TestScript, neg bool, users []string) { startSSHD(t, ts, neg, users) },
 		},
 	})
 }
@@ -164,6 +166,30 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// startSSHD is sshd USERS...: it runs a real sshd that trusts the SSH authority of the
+// server whose credentials were read, until all scripts are over. It sets SSHD_PORT,
+// SSHD_HOST_KEY, and for each user AS_<USER>: who a certificate for them logs in as.
+func startSSHD(t *testing.T, ts *testscript.TestScript, neg bool, users []string) {
+	if neg || len(users) == 0 {
+		ts.Fatalf("usage: sshd USERS...")
+	}
+	client := &http.Client{Timeout: 10 * time.Second}
+	res, err := client.Get(ts.Getenv("ISSUER") + "/ssh/ca.pub")
+	ts.Check(err)
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	if res.StatusCode != http.StatusOK {
+		ts.Fatalf("the keys of the SSH authority: %s: %s", res.Status, b)
+	}
+	server := sshd.Start(t, strings.Split(strings.TrimSpace(string(b)), "\n"), users...)
+	ts.Setenv("SSHD_PORT", server.Port)
+	ts.Setenv("SSHD_HOST_KEY", server.HostKeys[0])
+	for _, user := range users {
+		ts.Setenv("AS_"+strings.ToUpper(user), server.Login(user))
+	}
 }
 
 // setenv VARIABLE FILE sets it to what a file (or stdout) holds, without the
