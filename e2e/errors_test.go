@@ -14,7 +14,7 @@ import (
 
 // codeForm is what an error code looks like in the code: family.reason. Types
 // of events look the same and are told apart by the catalogue.
-var codeForm = regexp.MustCompile(`^(api_token|audience|audit|auth|body|claim|commit|connection|content_type|cursor|email|event|field|filter|group|idempotency|` +
+var codeForm = regexp.MustCompile(`^(access|api_token|audience|audit|auth|body|break_glass|checkout|claim|commit|connection|content_type|cursor|email|event|field|filter|grant|group|idempotency|` +
 	`if_match|json|keys|limit|log|manager|method|name|order|organisation|outcome|person|policy|position|proof|q|query|rate|request|role|route|schema|signing_key|` +
 	`streams|time|token|type|until|value|version|workload)\.[a-z_]+$`)
 
