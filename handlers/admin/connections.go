@@ -66,10 +66,10 @@ type activateRequest struct {
 
 func (h *Admin) activate(c *api.Call, in activateRequest) (api.Answer, error) {
 	name := domain.Name(c.Param("name"))
-	pos, err := h.org.Execute(c.Context(), c.Meta, func(s *control.State) ([]domain.Fact, error) {
+	pos, err := execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
 		cmd := h.activation(s, c.Version())
 		cmd.Acknowledge = in.Acknowledge
-		return connection.Decide(s.Connection(name), cmd, c.Meta)
+		return connection.Decide(s.Connection(name), cmd, m)
 	})
 	if err != nil {
 		return api.Answer{}, err
@@ -201,8 +201,8 @@ func find(s *control.State, c *api.Call) (connection.State, error) {
 
 // execute gives a command to a connection.
 func (h *Admin) execute(c *api.Call, name domain.Name, cmd connection.Command) (domain.Position, error) {
-	return h.org.Execute(c.Context(), c.Meta, func(s *control.State) ([]domain.Fact, error) {
-		return connection.Decide(s.Connection(name), cmd, c.Meta)
+	return execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		return connection.Decide(s.Connection(name), cmd, m)
 	})
 }
 

@@ -132,7 +132,7 @@ func (n collection[In, Out]) checkNew(in *In) (broken []domain.FieldError) {
 
 func (n collection[In, Out]) post(c *api.Call, in In) (api.Answer, error) {
 	name := n.document(&in).name
-	pos, err := n.execute(c, func(s *control.State) ([]domain.Fact, error) { return n.create(s, name, in, c.Meta) })
+	pos, err := execute(n.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) { return n.create(s, name, in, m) })
 	if err != nil {
 		return api.Answer{}, err
 	}
@@ -151,22 +151,32 @@ func (n collection[In, Out]) put(c *api.Call, in In) (api.Answer, error) {
 
 func (n collection[In, Out]) delete(c *api.Call, _ struct{}) (api.Answer, error) {
 	name := domain.Name(c.Param("name"))
-	pos, err := n.execute(c, func(s *control.State) ([]domain.Fact, error) { return n.remove(s, name, c.Version(), c.Meta) })
+	pos, err := execute(n.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		return n.remove(s, name, c.Version(), m)
+	})
 	return api.Answer{Status: http.StatusNoContent, Position: &pos}, err
 }
 
 // change gives a command to the document in the path and shows it as it is then.
 func (n collection[In, Out]) change(c *api.Call, decide decision) (api.Answer, error) {
 	name := domain.Name(c.Param("name"))
-	pos, err := n.execute(c, func(s *control.State) ([]domain.Fact, error) { return decide(s, name, c.Version(), c.Meta) })
+	pos, err := execute(n.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) { return decide(s, name, c.Version(), m) })
 	if err != nil {
 		return api.Answer{}, err
 	}
 	return n.written(c, name, http.StatusOK, pos)
 }
 
-func (n collection[In, Out]) execute(c *api.Call, decide func(*control.State) ([]domain.Fact, error)) (domain.Position, error) {
-	return n.org.Execute(c.Context(), c.Meta, decide)
+// execute records what a caller's command decides, if they still may on the very
+// state that it is decided on.
+func execute(o *organisation.Organisation, c *api.Call, decide func(*control.State, domain.Meta) ([]domain.Fact, error)) (domain.Position, error) {
+	return o.Execute(c.Context(), c.Meta, func(s *control.State) ([]domain.Fact, error) {
+		m, err := c.MetaOn(s)
+		if err != nil {
+			return nil, err
+		}
+		return decide(s, m)
+	})
 }
 
 // written shows a document after a write.

@@ -185,10 +185,10 @@ func checkMember(in *memberRequest) (broken []domain.FieldError) {
 
 func (h *Admin) addMember(c *api.Call, in memberRequest) (api.Answer, error) {
 	name := domain.Name(c.Param("name"))
-	pos, err := h.org.Execute(c.Context(), c.Meta, func(s *control.State) ([]domain.Fact, error) {
+	pos, err := execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
 		facts, err := group.Decide(s.Groups(), group.AddMember{
 			Group: name, Person: in.person, Until: in.until, Named: s.NamesGroup(name),
-		}, c.Meta)
+		}, m)
 		if _, known := s.Person(in.person); err == nil && !known {
 			err = domain.ErrFields([]domain.FieldError{{Pointer: "/person", Code: "person.unknown", Detail: "there is no such person"}})
 		}
@@ -205,8 +205,8 @@ func (h *Admin) addMember(c *api.Call, in memberRequest) (api.Answer, error) {
 
 func (h *Admin) removeMember(c *api.Call, _ struct{}) (api.Answer, error) {
 	name := domain.Name(c.Param("name"))
-	pos, err := h.org.Execute(c.Context(), c.Meta, func(s *control.State) ([]domain.Fact, error) {
-		return group.Decide(s.Groups(), group.RemoveMember{Group: name, Person: domain.Name(c.Param("person")), Named: s.NamesGroup(name)}, c.Meta)
+	pos, err := execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		return group.Decide(s.Groups(), group.RemoveMember{Group: name, Person: domain.Name(c.Param("person")), Named: s.NamesGroup(name)}, m)
 	})
 	return api.Answer{Status: http.StatusNoContent, Position: &pos}, err
 }

@@ -103,8 +103,8 @@ func checkSettings(in *settingsRequest) []domain.FieldError {
 }
 
 func (h *Admin) changeOrganisation(c *api.Call, in settingsRequest) (api.Answer, error) {
-	pos, err := h.org.Execute(c.Context(), c.Meta, func(s *control.State) ([]domain.Fact, error) {
-		return organisation.Decide(s.Organisation(), organisation.SetDualControl{Version: c.Version(), DualControl: in.DualControl}, c.Meta)
+	pos, err := execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		return organisation.Decide(s.Organisation(), organisation.SetDualControl{Version: c.Version(), DualControl: in.DualControl}, m)
 	})
 	if err != nil {
 		return api.Answer{}, err

@@ -246,3 +246,30 @@ func TestOddNamesOfPeopleAreNotThere(t *testing.T) {
 		}
 	}
 }
+
+// Two of three owners remove each other at the same moment: whoever was removed
+// first has removed nobody.
+func TestWhoWasRemovedRemovesNobodyAnyMore(t *testing.T) {
+	e := newEdge(t)
+	for i := range 6 {
+		a, b := fmt.Sprint("a", i), fmt.Sprint("b", i)
+		for _, n := range []string{a, b} {
+			e.tokens[n] = e.Token(domain.Name(n), domain.Owner)
+		}
+		var wg sync.WaitGroup
+		replies := make([]reply, 2)
+		for i, pair := range [][2]string{{a, b}, {b, a}} {
+			wg.Go(func() { replies[i] = e.as(pair[0], "DELETE", "/people/"+pair[1], nil, "If-Match", `"1"`) })
+		}
+		wg.Wait()
+		left := 0
+		for _, n := range []string{a, b} {
+			if e.as("owner", "GET", "/people/"+n, nil).Status == 200 {
+				left++
+			}
+		}
+		if left != 1 {
+			t.Errorf("%d of two are left after %d %s and %d %s", left, replies[0].Status, replies[0].text("code"), replies[1].Status, replies[1].text("code"))
+		}
+	}
+}

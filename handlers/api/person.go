@@ -116,6 +116,20 @@ func (c *Call) mayPass() error {
 	return nil
 }
 
+// MetaOn is Meta with the roles that the caller bears on that state, or why they
+// may not use the route any more. A write that is decided with it is never that
+// of somebody whose role, membership or token ended before it in the log.
+func (c *Call) MetaOn(s *control.State) (m domain.Meta, err error) {
+	m = c.Meta
+	if c.claims != nil {
+		return m, nil
+	}
+	if m.Actor, err = s.Authenticate(c.hash, c.tenant.Now()); err != nil {
+		return m, err
+	}
+	return m, mayPass(m.Actor, c.roles)
+}
+
 // TokenHash is what the log knows of the caller's API token.
 func (c *Call) TokenHash() string { return c.hash }
 
