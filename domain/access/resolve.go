@@ -319,13 +319,13 @@ func ResolveAll(w World, s Subject, now time.Time) []Reachable {
 	a := asked(w, s, now)
 	rules := a.index()
 	var out []Reachable
-	add := func(r resource.Resource) {
+	add := func(r resource.Resource, useless func(Method) bool) {
 		about := target(r)
 		var methods []Method
 		for _, at := range rules.about(about) {
 			methods = append(methods, a.methods(at, r, about)...)
 		}
-		if given := answer(s, methods); len(given.Methods) > 0 {
+		if given := answer(s, slices.DeleteFunc(methods, useless)); len(given.Methods) > 0 {
 			out = append(out, Reachable{r, given})
 		}
 	}
@@ -333,10 +333,10 @@ func ResolveAll(w World, s Subject, now time.Time) []Reachable {
 		if len(out) == MaxReachable {
 			break
 		}
-		add(r)
+		add(r, func(Method) bool { return false })
 	}
 	for _, r := range a.creatable() {
-		add(r)
+		add(r, func(m Method) bool { return m.Kind != SecretCreate }) // nothing else can be done to what is not there
 	}
 	slices.SortFunc(out, func(x, y Reachable) int { return cmp.Compare(x.Resource.Ref, y.Resource.Ref) })
 	return out[:min(len(out), MaxReachable)]
