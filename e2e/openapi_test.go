@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -186,8 +187,10 @@ func TestTheServerAnswersAsTheOpenAPIDocumentSays(t *testing.T) {
 	u.people()
 	u.vault()
 	u.policies()
+	u.access()
 	u.audit()
 	u.endOfConnection()
+	u.ssh(w)
 
 	doc, err := contract.Document()
 	if err != nil {
@@ -329,6 +332,7 @@ func (u *tour) issuerAndProbes(token string) {
 	u.send(200, "GET", u.issuer+"/jwks", nil)
 
 	introspect, bearer := u.issuer+"/introspect", "Bearer "+u.tokens[domain.Auditor]
+	u.send(200, "GET", u.issuer+"/v1/whoami", nil, "Authorization", "Bearer "+token)
 	for _, by := range []string{bearer, "Bearer " + token} {
 		if a := u.send(200, "POST", introspect, url.Values{"token": {token}}, "Authorization", by); a["active"] != true {
 			u.t.Errorf("a fresh token introspects as %v", a)
@@ -391,4 +395,15 @@ func (u *tour) endOfConnection() {
 	u.as(sec, 409, "POST", "/connections/gitlab-ci/deactivate", nil, "If-Match", `"1"`)
 	u.as(sec, 204, "DELETE", "/connections/ci", nil, "If-Match", `"3"`)
 	u.as(sec, 409, "POST", "/connections", map[string]any{"name": "ci", "provider": "gitlab", "settings": map[string]string{"domain": "gitlab.com", "group": "acme"}})
+}
+
+func (u *tour) ssh(w *orgtest.World) {
+	u.t.Helper()
+	u.send(200, "GET", u.issuer+"/ssh/ca.pub", nil)
+	u.as(domain.Auditor, 200, "GET", "/ssh/ca", nil)
+	u.as(domain.Member, 403, "GET", "/ssh/ca", nil)
+	u.as(domain.Owner, 403, "POST", "/ssh/ca/rotate", nil)
+	u.as(domain.SecurityAdmin, 409, "POST", "/ssh/ca/rotate", nil)
+	w.Advance(6 * time.Minute)
+	u.as(domain.SecurityAdmin, 200, "POST", "/ssh/ca/rotate", nil)
 }

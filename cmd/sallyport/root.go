@@ -38,6 +38,6 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 4 reserved for approvals, 5 unreac
 	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long one request may take")
 	f.BoolVar(&a.plainHTTP, "allow-plain-http", false, "send tokens over http:// to another machine, readable by whoever is between")
 	cli.FormatFlag(c, &a.format)
-	c.AddCommand(a.access(), a.checkout(), a.breakGlass(), a.ssh(), a.sshConfig(), a.sshProxy(), a.servers(), a.connection(), a.role(), a.imports(), a.project(), a.server(), a.secrets(), a.policy(), a.request(), a.delegation(), a.requestType(), a.person(), a.group(), a.audit(), a.workload(), cli.Version(s, "sallyport", &a.format))
+	c.AddCommand(a.access(), a.checkout(), a.breakGlass(), a.ssh(), a.sshConfig(), a.sshProxy(), a.sshCA(), a.servers(), a.connection(), a.role(), a.imports(), a.project(), a.server(), a.secrets(), a.policy(), a.request(), a.delegation(), a.requestType(), a.person(), a.group(), a.audit(), a.workload(), cli.Version(s, "sallyport", &a.format))
 	return c
 }

@@ -175,8 +175,8 @@ func readLogin(body json.RawMessage, host string, key *sshKey) (*login, error) {
 	}
 	l := &login{host: host, address: g.Address, port: g.Port, username: g.Username, key: key}
 	for _, text := range g.HostKeys {
-		k, _, _, _, err := ssh.ParseAuthorizedKey([]byte(text))
-		if err != nil {
+		k, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(text))
+		if err != nil || len(options) > 0 || len(rest) > 0 {
 			return nil, wrong("a host key of it cannot be read")
 		}
 		l.hostKeys = append(l.hostKeys, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k))))
