@@ -210,6 +210,9 @@ func TestAMembershipEndsAtItsMomentWhetherOrNotThatIsRecorded(t *testing.T) {
 	if early := s.Lapse(domain.Meta{Actor: clock, Now: noon.Add(-1)}); len(early) > 0 {
 		t.Errorf("before its time %v lapses", early)
 	}
+	if on := s.Lapse(domain.Meta{Actor: clock, Now: noon}); len(on) != 1 {
+		t.Errorf("at its time %v lapses", on)
+	}
 	facts := s.Lapse(domain.Meta{Actor: clock, Now: noon.Add(30 * time.Minute)}) // late
 	want := []domain.Fact{{Subject: "group/admins", Event: group.MemberWasRemoved{Group: "admins", Person: "erin", Reason: group.Lapsed, Until: noon}}}
 	if diff := cmp.Diff(want, facts); diff != "" {
