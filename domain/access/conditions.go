@@ -33,10 +33,9 @@ func (a *asking) requirement(c policy.Condition, m *Method, r resource.Resource,
 func (a *asking) approval(c policy.Condition, m *Method, r resource.Resource) Requirement {
 	q := Requirement{Type: c.Type, RequestType: c.RequestType, Seconds: c.ApprovalSeconds}
 	key := request.Key{Subject: a.ID, Resource: r.Ref, Method: m.ID, Type: c.RequestType}
-	usable := a.Requests.Usable(c.RequestType)
-	if usable {
-		q.Request, q.Until, q.Met = a.Requests.Approved(key, a.now)
-	}
+	// What was approved holds until its time, and what is pending takes its course,
+	// also once the type is disabled or deleted; only nothing new is raised then.
+	q.Request, q.Until, q.Met = a.Requests.Approved(key, a.now)
 	if m.BreakGlass > 0 {
 		_, until, broken := a.Access.Broken(a.ID, r.Ref, m.ID, a.now)
 		if broken && until.After(q.Until) {
@@ -44,7 +43,7 @@ func (a *asking) approval(c policy.Condition, m *Method, r resource.Resource) Re
 		}
 	}
 	pending := false
-	if usable && !q.Met {
+	if !q.Met {
 		q.Request, pending = a.Requests.Pending(key, a.now)
 	}
 	switch {
@@ -52,10 +51,10 @@ func (a *asking) approval(c policy.Condition, m *Method, r resource.Resource) Re
 		q.Description = fmt.Sprintf("Open until %s since you broke glass, which somebody else has to review.", clock(q.Until))
 	case q.Met:
 		q.Description = fmt.Sprintf("Approved until %s by request %s.", clock(q.Until), q.Request)
-	case !usable:
-		q.Description = fmt.Sprintf("Its request type, %s, is not published or not there, so nobody can approve: tell a security_admin.", c.RequestType)
 	case pending:
 		q.Description = fmt.Sprintf("Wait until request %s is approved.", q.Request)
+	case !a.Requests.Usable(c.RequestType):
+		q.Description = fmt.Sprintf("Its request type, %s, is not published or not there, so nobody can approve: tell a security_admin.", c.RequestType)
 	default:
 		q.Description = fmt.Sprintf("Raise an access request; once approved as %s says, it holds for %s.", c.RequestType, period(c.ApprovalSeconds))
 	}
