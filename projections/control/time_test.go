@@ -452,6 +452,9 @@ func (r *run) pass() {
 	case 0, 1:
 		if due.After(r.at) {
 			r.at = due.Add(time.Duration(rapid.IntRange(-1, 1).Draw(r.T, "around")) * time.Millisecond)
+			if rapid.Bool().Draw(r.T, "ticks") {
+				r.tick(false)
+			}
 		}
 	case 2:
 		r.made++
