@@ -124,11 +124,19 @@ func (a *app) readConjur(files []string, variables string, o conjur.Options) (co
 	if len(found) == 0 {
 		return plan, nil
 	}
-	e := cli.Fail("correct what is named and repeat; nothing was drafted", "the policy cannot be imported: %d problems", len(found))
+	e := cli.Fail("correct what is named and repeat; nothing was drafted", "the policy cannot be imported (%s)", counted(len(found), "problem"))
 	for _, p := range found[:min(len(found), domain.MaxFields)] {
 		e.Details = append(e.Details, p.String())
 	}
 	return conjur.Plan{}, e
+}
+
+// counted is a number of things, in words.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // mayImport tells before anything is written whether the token's roles do for all of it.
