@@ -134,9 +134,13 @@ func TestATokenBearsWhatGroupsLendAndNoMore(t *testing.T) {
 
 func TestATokenOfWhoWasRemovedSpeaksForNobody(t *testing.T) {
 	all := func(domain.Name) []domain.Role { return domain.Roles() }
-	a, err := staff(t, person.WasRemoved{Name: "devops"}).Authenticate(hash1, noon, all)
+	s := staff(t, person.WasRemoved{Name: "devops"})
+	a, err := s.Authenticate(hash1, noon, all)
 	if !errors.Is(err, person.ErrTokenRevoked) || a.ID != "" || len(a.Roles) > 0 {
 		t.Errorf("got %+v, %v", a, err)
+	}
+	if token, _ := s.Token(id1); token.RevokedAt != noon || token.RevokedBy != "system:host" {
+		t.Errorf("it is listed as %+v", token)
 	}
 }
 

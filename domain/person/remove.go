@@ -29,7 +29,7 @@ func (c Remove) decide(s State, m domain.Meta) ([]Event, error) {
 	return []Event{WasRemoved{Name: c.Name}}, nil
 }
 
-// WasRemoved records that a person is gone.
+// WasRemoved records that a person is gone, and so are their API tokens.
 type WasRemoved struct {
 	Name domain.Name `json:"name"`
 }
@@ -39,11 +39,17 @@ func (WasRemoved) EventType() string { return "person.removed" }
 
 func (e WasRemoved) subject() string { return "person/" + e.Name.String() }
 
-func (e WasRemoved) evolve(s State, _ domain.Envelope) (State, error) {
+func (e WasRemoved) evolve(s State, env domain.Envelope) (State, error) {
 	if _, known := s.people[e.Name]; !known {
 		return s, fmt.Errorf("person %q was removed, who is unknown", e.Name)
 	}
 	delete(s.people, e.Name)
 	s.removed[e.Name] = true
+	for id, t := range s.tokens {
+		if t.Person == e.Name && t.RevokedAt.IsZero() {
+			t.RevokedAt, t.RevokedBy = env.Time, env.Actor
+			s.tokens[id] = t
+		}
+	}
 	return s, nil
 }

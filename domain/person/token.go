@@ -56,10 +56,10 @@ func (s State) Authenticate(hash string, now time.Time, more func(domain.Name) [
 	switch {
 	case !known:
 		return domain.Actor{}, ErrTokenUnknown
-	case !t.RevokedAt.IsZero():
-		return domain.Actor{}, ErrTokenRevoked
 	case !there:
 		return domain.Actor{}, ErrTokenRevoked.With("The API token was %s's, who was removed.", t.Person)
+	case !t.RevokedAt.IsZero():
+		return domain.Actor{}, ErrTokenRevoked
 	case !now.Before(t.ExpiresAt):
 		return domain.Actor{}, ErrTokenExpired
 	}
