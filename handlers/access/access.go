@@ -117,7 +117,10 @@ func (h *Access) command(c *api.Call, make func(view) access.Command) (at domain
 		if err != nil {
 			return nil, err
 		}
-		m := c.Meta
+		m, err := c.MetaOn(s)
+		if err != nil {
+			return nil, err
+		}
 		m.Now = v.now
 		facts, err := access.Decide(s.Access(), make(v), m)
 		changed = len(facts) > 0

@@ -106,7 +106,10 @@ func (h *Access) review(c *api.Call, in reviewRequest) (api.Answer, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := c.Meta
+		m, err := c.MetaOn(s)
+		if err != nil {
+			return nil, err
+		}
 		m.Now = v.now
 		g, known := s.Access().Glass(id)
 		may := known && mayReview(c, s, g, v.now)
