@@ -26,8 +26,9 @@ func (s *State) PersonSubject(a domain.Actor, now time.Time) access.Subject {
 // a token of ours whose signature was verified and that holds ([token.Holds]);
 // anything of them that is not as we write it bears no role. choice is the role
 // that the workload asks for, "" is the one its token hints at; both choose
-// among the roles that it bears and are no authority.
-func (s *State) WorkloadSubject(claims claim.Set, choice domain.Name, now time.Time) access.Subject {
+// among the roles that it bears and are no authority. Nothing that roles ask
+// for changes with time alone.
+func (s *State) WorkloadSubject(claims claim.Set, choice domain.Name, _ time.Time) access.Subject {
 	var subject access.Subject
 	subject.ID, _ = claims["sub"].(string)
 	t, ok := s.bearer(claims)
