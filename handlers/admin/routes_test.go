@@ -62,8 +62,15 @@ var may = map[string]string{
 	"DELETE /servers/:name":                         "r",
 	"PUT /servers/:name/accounts/:account/password": "r",
 	"POST /servers/:name/accounts/:account/password/destroy": "r",
-	"GET /audit":        "odsra",
-	"GET /audit/stream": "odsra",
+	"GET /request-types":                "odsram",
+	"POST /request-types":               "s",
+	"GET /request-types/:name":          "odsram",
+	"PUT /request-types/:name":          "s",
+	"DELETE /request-types/:name":       "s",
+	"POST /request-types/:name/publish": "os",
+	"POST /request-types/:name/disable": "s",
+	"GET /audit":                        "odsra",
+	"GET /audit/stream":                 "odsra",
 }
 
 var letters = map[string]string{"o": "owner", "d": "devops", "s": "security", "r": "resource", "a": "auditor", "m": "alice"}
