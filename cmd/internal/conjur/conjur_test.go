@@ -180,6 +180,8 @@ var rules = []struct{ name, policy, variables, want string }{
 	{"public-keys of another type", "+" + myapp("authn-jwt/raw/ref: x"), "token-app-property: host\nissuer: x\npublic-keys: '{\"type\":\"pem\",\"value\":{\"keys\":[{}]}}'", "CONJ00120E"},
 	{"public-keys without a key", "+" + myapp("authn-jwt/raw/ref: x"), "token-app-property: host\nissuer: x\npublic-keys: '{\"type\":\"jwks\",\"value\":{\"keys\":[]}}'", "CONJ00120E"},
 	{"ca-cert with public-keys", "+" + myapp("authn-jwt/raw/ref: x"), "token-app-property: host\nissuer: x\nca-cert: x\npublic-keys: '{\"type\":\"jwks\",\"value\":{\"keys\":[{}]}}'", "CONJ00122E"},
+	{"a registered claim with blanks around it", myapp("'authn-jwt/raw/ iat ': x"), values, "CONJ00069E"},
+	{"a claim with a blank behind it", myapp("'authn-jwt/raw/ref ': x"), values, "CONJ00119E"},
 	{"a blank audience", myapp("authn-jwt/raw/ref: x"), values + "audience: ' '", "CONJ00115E"},
 	{"a blank identity-path", myapp("authn-jwt/raw/ref: x"), values + "identity-path: /", "CONJ00102E"},
 	{"blank enforced claims", myapp("authn-jwt/raw/ref: x"), values + "enforced-claims: ' '", "CONJ00106E"},

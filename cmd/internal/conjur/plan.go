@@ -212,7 +212,7 @@ func (s *settings) condition(a annotation, identity claim.Condition, fail func(i
 		fail(a.line, "CONJ00069E", "it can't have an annotation on the registered claim %s: issuer and audience are variables of the authenticator", name)
 	case s.aliased(name):
 		fail(a.line, "CONJ00069E", "it can't have an annotation on %s, which claim-aliases call %s", name, s.annotationOf(name))
-	case !claimName.MatchString(name):
+	case !claimName.MatchString(a.name): // blanks at its ends and all
 		fail(a.line, "CONJ00119E", "annotation %q is no path of a claim", a.name)
 	case c.Claim.Is(identity.Claim) && c.Value != identity.Value:
 		fail(a.line, "CONJ00049E", "annotation %s asks for %s, and token-app-property has it be %s, the host's own id: no token is both", name, c.Value, identity.Value)
