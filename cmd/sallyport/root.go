@@ -28,7 +28,7 @@ func root(s cli.IO) *cobra.Command {
   SALLYPORT_ORG    the organisation, "default" when unset (or --org)
   SALLYPORT_TOKEN  a person's API token; the commands of workloads need none
 
-Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 4 reserved for approvals, 5 unreachable.`,
+Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 4 waiting for approval, 5 unreachable.`,
 		Example: `  export SALLYPORT_ADDR=http://127.0.0.1:8420
   TOKEN=$(sallyport wl auth --connection gitlab-ci --jwt-env SALLYPORT_ID_TOKEN)`,
 	}
