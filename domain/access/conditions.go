@@ -14,9 +14,28 @@ import (
 // defaultFresh is how fresh a second factor is where the rule does not say.
 const defaultFresh = 1800 // seconds
 
+// needed is the conditions of the rule that the method is under, and its project's.
+func (a *asking) needed(rule policy.Rule, exclusive bool, project resource.Project) (needed []policy.Condition) {
+	required := exclusive && project.Checkout.Required
+	for _, c := range rule.Conditions {
+		if c.Type == policy.Checkout && !exclusive && !a.Workload() {
+			continue // there is nothing of it to check out
+		}
+		required = required && c.Type != policy.Checkout
+		needed = append(needed, c)
+	}
+	if required {
+		needed = append(needed, policy.Condition{Type: policy.Checkout})
+	}
+	return needed
+}
+
 // requirement is a condition as it stands at now. What [Requirement.Until] tells
 // of one that is met is the first moment at which it is not.
 func (a *asking) requirement(c policy.Condition, m *Method, r resource.Resource, project resource.Project) Requirement {
+	if a.Workload() && !m.MayWait { // nothing that happened meets it
+		return Requirement{Type: c.Type, RequestType: c.RequestType, Description: "This needs a human, and a workload asks."}
+	}
 	switch c.Type {
 	case policy.AccessRequest:
 		return a.approval(c, m, r)

@@ -278,21 +278,12 @@ func (a *asking) complete(m *Method, of domain.Name, rule policy.Rule, r resourc
 		m.BreakGlass = rule.BreakGlass.AccessSeconds
 	}
 	project, _ := a.Resources.Project(r.Project)
-	// Who has it alone has it alone, also where another rule would not ask for a checkout.
-	taken := m.CheckedOutBy != "" && m.CheckedOutBy != a.ID
-	required := exclusive && (project.Checkout.Required || taken)
-	for _, c := range rule.Conditions {
-		if c.Type == policy.Checkout && !exclusive && !a.Workload() {
-			continue // there is nothing of it to check out
-		}
-		required = required && c.Type != policy.Checkout
+	needed := a.needed(rule, exclusive, project)
+	m.MayWait = a.Workload() && rule.WorkloadsMayWait && len(needed) > 0 &&
+		!slices.ContainsFunc(needed, func(c policy.Condition) bool { return c.Type != policy.AccessRequest })
+	for _, c := range needed {
 		m.Requires = append(m.Requires, a.requirement(c, m, r, project))
 	}
-	if required {
-		m.Requires = append(m.Requires, a.requirement(policy.Condition{Type: policy.Checkout}, m, r, project))
-	}
-	m.MayWait = a.Workload() && rule.WorkloadsMayWait && len(m.Requires) > 0 &&
-		!slices.ContainsFunc(m.Requires, func(q Requirement) bool { return q.Type != policy.AccessRequest })
 }
 
 // exclusive tells whether the method is to something that one subject at a time

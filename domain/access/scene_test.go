@@ -3,7 +3,6 @@ package access_test
 import (
 	"fmt"
 	"slices"
-	"testing"
 	"time"
 
 	"sallyport.dev/domain"
@@ -18,9 +17,16 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // admin bears every role: what is decided here is not who may write.
 var admin = domain.Actor{ID: "admin", Roles: domain.Roles()}
 
+// tester is what a scene needs of a test, be it one of rapid's.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // scene is a world made by commands and events, as the log would have it.
 type scene struct {
-	t   testing.TB
+	t   tester
 	w   access.World
 	now time.Time
 	ids int
@@ -28,7 +34,7 @@ type scene struct {
 
 // newScene has a project, two servers with a vaulted account each and a personal
 // one, three secrets, and a published request type that anna approves alone.
-func newScene(t testing.TB) *scene {
+func newScene(t tester) *scene {
 	t.Helper()
 	x := &scene{t: t, now: noon}
 	x.project("pay", resource.Checkout{})
@@ -271,7 +277,7 @@ func waits(r policy.Rule) policy.Rule {
 }
 
 // requirement is that of a type, of the only method with that id.
-func requirement(t testing.TB, a access.Answer, id string, typ policy.ConditionType) access.Requirement {
+func requirement(t tester, a access.Answer, id string, typ policy.ConditionType) access.Requirement {
 	t.Helper()
 	m, ok := access.Find(a, id)
 	i := slices.IndexFunc(m.Requires, func(r access.Requirement) bool { return r.Type == typ })
