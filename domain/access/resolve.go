@@ -278,7 +278,7 @@ func (a *asking) complete(m *Method, of domain.Name, rule policy.Rule, r resourc
 		m.BreakGlass = rule.BreakGlass.AccessSeconds
 	}
 	project, _ := a.Resources.Project(r.Project)
-	needed := a.needed(rule, exclusive, project)
+	needed := a.needed(rule, m, exclusive, project)
 	m.MayWait = a.Workload() && rule.WorkloadsMayWait && len(needed) > 0 &&
 		!slices.ContainsFunc(needed, func(c policy.Condition) bool { return c.Type != policy.AccessRequest })
 	for _, c := range needed {

@@ -28,6 +28,7 @@ func stateScene(t testing.TB) *scene {
 		breakable(onServer("asked", "web-1", ssh("dba"), asks("prod")), 600),
 		onServer("free", "web-1", ssh("me")),
 		onServer("both", "web-1", ssh("dba"), asks("prod"), alone(900)),
+		onServer("around", "web-1", ssh("root")),
 	)
 	return x
 }
@@ -122,6 +123,12 @@ func TestACheckoutIsOneSubjectsUntilItEnds(t *testing.T) {
 	}
 	if _, code := x.take(another(), loneRoot, 0); code != "checkout.taken" && code != "access.unmet" {
 		t.Errorf("dave got %q", code)
+	}
+	for _, s := range []access.Subject{carol(), another(), robot()} {
+		m, given := access.Find(x.resolve(s, "server/web-1"), "prod/around/ssh:root")
+		if opens := given && m.Open(); opens != (s.ID == "carol") {
+			t.Errorf("by a rule that asks for no checkout it opens for %s: %v", s.ID, opens)
+		}
 	}
 	release := access.ReleaseCheckout{Resource: "server/web-1", Account: "root"}
 	if types, code := x.does(release, domain.Actor{ID: "dave"}); types != nil || code != "" {
