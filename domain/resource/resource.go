@@ -166,9 +166,10 @@ func (r Resource) Find(account domain.Name, number int) (Version, error) {
 type State struct {
 	projects  map[domain.Name]Project
 	resources map[Ref]Resource
-	gone      map[string]bool // subjects of projects and resources that were deleted
-	standing  map[string]bool // ids of the versions that are not destroyed
-	lately    []string        // ids of the versions that were destroyed, the newest few thousand
+	gone      map[string]bool     // subjects of projects and resources that were deleted
+	standing  map[string]bool     // ids of the versions that are not destroyed
+	lately    []string            // ids of the versions that were destroyed, the newest few thousand
+	owned     map[domain.Name]int // how many resources each group answers for
 }
 
 // Project is the project of that name; one that was deleted is not there.
@@ -212,7 +213,7 @@ func (s State) Destroyed() []string { return slices.Clone(s.lately) }
 func (s State) made() State {
 	if s.projects == nil {
 		s.projects, s.resources = map[domain.Name]Project{}, map[Ref]Resource{}
-		s.gone, s.standing = map[string]bool{}, map[string]bool{}
+		s.gone, s.standing, s.owned = map[string]bool{}, map[string]bool{}, map[domain.Name]int{}
 	}
 	return s
 }
@@ -220,9 +221,25 @@ func (s State) made() State {
 // put has the resource in place of what was there. What was read of it before
 // stays as it was read: lists and maps are replaced, never changed.
 func (s State) put(r Resource) State {
+	s.own(s.resources[r.Ref], -1)
+	s.own(r, 1)
 	s.resources[r.Ref] = r
 	return s
 }
+
+// own counts what the owner of a resource answers for.
+func (s State) own(r Resource, by int) {
+	g := r.Owner.Group
+	if g == "" {
+		return
+	}
+	if s.owned[g] += by; s.owned[g] == 0 {
+		delete(s.owned, g)
+	}
+}
+
+// Names tells whether the group is the owner of a resource, and so may be asked to approve.
+func (s State) Names(group domain.Name) bool { return s.owned[group] > 0 }
 
 // Command asks for a change. The set is closed: each has its rule.
 type Command interface {

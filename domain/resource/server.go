@@ -183,6 +183,7 @@ func (s State) remove(ref Ref) (State, error) {
 			s = s.bury(v.ID)
 		}
 	}
+	s.own(r, -1)
 	delete(s.resources, ref)
 	s.gone[string(ref)] = true
 	return s, nil

@@ -136,6 +136,21 @@ func (e *edge) names(group string) {
 	}))
 }
 
+// So does who makes it the owner of a resource, whom request types may ask.
+func TestTheMembersOfAnOwningGroupAreAnOwnersToSay(t *testing.T) {
+	e := newEdge(t)
+	e.must(201, e.as("security", "POST", "/groups", doc{"name": "dba"}))
+	e.must(201, e.as("resource", "POST", "/projects", doc{"name": "shop"}))
+	server := doc{"name": "db1", "project": "shop", "address": "db1.example.com", "owner": doc{"group": "dba"}, "accounts": []doc{{"name": "admin", "username": "admin", "kind": "vaulted"}}}
+	e.must(201, e.as("resource", "POST", "/servers", server))
+	if r := e.as("security", "POST", "/groups/dba/members", doc{"person": "alice"}); r.Status != 403 || r.text("code") != "role.missing" {
+		t.Errorf("while it owns a server: got %d %s", r.Status, r.Raw)
+	}
+	e.must(201, e.as("owner", "POST", "/groups/dba/members", doc{"person": "dana"}))
+	e.must(204, e.as("resource", "DELETE", "/servers/db1", nil, "If-Match", `"1"`))
+	e.must(201, e.as("security", "POST", "/groups/dba/members", doc{"person": "alice"}))
+}
+
 // Ways to get a role or a membership that one should not get.
 func TestNobodyGetsMoreByATrick(t *testing.T) {
 	e := newEdge(t)

@@ -69,9 +69,12 @@ func (s *State) Later(now time.Time) time.Time {
 	return now
 }
 
-// NamesGroup tells whether a policy or a request type names the group: its members
-// are then an owner's to change.
-func (s *State) NamesGroup(g domain.Name) bool { return s.policies.Names(g) || s.requests.Names(g) }
+// NamesGroup tells whether a policy or a request type names the group, or a
+// resource has it as its owner, whom a request type may ask: its members are then
+// an owner's to change.
+func (s *State) NamesGroup(g domain.Name) bool {
+	return s.policies.Names(g) || s.requests.Names(g) || s.resources.Names(g)
+}
 
 // Due is the next deadline of all nouns that is not recorded as passed; zero if there is none.
 func (s *State) Due() time.Time {
