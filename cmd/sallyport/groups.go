@@ -21,8 +21,8 @@ func groups() noun {
 		short: "Keep groups of people, and who is in them until when",
 		long: `Policies let groups in, request types have groups approve, and a group may lend its
 members admin roles for as long as they are in it. An owner says who is in a group
-that lends roles or is named by a policy or a request type (NAMED); in any other, a
-security_admin as well. Nobody adds themself.`,
+that lends roles, is named by a policy or a request type, or owns a resource (NAMED);
+in any other, a security_admin as well. Nobody adds themself.`,
 		example: `  echo '{"name": "on-call", "description": "Who is called at night"}' | sallyport group put -f -
   sallyport group add on-call carol --for 8h
   sallyport group members on-call`,

@@ -128,7 +128,7 @@ func (c RemoveMember) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	}
 	switch {
 	case m.Actor.ID == c.Person.String() && (c.Named || len(g.Roles) > 0):
-		return nil, ErrSelf.With("The group lends roles, or a policy or request type names it: another owner changes what you are in.")
+		return nil, ErrSelf.With("The group lends roles, is named or owns a resource: another owner changes what you are in.")
 	case !s.Has(c.Group, c.Person, m.Now):
 		return nil, nil // already so
 	}

@@ -68,7 +68,7 @@ func MayChangeMembers(g Group, named bool, a domain.Actor) error {
 	case len(g.Roles) > 0:
 		return ErrRole.With("The group lends its members admin roles: only an owner says who is in it.")
 	case named:
-		return ErrRole.With("A policy or a request type names the group: only an owner says who is in it.")
+		return ErrRole.With("A policy or a request type names the group, or a resource has it as its owner: only an owner says who is in it.")
 	}
 	return nil
 }

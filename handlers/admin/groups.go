@@ -67,7 +67,8 @@ type shownGroup struct {
 	Description string        `json:"description"`
 	Roles       []domain.Role `json:"roles"`
 	Members     int           `json:"members"` // how many are in it now
-	// Named is true where a policy or a request type names it: only owners change its members then.
+	// Named is true where a policy or a request type names it, or a resource has it
+	// as its owner: only owners change its members then.
 	Named     bool      `json:"named"`
 	Version   uint64    `json:"version"`
 	CreatedAt time.Time `json:"created_at"`
