@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -192,6 +193,22 @@ func TestWhatIsGoodInOneOrganisationIsNothingInAnother(t *testing.T) {
 		}
 	})
 	t.Run("an API token, on every route", func(t *testing.T) { x.everyRouteIsForeign(t) })
+	t.Run("a key of the SSH authority", func(t *testing.T) {
+		trusted := func(org string) []string {
+			r := x.send(t, "GET", "/orgs/"+org+"/ssh/ca.pub", "")
+			lines := strings.Split(strings.TrimSpace(r.raw), "\n")
+			if r.StatusCode != 200 || len(lines) != 2 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") || r.Header.Get("Cache-Control") != "public, max-age=300" {
+				t.Fatalf("%s: %d %v %s", org, r.StatusCode, r.Header, r.raw)
+			}
+			return lines
+		}
+		for _, line := range trusted("default") {
+			key, comment, _ := strings.Cut(strings.TrimPrefix(line, "ssh-ed25519 "), " ")
+			if comment != "sallyport-default" || strings.Contains(strings.Join(trusted("acme"), "\n"), key) {
+				t.Errorf("%s is the other's, too, or says that it is somebody else's", line)
+			}
+		}
+	})
 	t.Run("an event", func(t *testing.T) {
 		if r := x.send(t, "GET", "/orgs/acme/v1/audit?limit=200", "", bearer("acme", domain.Auditor)...); r.StatusCode != 200 || strings.Contains(r.raw, "only-here") || strings.Contains(r.raw, `"source":"`+publicBase+`default"`) {
 			t.Errorf("the other's trail shows it: %d %s", r.StatusCode, r.raw)
@@ -212,7 +229,7 @@ func (x *tenancy) everyRouteIsForeign(t *testing.T) {
 		if !ours {
 			continue
 		}
-		rest = strings.ReplaceAll(rest, "{name}", "ci")
+		rest = regexp.MustCompile(`\{[a-z_]+\}`).ReplaceAllString(rest, "ci")
 		for method := range item.Operations() {
 			routes++
 			for role, secret := range x.tokens["default"] {
