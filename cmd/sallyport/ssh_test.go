@@ -369,26 +369,6 @@ func TestAConfigurationHasNothingOfWhatAServerMayNotBeCalled(t *testing.T) {
 	}
 }
 
-func TestAWaitForApprovalEnds(t *testing.T) {
-	for code, exit := range map[string]int{"request.denied": cli.ExitDenied, "request.expired": cli.ExitDenied, "request.not_found": cli.ExitFailed} {
-		status := http.StatusBadRequest
-		if code == "request.not_found" {
-			status = http.StatusNotFound
-		}
-		a := &app{IO: cli.IO{Getenv: func(k string) string {
-			return map[string]string{"SALLYPORT_ADDR": server(t, status, nil, fmt.Sprintf(`{"title":"t","detail":"d","code":%q}`, code)), "SALLYPORT_TOKEN": "x"}[k]
-		}}, timeout: time.Minute}
-		client, err := a.openAsPerson()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var told *cli.Error
-		if err := a.awaitApproval(t.Context(), client, "01KASE00000000000000000000"); !errors.As(err, &told) || told.Exit != exit || told.Code != code {
-			t.Errorf("%s: %v", code, err)
-		}
-	}
-}
-
 func TestAChildEndsAsItEnds(t *testing.T) {
 	for script, want := range map[string]int{"exit 0": 0, "exit 7": 7, "kill -TERM $$": 143} {
 		var out bytes.Buffer

@@ -4,13 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -203,7 +201,7 @@ func (l *login) target() string { return net.JoinHostPort(l.address, strconv.Ito
 // methodFor is the method to use: an open one, or one that became open since
 // somebody approved it.
 func (a *app) methodFor(c *cobra.Command, client *client, f *sshFlags, host string) (sshMethod, error) {
-	for waited := false; ; waited = true {
+	for approved := ""; ; {
 		m, err := a.resolveSSH(c, client, f, host)
 		if err != nil || m.Open {
 			return m, err
@@ -212,13 +210,13 @@ func (a *app) methodFor(c *cobra.Command, client *client, f *sshFlags, host stri
 		switch {
 		case err != nil:
 			return m, err
-		case waited && !m.Open:
-			return m, cli.Fail("see `sallyport access resolve server/"+host+"`", "it was approved, and something else is still to be met: %s", m.state())
+		case id == approved:
+			return m, cli.Fail("see `sallyport access resolve server/"+host+"`", "request %s is approved, and does not open it: %s", id, m.state())
 		}
-		if err := a.awaitApproval(c.Context(), client, id); err != nil {
+		if _, err := a.waitFor(c.Context(), client, id); err != nil {
 			return m, err
 		}
-		f.method = m.ID // the one that was approved, and no other
+		approved, f.method = id, m.ID // the one that was approved, and no other
 	}
 }
 
@@ -358,8 +356,11 @@ func (a *app) askApproval(c *cobra.Command, client *client, f *sshFlags, host st
 		}
 	}
 	if requestable && f.request {
-		got, err := client.call(c.Context(), http.MethodPost, "/v1/access/requests", nil,
-			map[string]any{"resource": "server/" + host, "method": m.ID, "justification": f.justification})
+		body := map[string]any{"resource": "server/" + host, "method": m.ID, "justification": f.justification}
+		if f.role != "" {
+			body["role"] = f.role
+		}
+		got, err := client.call(c.Context(), http.MethodPost, "/v1/access/requests", nil, body)
 		if err != nil {
 			return "", err
 		}
@@ -388,30 +389,3 @@ func (a *app) askApproval(c *cobra.Command, client *client, f *sshFlags, host st
 
 // pollEvery is how often an approval is asked for, unless the server wants it less often.
 const pollEvery = 5 * time.Second
-
-// awaitApproval waits until a request is approved.
-func (a *app) awaitApproval(ctx context.Context, client *client, id string) error {
-	every := pollEvery
-	for {
-		_, err := client.call(ctx, http.MethodGet, "/v1/access/requests/"+url.PathEscape(id)+"/poll", nil, nil)
-		var told *cli.Error
-		if err == nil || !errors.As(err, &told) {
-			return err
-		}
-		switch told.Code {
-		case "request.slow_down":
-			every += pollEvery
-		case "request.pending":
-		case "request.denied", "request.cancelled", "request.expired", "request.lapsed":
-			told.Exit = cli.ExitDenied
-			return told
-		default:
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return &cli.Error{Exit: cli.ExitWaiting, Message: "interrupted while request " + id + " waits for approval", Next: "repeat once it is approved"}
-		case <-time.After(every):
-		}
-	}
-}
