@@ -248,6 +248,9 @@ func (s State) end(r Request, as Status, env domain.Envelope) State {
 	r.Status, r.EndedAt, r.EndedBy = as, env.Time, env.Actor
 	s.requests[r.ID] = r
 	delete(s.pending, r.ID)
+	if s.specs[r.Spec]--; s.specs[r.Spec] == 0 {
+		delete(s.specs, r.Spec)
+	}
 	s.ended = append(s.ended, r.ID)
 	if len(s.ended) <= keptEnded {
 		return s
@@ -259,6 +262,9 @@ func (s State) end(r Request, as Status, env domain.Envelope) State {
 		return s
 	}
 	delete(s.requests, oldest.ID)
+	if i := slices.Index(s.raised, oldest.ID); i >= 0 { // among the first
+		s.raised = slices.Delete(s.raised, i, i+1)
+	}
 	for _, index := range []map[Key]string{s.newest, s.approved} {
 		if k := oldest.Key(); index[k] == oldest.ID {
 			delete(index, k)

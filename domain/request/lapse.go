@@ -12,25 +12,24 @@ import (
 // Next is when the next deadline is that is not recorded as passed; zero if there is none.
 func (s State) Next() (next time.Time) {
 	for id := range s.pending {
-		for _, at := range s.requests[id].deadlines() {
-			if next.IsZero() || at.Before(next) {
-				next = at
-			}
+		if at := s.requests[id].deadline(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
 		}
 	}
 	return next
 }
 
-// deadlines of the open step that are not recorded as passed.
-func (r Request) deadlines() (out []time.Time) {
+// deadline is the next one of the open step that is not recorded as passed; zero
+// if no step was opened.
+func (r Request) deadline() time.Time {
 	if len(r.Steps) == 0 {
-		return nil
+		return time.Time{}
 	}
 	o := r.open()
 	if !o.EscalatesAt.IsZero() && o.EscalatedAt.IsZero() && o.EscalatesAt.Before(o.ExpiresAt) {
-		out = append(out, o.EscalatesAt)
+		return o.EscalatesAt
 	}
-	return append(out, o.ExpiresAt)
+	return o.ExpiresAt
 }
 
 // maxLapses bounds one commit of [State.Lapse].
@@ -44,11 +43,11 @@ func (s State) Lapse(m domain.Meta) (facts []domain.Fact) {
 			break
 		}
 		r := s.requests[id]
-		switch passed := r.deadlines(); {
-		case len(passed) == 0:
+		switch at := r.deadline(); {
+		case at.IsZero() || m.Now.Before(at):
 		case r.At(m.Now).Status == Expired:
 			facts = append(facts, about(id, WasExpired{r.Matter, len(r.Steps), r.step().Name})...)
-		case !m.Now.Before(passed[0]):
+		default:
 			facts = append(facts, about(id, WasEscalated{r.Matter, len(r.Steps), r.step().Name, r.step().Escalate.To})...)
 		}
 	}

@@ -235,7 +235,9 @@ func (e WasRaised) evolve(s State, env domain.Envelope) (State, error) {
 		ID: id, Matter: e.Matter, Asked: e.Asked, Version: e.Version, Spec: t.Published, ByOwner: t.ByOwner,
 		Status: Pending, RaisedAt: env.Time,
 	}
+	s.raised = append(s.raised, id)
 	s.pending[id] = struct{}{}
+	s.specs[t.Published]++
 	s.newest[e.Key()] = id
 	return s, nil
 }

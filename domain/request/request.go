@@ -14,6 +14,7 @@ package request
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -112,10 +113,12 @@ func (r Request) Key() Key { return r.Matter.Key() }
 type State struct {
 	types       map[domain.Name]Type
 	requests    map[string]Request
-	newest      map[Key]string // the request raised last for each key
-	approved    map[Key]string // the request whose approval holds longest for each key
-	pending     map[string]struct{}
-	ended       []string // ids of requests that are over, as they ended
+	raised      []string            // ids of requests, as they were raised
+	newest      map[Key]string      // the request raised last for each key
+	approved    map[Key]string      // the request whose approval holds longest for each key
+	pending     map[string]struct{} // ids of requests that are not recorded as over
+	specs       map[*Spec]int       // how many of those were raised under it
+	ended       []string            // ids of requests that are over, as they ended
 	delegations map[domain.Name]Delegation
 }
 
@@ -148,14 +151,14 @@ func (s State) Request(id string) (Request, bool) {
 
 // Requests is every request that is remembered, newest first: all that are
 // pending or open something, and the last 10,000 of those that are over.
-func (s State) Requests() []Request {
-	ids := slices.Sorted(maps.Keys(s.requests)) // ULIDs: by age
-	slices.Reverse(ids)
-	out := make([]Request, len(ids))
-	for i, id := range ids {
-		out[i] = s.requests[id]
+func (s State) Requests() iter.Seq[Request] {
+	return func(yield func(Request) bool) {
+		for _, id := range slices.Backward(s.raised) {
+			if !yield(s.requests[id]) {
+				return
+			}
+		}
 	}
-	return out
 }
 
 // Approved is the request whose approval opens the key at now, and until when.
@@ -185,8 +188,8 @@ func (s State) Names(group domain.Name) bool {
 			return true
 		}
 	}
-	for id := range s.pending {
-		if s.requests[id].Spec.names(group) {
+	for spec := range s.specs {
+		if spec.names(group) {
 			return true
 		}
 	}
@@ -226,7 +229,7 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 	if s.types == nil {
 		s = State{
 			types: map[domain.Name]Type{}, requests: map[string]Request{}, newest: map[Key]string{}, approved: map[Key]string{},
-			pending: map[string]struct{}{}, delegations: map[domain.Name]Delegation{},
+			pending: map[string]struct{}{}, specs: map[*Spec]int{}, delegations: map[domain.Name]Delegation{},
 		}
 	}
 	return ev.evolve(s, e)

@@ -3,6 +3,7 @@ package request_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -500,7 +501,7 @@ func TestOldRequestsAreForgotten(t *testing.T) {
 	if _, ok := o.state.Request(kept); !ok || !o.open("one") {
 		t.Error("an approval that holds was forgotten")
 	}
-	if n := len(o.state.Requests()); n > 10_001 {
-		t.Errorf("%d are remembered", n)
+	if all := slices.Collect(o.state.Requests()); len(all) > 10_001 || all[0].RaisedAt.Before(all[len(all)-1].RaisedAt) {
+		t.Errorf("%d are remembered, from %v to %v", len(all), all[0].RaisedAt, all[len(all)-1].RaisedAt)
 	}
 }

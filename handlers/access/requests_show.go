@@ -148,7 +148,7 @@ func (h *Access) listRequests(c *api.Call) (api.Answer, error) {
 	}{Requests: []shownRequest{}}
 	h.org.Read(func(s *control.State, _ domain.Head) {
 		now := s.Later(h.org.Now())
-		for _, r := range s.Requests().Requests() {
+		for r := range s.Requests().Requests() {
 			r = r.At(now)
 			if status != "" && status != string(r.Status) || !listed(c, s, r, view, now) {
 				continue
