@@ -17,7 +17,7 @@ const defaultFresh = 1800 // seconds
 // needed is the conditions of the rule that the method is under, and its project's.
 // Who has something alone has it alone: while somebody else does, a checkout is
 // needed by every rule.
-func (a *asking) needed(rule policy.Rule, m *Method, exclusive bool, project resource.Project) (needed []policy.Condition) {
+func (a *asking) needed(rule *policy.Rule, m *Method, exclusive bool, project resource.Project) (needed []policy.Condition) {
 	taken := m.CheckedOutBy != "" && m.CheckedOutBy != a.ID
 	required := exclusive && (project.Checkout.Required || taken)
 	for _, c := range rule.Conditions {

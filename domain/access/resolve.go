@@ -22,9 +22,9 @@ func Resolve(w World, s Subject, r resource.Resource, now time.Time) Answer {
 	a := asked(w, s, now)
 	about := target(r)
 	var methods []Method
-	for _, p := range a.policies {
-		for i := range p.Published.Rules {
-			methods = append(methods, a.methods(place{p, i}, r, about)...)
+	for i := range a.policies {
+		for j := range a.policies[i].Published.Rules {
+			methods = append(methods, a.methods(place{&a.policies[i], j}, r, about)...)
 		}
 	}
 	return answer(s, methods)
@@ -93,9 +93,11 @@ type forSubject struct {
 
 // place is a rule in its policy.
 type place struct {
-	forSubject
-	rule int
+	*forSubject
+	number int
 }
+
+func (p place) rule() *policy.Rule { return &p.Published.Rules[p.number] }
 
 func asked(w World, s Subject, now time.Time) *asking {
 	a := &asking{World: w, Subject: s, now: now}
@@ -135,7 +137,7 @@ func target(r resource.Resource) policy.Target {
 
 // methods is what one rule gives the subject for the resource.
 func (a *asking) methods(at place, r resource.Resource, about policy.Target) []Method {
-	rule := at.Published.Rules[at.rule]
+	rule := at.rule()
 	if !rule.Resource.Selects(about) || !a.holds(at, about) {
 		return nil
 	}
@@ -149,10 +151,10 @@ func (a *asking) methods(at place, r resource.Resource, about policy.Target) []M
 // holds tells whether the rule's expression is true of the subject, the resource and now.
 func (a *asking) holds(at place, about policy.Target) bool {
 	facts := policy.Facts{Target: about, Time: a.now}
-	if at.Published.Rules[at.rule].Expression != "" {
+	if at.rule().Expression != "" {
 		facts.Claims = a.claims()
 	}
-	return at.Holds(at.rule, facts)
+	return at.Holds(at.number, facts)
 }
 
 // claims is what the subject's token carries, or of a person their name and groups.
@@ -172,7 +174,7 @@ func (a *asking) claims() map[string]any {
 }
 
 // offered is the methods of a rule's privileges, without what is the same for all of them.
-func (a *asking) offered(rule policy.Rule, through []domain.Name, r resource.Resource) (out []Method) {
+func (a *asking) offered(rule *policy.Rule, through []domain.Name, r resource.Resource) (out []Method) {
 	for _, v := range rule.Privileges {
 		switch v.Type {
 		case policy.SSH:
@@ -260,7 +262,7 @@ func kindOf(action policy.Action, r resource.Resource) (kind Kind, ok bool) {
 }
 
 // complete adds to a method who gives it and what has to be met.
-func (a *asking) complete(m *Method, of domain.Name, rule policy.Rule, r resource.Resource) {
+func (a *asking) complete(m *Method, of domain.Name, rule *policy.Rule, r resource.Resource) {
 	m.Policy, m.Rule = of, rule.Name
 	m.ID = of.String() + "/" + rule.Name.String() + "/" + string(m.Kind)
 	switch {
@@ -293,8 +295,12 @@ func (m Method) exclusive(r resource.Resource) bool {
 	return m.Kind == SecretReveal || m.Kind == RevealPassword || m.Kind == SSH && of.Kind == resource.Vaulted
 }
 
-// MaxReachable bounds what [ResolveAll] answers.
-const MaxReachable = 10_000
+// What [ResolveAll] answers at most: resources, and methods, after which it
+// finishes the resource it is at.
+const (
+	MaxReachable = 10_000
+	maxMethods   = 50_000
+)
 
 // Reachable is a resource that a subject may reach.
 type Reachable struct {
@@ -305,32 +311,35 @@ type Reachable struct {
 }
 
 // ResolveAll is every resource to which [Resolve] gives the subject a method
-// that it may choose, by reference: the first [MaxReachable].
-func ResolveAll(w World, s Subject, now time.Time) []Reachable {
+// that it may choose, by reference: the first [MaxReachable], and fewer where
+// there are more than 50,000 methods to them.
+func ResolveAll(w World, s Subject, now time.Time) (out []Reachable) {
 	a := asked(w, s, now)
+	if len(a.policies) == 0 {
+		return nil
+	}
 	rules := a.index()
-	var out []Reachable
-	add := func(r resource.Resource, useless func(Method) bool) {
+	all := slices.Concat(w.Resources.Resources(), a.creatable())
+	slices.SortFunc(all, func(x, y resource.Resource) int { return cmp.Compare(x.Ref, y.Ref) })
+	found := 0
+	for _, r := range all {
 		about := target(r)
 		var methods []Method
 		for _, at := range rules.about(about) {
 			methods = append(methods, a.methods(at, r, about)...)
 		}
-		if given := answer(s, slices.DeleteFunc(methods, useless)); len(given.Methods) > 0 {
-			out = append(out, Reachable{r, given})
+		if _, there := w.Resources.Resource(r.Ref); !there { // nothing else can be done to it
+			methods = slices.DeleteFunc(methods, func(m Method) bool { return m.Kind != SecretCreate })
 		}
-	}
-	for _, r := range w.Resources.Resources() {
-		if len(out) == MaxReachable {
+		if given := answer(s, methods); len(given.Methods) > 0 {
+			out = append(out, Reachable{r, given})
+			found += len(methods)
+		}
+		if len(out) == MaxReachable || found >= maxMethods {
 			break
 		}
-		add(r, func(Method) bool { return false })
 	}
-	for _, r := range a.creatable() {
-		add(r, func(m Method) bool { return m.Kind != SecretCreate }) // nothing else can be done to what is not there
-	}
-	slices.SortFunc(out, func(x, y Reachable) int { return cmp.Compare(x.Resource.Ref, y.Resource.Ref) })
-	return out[:min(len(out), MaxReachable)]
+	return out
 }
 
 // creatable is the folders and paths, not there yet, for which a rule lets the

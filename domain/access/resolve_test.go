@@ -148,7 +148,12 @@ func TestWhatMeetsACondition(t *testing.T) {
 // logged has a policy published by the log, whatever the rules of writing say.
 func (x *scene) logged(n domain.Name, rules ...policy.Rule) {
 	x.t.Helper()
-	spec := policy.Spec{Principals: policy.Principals{Groups: []domain.Name{"ops"}, Roles: []domain.Name{"backup"}}, Rules: rules}
+	x.logFor(n, policy.Principals{Groups: []domain.Name{"ops"}, Roles: []domain.Name{"backup"}}, rules...)
+}
+
+func (x *scene) logFor(n domain.Name, p policy.Principals, rules ...policy.Rule) {
+	x.t.Helper()
+	spec := policy.Spec{Principals: p, Rules: rules}
 	facts := []domain.Fact{
 		{Subject: "policy/" + n.String(), Event: policy.WasDrafted{Spec: spec}}, {Subject: "policy/" + n.String(), Event: policy.WasPublished{Version: 1}},
 	}
