@@ -33,7 +33,7 @@ func (a *app) imports() *cobra.Command {
 // conjurFlags say what to import, and how.
 type conjurFlags struct {
 	variables, service, connection string
-	names                          []string
+	names, branches                []string
 	dryRun                         bool
 }
 
@@ -64,22 +64,28 @@ nothing until a policy names it.`,
 	fs.StringVar(&f.service, "service", "", "service id of the authenticator: gitlab of conjur/authn-jwt/gitlab")
 	fs.StringVar(&f.connection, "connection", "", "name of the connection; made of the service id otherwise")
 	fs.StringArrayVar(&f.names, "name", nil, "HOST=NAME, to call the role of a host otherwise; repeat it")
+	fs.StringArrayVar(&f.branches, "branch", nil, "FILE=BRANCH, for a file that was loaded into another policy than root; repeat it")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "print the plan and draft nothing; no server is asked")
 	return c
 }
 
 func (a *app) runImport(c *cobra.Command, files []string, f *conjurFlags) error {
-	o := conjur.Options{Service: f.service, Connection: f.connection, Names: map[string]string{}}
-	for _, n := range f.names {
-		at := strings.LastIndex(n, "=")
-		if at < 0 {
-			return cli.Usage(c, "--name takes HOST=NAME")
-		}
-		o.Names[n[:at]] = n[at+1:]
+	names, err := assigned(f.names)
+	if err != nil {
+		return cli.Usage(c, "--name takes HOST=NAME")
 	}
+	branches, err := assigned(f.branches)
+	if err != nil {
+		return cli.Usage(c, "--branch takes FILE=BRANCH")
+	}
+	for file := range branches {
+		if !slices.Contains(files, file) {
+			return cli.Usage(c, "--branch names %s, which is none of the files", file)
+		}
+	}
+	o := conjur.Options{Service: f.service, Connection: f.connection, Names: names}
 	var client *client
 	if !f.dryRun {
-		var err error
 		if client, err = a.openAsPerson(); err != nil {
 			return err
 		}
@@ -90,7 +96,7 @@ func (a *app) runImport(c *cobra.Command, files []string, f *conjurFlags) error 
 			return err
 		}
 	}
-	plan, err := a.readConjur(files, f.variables, o)
+	plan, err := a.readConjur(files, f.variables, branches, o)
 	if err != nil {
 		return err
 	}
@@ -110,15 +116,28 @@ func (a *app) runImport(c *cobra.Command, files []string, f *conjurFlags) error 
 	return nil
 }
 
+// assigned reads KEY=VALUE; the last = counts, for a key may have one.
+func assigned(given []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, g := range given {
+		at := strings.LastIndex(g, "=")
+		if at < 1 {
+			return nil, fmt.Errorf("%q has no =", g)
+		}
+		out[g[:at]] = g[at+1:]
+	}
+	return out, nil
+}
+
 // readConjur makes the plan, or one error of all its problems.
-func (a *app) readConjur(files []string, variables string, o conjur.Options) (conjur.Plan, error) {
+func (a *app) readConjur(files []string, variables string, branches map[string]string, o conjur.Options) (conjur.Plan, error) {
 	var read []conjur.File
 	for _, name := range append(slices.Clone(files), variables) {
 		b, err := a.readFile(name)
 		if err != nil {
 			return conjur.Plan{}, err
 		}
-		read = append(read, conjur.File{Name: name, Text: b})
+		read = append(read, conjur.File{Name: name, Branch: branches[name], Text: b})
 	}
 	plan, found := conjur.Read(read[:len(files)], read[len(files)], o)
 	if len(found) == 0 {

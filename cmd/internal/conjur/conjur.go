@@ -20,8 +20,9 @@ import (
 
 // File is a policy file, or the file of variables.
 type File struct {
-	Name string // as people know it, for what is told about it
-	Text []byte
+	Name   string // as people know it, for what is told about it
+	Branch string // the policy that it was loaded into, such as apps/web; "" is root
+	Text   []byte
 }
 
 // Options of [Read].

@@ -384,6 +384,18 @@ func TestAnIdentityPathIsNotPartOfTheClaim(t *testing.T) {
 	}
 }
 
+// A file that was loaded into a policy is read as one that stands in it.
+func TestAFileMayHaveBeenLoadedIntoABranch(t *testing.T) {
+	const hosts = "- !host\n  id: one\n  annotations: { authn-jwt/raw/ref: x }\n- !grant\n  role: !group /conjur/authn-jwt/raw/hosts\n  member: !host one\n"
+	for branch, want := range map[string]string{"": "one[host=one ref=x]", "root": "one[host=one ref=x]", "apps/web": "apps-web-one[host=apps/web/one ref=x]", "/apps/": "apps-one[host=apps/one ref=x]"} {
+		plan, found := conjur.Read([]conjur.File{{Name: "authn.yml", Text: []byte(authenticator)}, {Name: "hosts.yml", Branch: branch, Text: []byte(hosts)}},
+			conjur.File{Name: "variables.yml", Text: []byte(values)}, conjur.Options{Service: "raw"})
+		if got := said(plan, found); got != want {
+			t.Errorf("%q: got %s, want %s %v", branch, got, want, found)
+		}
+	}
+}
+
 // The recipe for Kubernetes: sub names the host, and its one annotation says the same.
 func TestTheKubernetesRecipe(t *testing.T) {
 	const sub = "system:serviceaccount:test-app-namespace:test-app-sa"

@@ -68,6 +68,10 @@ func readPolicies(files []File, found *problems) *policy {
 	p := &policy{records: map[ref]int{}, variables: map[string]at{}, members: map[ref][]ref{}}
 	for _, f := range files {
 		r := reader{policy: p, file: f.Name, found: found}
+		branch := strings.Trim(f.Branch, "/")
+		if branch == "root" {
+			branch = ""
+		}
 		d := yaml.NewDecoder(strings.NewReader(string(f.Text)))
 		for {
 			var doc yaml.Node
@@ -79,7 +83,7 @@ func readPolicies(files []File, found *problems) *policy {
 				found.add(f.Name, 0, "", "it is no YAML: %v", err)
 				break
 			}
-			r.records(doc.Content[0], "", 0)
+			r.records(doc.Content[0], branch, 0)
 		}
 	}
 	if p.owners > 0 {
