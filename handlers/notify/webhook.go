@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -38,20 +37,28 @@ type Webhook struct {
 	// URL is where notices are posted. It may itself be a secret, as Slack's and
 	// Teams' are, and is in no log, event or metric.
 	URL string
-	// Secret signs, as "whsec_" and base64 of 24 to 64 bytes. The zero value signs
+	// Secret signs, as "whsec_" and base64 of 24 to 64 bytes. While it is changed
+	// there are two, separated by white space, and both sign. The zero value signs
 	// nothing, which Slack and Teams do not look at anyway.
 	Secret domain.Secret
 	Format Format
 }
 
-// CheckSecret tells what is wrong with the secret of a webhook; it does not quote it.
-func CheckSecret(s domain.Secret) error {
-	text, prefixed := strings.CutPrefix(s.Reveal(), "whsec_")
-	key, err := base64.StdEncoding.DecodeString(text)
-	if !prefixed || err != nil || len(key) < 24 || len(key) > 64 {
-		return errors.New("is not whsec_ and the base64 of 24 to 64 random bytes; `printf whsec_; openssl rand -base64 32` makes one")
+// signers are of each secret. The error does not quote any.
+func signers(s domain.Secret) (all []*standardwebhooks.Webhook, err error) {
+	for _, one := range strings.Fields(s.Reveal()) {
+		text, prefixed := strings.CutPrefix(one, "whsec_")
+		key, err := base64.StdEncoding.DecodeString(text)
+		if !prefixed || err != nil || len(key) < 24 || len(key) > 64 || len(all) == 2 {
+			return nil, errors.New("the secret of the webhook is not whsec_ and the base64 of 24 to 64 random bytes, once or twice; `printf whsec_; openssl rand -base64 32` makes one")
+		}
+		w, err := standardwebhooks.NewWebhookRaw(key)
+		if err != nil {
+			return nil, errors.New("the secret of the webhook cannot be used")
+		}
+		all = append(all, w)
 	}
-	return nil
+	return all, nil
 }
 
 // NewSecret is a new secret for a webhook.
@@ -72,11 +79,11 @@ const (
 
 // webhook posts notices.
 type webhook struct {
-	to     Webhook
-	gate   jose.Gate
-	client *http.Client
-	signer *standardwebhooks.Webhook // nil: it is not signed
-	now    func() time.Time
+	to      Webhook
+	gate    jose.Gate
+	client  *http.Client
+	signers []*standardwebhooks.Webhook // none: it is not signed
+	now     func() time.Time
 }
 
 func newWebhook(to Webhook, g jose.Gate, r jose.Resolver, now func() time.Time) (*webhook, error) {
@@ -84,16 +91,11 @@ func newWebhook(to Webhook, g jose.Gate, r jose.Resolver, now func() time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	w := &webhook{to: to, gate: g, client: client, now: now}
-	if !to.Secret.IsZero() {
-		if err := CheckSecret(to.Secret); err != nil {
-			return nil, fmt.Errorf("the secret of the webhook %w", err)
-		}
-		if w.signer, err = standardwebhooks.NewWebhook(to.Secret.Reveal()); err != nil {
-			return nil, errors.New("the secret of the webhook cannot be read")
-		}
+	by, err := signers(to.Secret)
+	if err != nil {
+		return nil, err
 	}
-	return w, nil
+	return &webhook{to: to, gate: g, client: client, signers: by, now: now}, nil
 }
 
 func (w *webhook) name() notification.Channel { return notification.Webhook }
@@ -127,12 +129,16 @@ func (w *webhook) post(ctx context.Context, m Message) error {
 	at := w.now()
 	req.Header.Set(standardwebhooks.HeaderWebhookID, m.ID)
 	req.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
-	if w.signer != nil {
-		signature, err := w.signer.Sign(m.ID, at, body)
+	var signatures []string
+	for _, signer := range w.signers {
+		signature, err := signer.Sign(m.ID, at, body)
 		if err != nil {
 			return problem{reason: "signing"}
 		}
-		req.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+		signatures = append(signatures, signature)
+	}
+	if len(signatures) > 0 {
+		req.Header.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
 	}
 	resp, err := w.client.Do(req)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/notification"
@@ -81,6 +82,34 @@ func TestTheSignatureIsThatOfStandardWebhooks(t *testing.T) {
 		if verify(t, forged) == nil {
 			t.Errorf("verified though changed: %v %s", forged.header, forged.body)
 		}
+	}
+}
+
+// While the secret is changed both sign, so that a receiver may change over at any moment.
+func TestTwoSecretsBothSign(t *testing.T) {
+	o, v := open(t), newReceiver(t)
+	other := notify.NewSecret()
+	to := v.webhook()
+	to.Secret = domain.NewSecret(other.Reveal() + "\n" + secret + "\n")
+	o.notify(notify.Options{Webhook: to})
+	o.raise("alice", "because")
+	p := v.told(t, 1)[0]
+	if err := verify(t, p); err != nil {
+		t.Errorf("by the old one: %v", err)
+	}
+	w, err := standardwebhooks.NewWebhook(other.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Verify(p.body, p.header); err != nil {
+		t.Errorf("by the new one: %v", err)
+	}
+	if got := strings.Fields(p.header.Get("webhook-signature")); len(got) != 2 {
+		t.Errorf("signatures are %q", got)
+	}
+	to.Secret = domain.NewSecret(secret + " " + secret + " " + secret)
+	if _, err := notify.New(notify.Options{Webhook: to}, time.Now); err == nil || strings.Contains(err.Error(), "whsec_MfKQ") {
+		t.Errorf("three secrets: %v", err)
 	}
 }
 
