@@ -319,8 +319,11 @@ func ResolveAll(w World, s Subject, now time.Time) (out []Reachable) {
 		return nil
 	}
 	rules := a.index()
-	all := slices.Concat(w.Resources.Resources(), a.creatable())
-	slices.SortFunc(all, func(x, y resource.Resource) int { return cmp.Compare(x.Ref, y.Ref) })
+	all := w.Resources.Resources() // by reference
+	if more := a.creatable(); len(more) > 0 {
+		all = append(all, more...)
+		slices.SortFunc(all, func(x, y resource.Resource) int { return cmp.Compare(x.Ref, y.Ref) })
+	}
 	found := 0
 	for _, r := range all {
 		about := target(r)
