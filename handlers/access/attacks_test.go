@@ -440,6 +440,45 @@ func TestNothingOpensAfterAnAcknowledgedUnpublish(t *testing.T) {
 	}
 }
 
+// Somebody knocks all the time while their token is revoked: the log has nothing
+// that it opened after that.
+func TestNothingOpensAfterATokenWasRevoked(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	m := domain.Meta{Actor: domain.System("host"), Now: h.Now()}
+	revoked := domain.Position{}
+	for range 10 {
+		token, err := h.CreateToken(t.Context(), m, "alice", domain.Member, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		knocking := make(chan struct{}, 4)
+		for range 4 {
+			wg.Go(func() {
+				for status := 200; status == 200; { // until it is refused
+					if status, _ = h.ask(token.Secret, "POST", "/access/grants", h.ssh(mine)); status == 200 {
+						select {
+						case knocking <- struct{}{}:
+						default:
+						}
+					}
+				}
+			})
+		}
+		<-knocking
+		if revoked, err = h.Execute(t.Context(), m, func(s *control.State) ([]domain.Fact, error) {
+			return person.Decide(s.People(), person.RevokeToken{ID: token.ID}, m)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		for _, e := range h.told(revoked) {
+			t.Fatalf("%s at %s, and the token was revoked at %s", e.Type, e.Position, revoked)
+		}
+	}
+}
+
 // A token is revoked, or its connection, while the body of its last request is on its way.
 func TestABodyThatTakesItsTime(t *testing.T) {
 	t.Parallel()
