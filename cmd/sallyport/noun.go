@@ -134,32 +134,43 @@ document that is refused ends it; those before it are done.`,
 			if err != nil {
 				return err
 			}
-			for _, doc := range docs {
-				if err := a.putOne(c.Context(), client, n, doc); err != nil {
+			put := make([]json.RawMessage, len(docs))
+			for i, doc := range docs {
+				if put[i], err = a.putOne(c.Context(), client, n, doc); err != nil {
 					return err
 				}
 			}
-			return nil
+			return a.printPut(put)
 		},
 	}
 	c.Flags().StringVarP(&file, "file", "f", "", "JSON or YAML file with one "+n.use+" or a list; - is stdin")
 	return c
 }
 
-// putOne creates or replaces one document.
-func (a *app) putOne(ctx context.Context, client *client, n noun, doc map[string]json.RawMessage) error {
+// printPut prints what was put for programs; people were told already.
+func (a *app) printPut(put []json.RawMessage) error {
+	var doc any = put
+	if len(put) == 1 {
+		doc = put[0]
+	}
+	return cli.Print(a.Out, a.format, doc, func(io.Writer) error { return nil })
+}
+
+// putOne creates or replaces one document, and gives it as the server has it then.
+func (a *app) putOne(ctx context.Context, client *client, n noun, doc map[string]json.RawMessage) (json.RawMessage, error) {
 	name := short(doc["name"])
 	now, err := client.call(ctx, http.MethodGet, n.one(name), nil, nil)
 	var refused *cli.Error
 	switch {
 	case errors.As(err, &refused) && strings.HasSuffix(refused.Code, ".not_found") && refused.Code != "route.not_found":
-		if _, err := client.call(ctx, http.MethodPost, n.path, nil, doc); err != nil {
-			return named(name, err)
+		got, err := client.call(ctx, http.MethodPost, n.path, nil, doc)
+		if err != nil {
+			return nil, named(name, err)
 		}
 		a.Note("Created %s %s.", n.use, name)
-		return nil
+		return got.body, nil
 	case err != nil:
-		return named(name, err)
+		return nil, named(name, err)
 	}
 	match := http.Header{"If-Match": {now.etag}}
 	if v := versionOf(doc); v != 0 {
@@ -168,13 +179,13 @@ func (a *app) putOne(ctx context.Context, client *client, n noun, doc map[string
 	got, err := client.call(ctx, http.MethodPut, n.one(name), match, doc)
 	switch {
 	case err != nil:
-		return named(name, err)
+		return nil, named(name, err)
 	case got.etag == now.etag:
 		a.Note("Nothing was changed: %s %s says so already.", n.use, name)
 	default:
 		a.Note("Changed %s %s, now version %s.", n.use, name, strings.Trim(got.etag, `"`))
 	}
-	return nil
+	return got.body, nil
 }
 
 // named says which of several documents an error is about.

@@ -107,6 +107,12 @@ func TestPutCreatesOrReplacesWhatWasRead(t *testing.T) {
 			}
 		})
 	}
+	if code, out, _ := s.run(`{"name":"new"}`, "group", "put", "-f", "-", "-o", "yaml"); code != 0 || out != "name: new\n" {
+		t.Errorf("as YAML: exit %d, %q", code, out)
+	}
+	if code, out, _ := s.run(`[{"name":"new"},{"name":"newer"}]`, "group", "put", "-f", "-", "-o", "yaml"); code != 0 || out != "- name: new\n- name: newer\n" {
+		t.Errorf("as YAML: exit %d, %q", code, out)
+	}
 	if code, _, errs := s.run("", "group", "put"); code != 2 || !strings.Contains(errs, "give -f") {
 		t.Errorf("without a file: exit %d, %q", code, errs)
 	}
