@@ -319,7 +319,7 @@ func (g *grant) decideReveal(r resource.Resource, e access.WasGranted) (err erro
 func (g *grant) open(ctx context.Context, at domain.Position) (api.Answer, error) {
 	answer := api.Answer{Position: &at}
 	if g.method.Kind != access.SSH {
-		value, err := g.h.org.Vault().Reveal(ctx, g.value.ID, vault.Owner{Ref: g.in.ref, Account: g.method.Account, Version: g.value.Number})
+		value, err := g.h.org.Reveal(ctx, g.value.ID, vault.Owner{Ref: g.in.ref, Account: g.method.Account, Version: g.value.Number})
 		if err != nil {
 			return api.Answer{}, err
 		}
