@@ -225,6 +225,18 @@ func account(r resource.Resource, n domain.Name) (resource.Account, bool) {
 	return r.ServerSpec.Accounts[i], true
 }
 
+// systemUsers are users that servers have before anybody is given one. Whoever
+// names people would otherwise give them away: a person may be called root, and
+// is not root on any server for that.
+var systemUsers = map[domain.Name]bool{
+	"root": true, "toor": true, "admin": true, "administrator": true, "operator": true, "daemon": true, "bin": true, "sys": true, "sync": true,
+	"games": true, "man": true, "lp": true, "mail": true, "news": true, "uucp": true, "proxy": true, "www-data": true, "backup": true, "list": true,
+	"irc": true, "gnats": true, "nobody": true, "sshd": true, "adm": true, "shutdown": true, "halt": true, "ftp": true, "dbus": true, "polkitd": true,
+	"ubuntu": true, "debian": true, "ec2-user": true, "centos": true, "fedora": true, "rocky": true, "almalinux": true, "opc": true, "core": true,
+	"cloud-user": true, "vagrant": true, "pi": true, "git": true, "docker": true, "postgres": true, "mysql": true, "redis": true, "nginx": true, "apache": true,
+	"nats": true, "sallyport": true, "sallyportd": true,
+}
+
 // username is who the subject is on the server with an account. A personal one
 // is a person's own user; somebody who is called like the user of a vaulted
 // account would be that one, without its conditions, and so is not let in by it.
@@ -239,7 +251,7 @@ func (a *asking) username(r resource.Resource, n domain.Name) (string, bool) {
 		return "", false
 	}
 	shared := func(o resource.Account) bool { return o.Kind == resource.Vaulted && o.Username == a.Person.String() }
-	return a.Person.String(), !slices.ContainsFunc(r.ServerSpec.Accounts, shared)
+	return a.Person.String(), !systemUsers[a.Person] && !slices.ContainsFunc(r.ServerSpec.Accounts, shared)
 }
 
 // kindOf is the kind of method that an action on the secret is.

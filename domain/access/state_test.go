@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	loneRoot  = "prod/alone/ssh:root"
-	askedRoot = "prod/asked/ssh:dba"
-	freeRoot  = "prod/free/ssh:me"
+	rootAlone = "prod/alone/ssh:root"
+	askedDBA  = "prod/asked/ssh:dba"
+	ownUser   = "prod/free/ssh:me"
 )
 
 // stateScene has a rule for each of what checkouts and glasses are about.
@@ -82,17 +82,17 @@ func TestWhoMayCheckOut(t *testing.T) {
 		seconds int
 		code    string
 	}{
-		{"who has the method", carol(), loneRoot, 0, ""},
-		{"for less than the longest", carol(), loneRoot, 60, ""},
-		{"for exactly the longest", carol(), loneRoot, 900, ""},
-		{"not for longer", carol(), loneRoot, 901, "request.invalid"},
-		{"not for a moment", carol(), loneRoot, 59, "request.invalid"},
-		{"not for less than nothing", carol(), loneRoot, -1, "request.invalid"},
-		{"not who is in no group of the policy", carol("others"), loneRoot, 0, "access.refused"},
+		{"who has the method", carol(), rootAlone, 0, ""},
+		{"for less than the longest", carol(), rootAlone, 60, ""},
+		{"for exactly the longest", carol(), rootAlone, 900, ""},
+		{"not for longer", carol(), rootAlone, 901, "request.invalid"},
+		{"not for a moment", carol(), rootAlone, 59, "request.invalid"},
+		{"not for less than nothing", carol(), rootAlone, -1, "request.invalid"},
+		{"not who is in no group of the policy", carol("others"), rootAlone, 0, "access.refused"},
 		{"not by a method of nobody's", carol(), "prod/alone/ssh:dba", 0, "access.refused"},
-		{"not what is free", carol(), freeRoot, 0, "checkout.not_needed"},
+		{"not what is free", carol(), ownUser, 0, "checkout.not_needed"},
 		{"not before what else is asked for is met", carol(), "prod/both/ssh:dba", 0, "access.unmet"},
-		{"not a workload", robot(), loneRoot, 0, "workload.not_allowed"},
+		{"not a workload", robot(), rootAlone, 0, "workload.not_allowed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			x := stateScene(t)
@@ -106,22 +106,22 @@ func TestWhoMayCheckOut(t *testing.T) {
 		})
 	}
 	x := stateScene(t)
-	if _, code := x.does(access.TakeCheckout{World: x.w, Subject: carol(), Resource: "server/nothing", Method: loneRoot}, domain.Actor{ID: "carol"}); code != "access.refused" {
+	if _, code := x.does(access.TakeCheckout{World: x.w, Subject: carol(), Resource: "server/nothing", Method: rootAlone}, domain.Actor{ID: "carol"}); code != "access.refused" {
 		t.Errorf("what is not there answers %q", code)
 	}
 }
 
 func TestACheckoutIsOneSubjectsUntilItEnds(t *testing.T) {
 	x := stateScene(t)
-	x.take(carol(), loneRoot, 0)
+	x.take(carol(), rootAlone, 0)
 	x.now = noon.Add(time.Minute)
-	if types, code := x.take(carol(), loneRoot, 900); types != nil || code != "" {
+	if types, code := x.take(carol(), rootAlone, 900); types != nil || code != "" {
 		t.Errorf("taking it again did %v %q", types, code)
 	}
 	if _, until, _ := x.w.Access.Holder("server/web-1", "root", x.now); !until.Equal(noon.Add(15 * time.Minute)) {
 		t.Errorf("it was prolonged until %s", until)
 	}
-	if _, code := x.take(another(), loneRoot, 0); code != "checkout.taken" && code != "access.unmet" {
+	if _, code := x.take(another(), rootAlone, 0); code != "checkout.taken" && code != "access.unmet" {
 		t.Errorf("dave got %q", code)
 	}
 	for _, s := range []access.Subject{carol(), another(), robot()} {
@@ -148,7 +148,7 @@ func TestACheckoutIsOneSubjectsUntilItEnds(t *testing.T) {
 	if types, code := x.does(release, domain.Actor{ID: "carol"}); types != nil || code != "" {
 		t.Errorf("what is over was released: %v %q", types, code)
 	}
-	if types, _ := x.take(another(), loneRoot, 0); !slices.Equal(types, []string{"checkout.lapsed", "checkout.taken"}) {
+	if types, _ := x.take(another(), rootAlone, 0); !slices.Equal(types, []string{"checkout.lapsed", "checkout.taken"}) {
 		t.Errorf("dave's checkout is %v", types)
 	}
 	if types, _ := x.does(release, domain.Actor{ID: "res", Roles: []domain.Role{domain.ResourceAdmin}}); !slices.Equal(types, []string{"checkout.released"}) {
@@ -166,16 +166,16 @@ func TestWhoMayBreakGlass(t *testing.T) {
 		before               func(*scene)
 		code                 string
 	}{
-		{"who lacks the approval", askedRoot, "fire", carol(), nil, ""},
-		{"not without a reason", askedRoot, " \n", carol(), nil, "request.invalid"},
-		{"not with a novel", askedRoot, strings.Repeat("x", 2049), carol(), nil, "request.invalid"},
-		{"not with bytes that are no text", askedRoot, "\xff", carol(), nil, "request.invalid"},
-		{"with as much as is allowed", askedRoot, strings.Repeat("x", 2048), carol(), nil, ""},
-		{"not where the rule has none", loneRoot, "fire", carol(), nil, "break_glass.not_allowed"},
-		{"not where nothing is missing", askedRoot, "fire", carol(), func(x *scene) { x.approve(carol(), "server/web-1", askedRoot, "prod", 900) }, "break_glass.not_needed"},
-		{"not a second time", askedRoot, "fire", carol(), func(x *scene) { x.glass("carol", "server/db-1", "other/rule/ssh:dba", time.Minute) }, "break_glass.unreviewed"},
-		{"not who is in no group of the policy", askedRoot, "fire", carol("others"), nil, "access.refused"},
-		{"not a workload", askedRoot, "fire", robot(), nil, "workload.not_allowed"},
+		{"who lacks the approval", askedDBA, "fire", carol(), nil, ""},
+		{"not without a reason", askedDBA, " \n", carol(), nil, "request.invalid"},
+		{"not with a novel", askedDBA, strings.Repeat("x", 2049), carol(), nil, "request.invalid"},
+		{"not with bytes that are no text", askedDBA, "\xff", carol(), nil, "request.invalid"},
+		{"with as much as is allowed", askedDBA, strings.Repeat("x", 2048), carol(), nil, ""},
+		{"not where the rule has none", rootAlone, "fire", carol(), nil, "break_glass.not_allowed"},
+		{"not where nothing is missing", askedDBA, "fire", carol(), func(x *scene) { x.approve(carol(), "server/web-1", askedDBA, "prod", 900) }, "break_glass.not_needed"},
+		{"not a second time", askedDBA, "fire", carol(), func(x *scene) { x.glass("carol", "server/db-1", "other/rule/ssh:dba", time.Minute) }, "break_glass.unreviewed"},
+		{"not who is in no group of the policy", askedDBA, "fire", carol("others"), nil, "access.refused"},
+		{"not a workload", askedDBA, "fire", robot(), nil, "workload.not_allowed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			x := stateScene(t)
@@ -189,26 +189,39 @@ func TestWhoMayBreakGlass(t *testing.T) {
 	}
 }
 
+func TestWhoIsCalledLikeAUserOfTheSystemIsNotThatUser(t *testing.T) {
+	x := stateScene(t)
+	for _, name := range []domain.Name{"root", "admin", "postgres", "ubuntu", "ec2-user", "www-data"} {
+		s := access.Subject{ID: name.String(), Person: name, Groups: []domain.Name{"ops"}}
+		if m, given := access.Find(x.resolve(s, "server/web-1"), ownUser); given {
+			t.Errorf("%s gets in as %s", name, m.Username)
+		}
+	}
+	if m, given := access.Find(x.resolve(carol(), "server/web-1"), ownUser); !given || m.Username != "carol" {
+		t.Error("carol does not get in as herself")
+	}
+}
+
 func TestABrokenGlassIsReviewedBySomebodyElse(t *testing.T) {
 	x := stateScene(t)
-	x.breaks(carol(), askedRoot, "fire")
+	x.breaks(carol(), askedDBA, "fire")
 	g := x.w.Access.Glasses()[0]
 	if g.By != "carol" || g.Reason != "fire" || g.Until.Sub(g.At) != 10*time.Minute || !slices.Equal(g.RequestTypes, []domain.Name{"prod"}) || g.ReviewedBy != "" {
 		t.Fatalf("it is %+v", g)
 	}
-	if id, _, ok := x.w.Access.Broken("carol", "server/web-1", askedRoot, x.now); !ok || id != g.ID || !x.w.Access.Unreviewed("carol") {
+	if id, _, ok := x.w.Access.Broken("carol", "server/web-1", askedDBA, x.now); !ok || id != g.ID || !x.w.Access.Unreviewed("carol") {
 		t.Error("it lets nobody in")
 	}
 	for name, opens := range map[string]bool{
-		"another person":  brokenFor(x, "dave", "server/web-1", askedRoot),
-		"another server":  brokenFor(x, "carol", "server/db-1", askedRoot),
+		"another person":  brokenFor(x, "dave", "server/web-1", askedDBA),
+		"another server":  brokenFor(x, "carol", "server/db-1", askedDBA),
 		"another account": brokenFor(x, "carol", "server/web-1", "prod/asked/ssh:root"),
 		"before its time": func() bool {
-			_, _, ok := x.w.Access.Broken("carol", "server/web-1", askedRoot, g.At.Add(-time.Second))
+			_, _, ok := x.w.Access.Broken("carol", "server/web-1", askedDBA, g.At.Add(-time.Second))
 			return ok
 		}(),
-		"at its very end":  func() bool { _, _, ok := x.w.Access.Broken("carol", "server/web-1", askedRoot, g.Until); return ok }(),
-		"nobody in person": brokenFor(x, "", "server/web-1", askedRoot),
+		"at its very end":  func() bool { _, _, ok := x.w.Access.Broken("carol", "server/web-1", askedDBA, g.Until); return ok }(),
+		"nobody in person": brokenFor(x, "", "server/web-1", askedDBA),
 	} {
 		if opens {
 			t.Errorf("%s is let in", name)
@@ -242,7 +255,7 @@ func TestABrokenGlassIsReviewedBySomebodyElse(t *testing.T) {
 	if g, _ := x.w.Access.Glass(g.ID); g.ReviewedBy != "anna" || g.Comment != "seen" || !g.ReviewedAt.Equal(x.now) || x.w.Access.Unreviewed("carol") {
 		t.Errorf("it is %+v", g)
 	}
-	if !brokenFor(x, "carol", "server/web-1", askedRoot) {
+	if !brokenFor(x, "carol", "server/web-1", askedDBA) {
 		t.Error("a review ended the access before its time")
 	}
 }
@@ -316,7 +329,7 @@ func TestInNoOrderIsSomethingTwoPeoples(t *testing.T) {
 			switch rapid.SampledFrom([]string{"take", "release", "lapse", "wait", "break", "review"}).Draw(r, "what") {
 			case "take":
 				seconds := rapid.IntRange(60, 900).Draw(r, "seconds")
-				types, code := x.take(subjects[by], loneRoot, seconds)
+				types, code := x.take(subjects[by], rootAlone, seconds)
 				switch {
 				case held && holder != by && code == "":
 					r.Fatalf("%s took what %s has", by, holder)
@@ -342,7 +355,7 @@ func TestInNoOrderIsSomethingTwoPeoples(t *testing.T) {
 			case "wait":
 				x.now = x.now.Add(time.Duration(rapid.IntRange(1, 700).Draw(r, "seconds")) * time.Second)
 			case "break":
-				_, code := x.breaks(subjects[by], askedRoot, "fire")
+				_, code := x.breaks(subjects[by], askedDBA, "fire")
 				if (code == "") != (!open[by] && !x.now.Before(glass[by])) {
 					r.Fatalf("%s broke glass: %q, unreviewed %v, until %s at %s", by, code, open[by], glass[by], x.now)
 				}
@@ -359,11 +372,11 @@ func TestInNoOrderIsSomethingTwoPeoples(t *testing.T) {
 			}
 			for name, s := range subjects {
 				a := x.resolve(s, "server/web-1")
-				m, _ := access.Find(a, loneRoot)
+				m, _ := access.Find(a, rootAlone)
 				if has := holder == name && x.now.Before(until); m.Open() != has {
 					r.Fatalf("%s's is open %v, and has it %v", name, m.Open(), has)
 				}
-				m, _ = access.Find(a, askedRoot)
+				m, _ = access.Find(a, askedDBA)
 				if in := x.now.Before(glass[name]); m.Open() != in || x.w.Access.Unreviewed(name) != open[name] {
 					r.Fatalf("%s is let in %v by glass until %s at %s", name, m.Open(), glass[name], x.now)
 				}
