@@ -273,3 +273,31 @@ func TestWhoWasRemovedRemovesNobodyAnyMore(t *testing.T) {
 		}
 	}
 }
+
+// Whoever is in as many groups as one may be in is removed from all of them in
+// one commit.
+func TestWhoIsInManyGroupsIsRemovedAtOnce(t *testing.T) {
+	e := newEdge(t)
+	m := e.Meta("owner", domain.Owner)
+	for from := 0; from < group.MaxGroups; from += 50 {
+		if _, err := e.Execute(t.Context(), m, func(*control.State) (facts []domain.Fact, err error) {
+			for i := from; i < from+50; i++ {
+				n := domain.Name(fmt.Sprintf("%s-%03d", strings.Repeat("g", 59), i))
+				facts = append(facts, domain.Fact{Subject: "group/" + n.String(), Event: group.WasCreated{Name: n}},
+					domain.Fact{Subject: "group/" + n.String(), Event: group.MemberWasAdded{Group: n, Person: "alice", Source: group.Local}})
+			}
+			return facts, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.must(201, e.as("owner", "POST", "/groups", doc{"name": "one-more"}))
+	if r := e.as("owner", "POST", "/groups/one-more/members", doc{"person": "alice"}); r.Status != 409 || r.text("code") != "group.full" {
+		t.Errorf("a group too many got %d %s", r.Status, r.Raw)
+	}
+	at := e.Last()
+	e.must(204, e.as("owner", "DELETE", "/people/alice", nil, "If-Match", `"1"`))
+	if types := e.Types(at); len(types) != 1+group.MaxGroups {
+		t.Errorf("%d events", len(types))
+	}
+}
