@@ -81,6 +81,7 @@ func mainJob(t *testing.T, x *tenancy) (secrets []string) {
 		x.send(t, "POST", "/orgs/default/introspect", "token="+token, "Authorization", "Bearer "+x.tokens["default"][domain.Auditor],
 			"Content-Type", "application/x-www-form-urlencoded")
 	}
+	secrets = append(secrets, vaultJob(t, x, secrets[1])...)
 	other := x.proof("acme")
 	x.exchange(t, "default", other, "connection", "ci") // denied
 	x.json(t, "default", domain.DevOpsAdmin, "POST", "/connections/ci/test", `{"jwt":"`+other+`"}`)
