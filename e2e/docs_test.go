@@ -30,7 +30,7 @@ func TestDocs(t *testing.T) {
 	if err != nil || len(pages) < 6 {
 		t.Fatalf("%d how-to pages (%v): one for each provider and one for a bare host are promised", len(pages), err)
 	}
-	pages = append(pages, "../README.md", "../docs/runbook-damaged-log.md")
+	pages = append(pages, "../README.md", "../docs/policies.md", "../docs/runbook-damaged-log.md")
 	for _, page := range pages {
 		t.Run(filepath.Base(page), func(t *testing.T) { runPage(t, page) })
 	}
