@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/group"
 	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/host"
 	"sallyport.dev/handlers/organisation/orgtest"
@@ -93,6 +94,39 @@ func TestTokens(t *testing.T) {
 		all, err := o.Tokens(ctx, "default")
 		if err != nil || len(all) != 2 || all[0].Status != "revoked" || all[0].RevokedBy != "system:host" || all[1].Status != "expired" {
 			t.Errorf("got %+v, %v", all, err)
+		}
+	})
+}
+
+// A token of a role that a group lends gives the person nothing besides, and
+// bears it as long as the group lends it.
+func TestATokenOfALentRoleGrantsNothing(t *testing.T) {
+	both(t, func(t *testing.T, w *orgtest.World, o operations) {
+		ctx := t.Context()
+		if _, err := o.CreateToken(ctx, "default", host.TokenRequest{Person: "dana", Role: domain.Member, TTL: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		m := domain.Meta{Actor: domain.Actor{ID: "owner", Roles: []domain.Role{domain.Owner}}, Now: w.Now()}
+		for _, c := range []group.Command{
+			group.Create{Name: "audit", Spec: group.Spec{Roles: []domain.Role{domain.Auditor}}},
+			group.AddMember{Group: "audit", Person: "dana", Until: w.Now().Add(30 * time.Minute)},
+		} {
+			if _, err := w.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) { return group.Decide(s.Groups(), c, m) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		made, err := o.CreateToken(ctx, "default", host.TokenRequest{Person: "dana", Role: domain.Auditor, TTL: time.Hour})
+		if a, _ := actor(w, made.Token); err != nil || made.Granted || !a.Has(domain.Auditor) {
+			t.Errorf("%+v speaks for %+v, %v", made, a, err)
+		}
+		w.Read(func(s *control.State, _ domain.Head) {
+			if p, _ := s.Person("dana"); len(p.Roles) != 1 {
+				t.Errorf("dana has %v of her own", p.Roles)
+			}
+		})
+		w.Advance(31 * time.Minute)
+		if a, err := actor(w, made.Token); err != nil || len(a.Roles) > 0 {
+			t.Errorf("once the membership has ended it speaks for %+v, %v", a, err)
 		}
 	})
 }
