@@ -45,7 +45,7 @@ func unmet(m Method, but policy.ConditionType) error {
 	if missing == nil {
 		return nil
 	}
-	return ErrUnmet.With("Still to be met is %s", strings.Join(missing, " "))
+	return ErrUnmet.With("Still to be met: %s", strings.Join(missing, " "))
 }
 
 // given is the method of that id which the subject has for the resource at now.

@@ -42,7 +42,7 @@ func ofAccess() []definition {
 		}).who(func(e domain.Event) access.Who { return e.(access.WasGranted).Who }),
 		activity("access.refused", func(e access.WasRefused, _ domain.Envelope) string {
 			if len(e.Unmet) > 0 {
-				return fmt.Sprintf("%s was refused %s: still to be met is %s", who(e.Who), e.Resource, conditions(e.Unmet))
+				return fmt.Sprintf("%s was refused %s: still to be met: %s", who(e.Who), e.Resource, conditions(e.Unmet))
 			}
 			return fmt.Sprintf("%s was refused %s: no rule gives %s", who(e.Who), e.Resource, cmp.Or(e.Method, "any way to reach it"))
 		}).denied().who(func(e domain.Event) access.Who { return e.(access.WasRefused).Who }),

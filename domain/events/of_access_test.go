@@ -39,7 +39,7 @@ func examplesOfAccess() map[string]example {
 			summary: "alice got a certificate for deploy on web-1 until 2026-11-22 12:05:00 UTC by rule production/servers"},
 		"access.refused": {subject: web, actor: "alice", event: access.WasRefused{
 			Who: alice, Resource: web, Method: ssh, Code: "access.unmet", Unmet: []policy.ConditionType{policy.AccessRequest, policy.Checkout}},
-			summary: "alice was refused server/web-1: still to be met is an approved access request, a checkout", outcome: "denied"},
+			summary: "alice was refused server/web-1: still to be met: an approved access request, a checkout", outcome: "denied"},
 		"access.filtered": {subject: web, actor: workload, event: access.WasFiltered{Who: ci, Resource: web, Given: 1, LeftOut: left},
 			summary:    identity + " of gitlab-ci was given 1 way to reach server/web-1; 2 others need a human",
 			connection: "gitlab-ci", workload: identity},
