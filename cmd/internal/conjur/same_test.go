@@ -41,6 +41,18 @@ func (d deployment) files() (policy, variables string) {
 	return policy, variables
 }
 
+// tokenOf is a token that Conjur lets in as that host.
+func (d deployment) tokenOf(id string) claim.Set {
+	token := claim.Set{"iss": "https://ci.example", d.property: strings.TrimPrefix(strings.TrimPrefix(id, d.path), "/")}
+	for name, want := range d.hosts[id] {
+		if name == d.alias {
+			name = "ref"
+		}
+		token[name] = want
+	}
+	return token
+}
+
 // letsIn is the host as which Conjur lets a token in, "" for none: the text of
 // one claim below a path names it, and each annotation is the text of its claim.
 func (d deployment) letsIn(token claim.Set) string {
@@ -95,15 +107,17 @@ func TestWhoeverConjurLetsInBearsThatHostsRole(t *testing.T) {
 		if len(found) > 0 {
 			t.Fatalf("%v", found)
 		}
+		token := d.tokenOf(rapid.SampledFrom(slices.Sorted(maps.Keys(d.hosts))).Draw(t, "whose"))
 		value := rapid.OneOf(rapid.Map(word, func(s string) any { return s }), rapid.SampledFrom([]any{nil, "", []any{"a"}, map[string]any{"a": "a"}}))
-		token := claim.Set{"iss": rapid.SampledFrom([]any{"https://ci.example", "https://ci.example", "https://evil.example", nil}).Draw(t, "iss")}
-		for _, name := range []string{"sub", "app", "env", "ref", "branch", "k8s/ns", "k8s/pod"} {
-			if rapid.Bool().Draw(t, "has "+name) {
+		for range rapid.IntRange(0, 3).Draw(t, "changes") {
+			switch name := rapid.SampledFrom([]string{"iss", "sub", "app", "env", "ref", "branch", "k8s/ns", "k8s/pod", "k8s"}).Draw(t, "claim"); {
+			case rapid.Bool().Draw(t, "gone"):
+				delete(token, name)
+			case name == "k8s":
+				token[name] = map[string]any{"ns": value.Draw(t, "ns"), "pod": value.Draw(t, "pod")}
+			default:
 				token[name] = value.Draw(t, name)
 			}
-		}
-		if rapid.Bool().Draw(t, "nested") {
-			token["k8s"] = map[string]any{"ns": value.Draw(t, "ns"), "pod": value.Draw(t, "pod")}
 		}
 		want := options[d.letsIn(token)]
 		if got := strings.Join(bears(t, plan, token), " "); got != want {
