@@ -196,7 +196,8 @@ func (v view) want(c *api.Call, in raiseRequest, cmd *request.Raise) (refused re
 	wanted := func(q access.Requirement) bool {
 		return q.Type == policy.AccessRequest && (in.typ == "" || in.typ == q.RequestType)
 	}
-	i := slices.IndexFunc(m.Requires, func(q access.Requirement) bool { return wanted(q) && !q.Met })
+	// Where glass was broken, an approval may still be asked for.
+	i := slices.IndexFunc(m.Requires, func(q access.Requirement) bool { return wanted(q) && (!q.Met || q.BreakGlass) })
 	switch {
 	case !slices.ContainsFunc(m.Requires, wanted):
 		return resolved{}, errNoApproval

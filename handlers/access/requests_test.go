@@ -442,6 +442,17 @@ func TestAWorkloadWaitsWhereTheRuleLetsIt(t *testing.T) {
 	}
 }
 
+func TestWhereGlassWasBrokenAnApprovalMayStillBeAskedFor(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.as("alice", 201, "POST", "/access/break-glass", doc{"resource": web, "method": emergency, "reason": "the shop is down"})
+	if h.methods("alice", web)[emergency]["open"] != true {
+		t.Error("broken glass opens nothing")
+	}
+	h.approve("alice", emergency)
+	h.refused("alice", 409, "request.held", "POST", requests, want(emergency))
+}
+
 func TestAnApproverWhoWasRemovedDecidesNothing(t *testing.T) {
 	t.Parallel()
 	h := build(t)
@@ -451,6 +462,13 @@ func TestAnApproverWhoWasRemovedDecidesNothing(t *testing.T) {
 	h.as("own", 201, "POST", "/groups/approvers/members", doc{"person": "alice"})
 	h.refused("alice", 403, "request.own", "POST", requests+"/"+id+"/approve", doc{})
 	h.refused("sec", 403, "role.missing", "POST", "/groups/approvers/members", doc{"person": "carol"}) // named by a request type
+	// Who was among them until a moment ago, which nobody recorded, is not.
+	h.as("own", 201, "POST", "/groups/approvers/members", doc{"person": "bob", "until": h.Now().Add(30 * time.Minute).UTC().Format(time.RFC3339)})
+	if inbox := h.as("bob", 200, "GET", requests+"?view=inbox", nil)["requests"].([]any); len(inbox) != 1 {
+		t.Errorf("the inbox of who is among them for a while has %d requests", len(inbox))
+	}
+	h.Advance(30 * time.Minute)
+	h.refused("bob", 404, "request.not_found", "POST", requests+"/"+id+"/approve", doc{})
 	h.Advance(8 * 24 * time.Hour)
 	h.tokens["alice"] = h.Token("alice", domain.Member)
 	if r := h.as("alice", 200, "GET", requests+"/"+id, nil); r["status"] != string(request.Expired) {
