@@ -38,8 +38,9 @@ type Call struct {
 	Meta domain.Meta
 
 	tenant    Tenant
-	bearer    string        // never told to anybody
+	bearer    string        // never told to anybody; "" of a caller in the context
 	hash      string        // of the bearer token
+	caller    Caller        // nil of a workload
 	claims    claim.Set     // of the bearer token, where it is a workload's
 	roles     []domain.Role // of the route
 	workloads bool          // may use the route

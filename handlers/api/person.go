@@ -70,14 +70,17 @@ func speaksFor(t interface {
 // authenticate finds out who asks, or refuses with 401. A state that may be
 // stale authenticates nobody: a token revoked elsewhere must not open anything.
 func authenticate(t Tenant, ec echo.Context) (*Call, error) {
-	bearer, ok := Bearer(ec.Request())
-	if !ok {
-		return nil, errUnauthenticated
+	c := &Call{Echo: ec, tenant: t}
+	var known bool
+	if c.caller, known = callerIn(ec.Request().Context()); !known {
+		if c.bearer, known = Bearer(ec.Request()); !known {
+			return nil, errUnauthenticated
+		}
+		c.hash = person.HashToken(c.bearer)
 	}
 	if err := t.Fresh(ec.Request().Context()); err != nil {
 		return nil, err
 	}
-	c := &Call{Echo: ec, tenant: t, bearer: bearer, hash: person.HashToken(bearer)}
 	c.Meta = domain.Meta{Now: t.Now(), RequestID: RequestID(ec)}
 	return c, c.identify()
 }
@@ -89,7 +92,10 @@ func (c *Call) identify() (err error) {
 		c.claims, c.Meta.Actor, err = readWorkload(c.tenant, c.bearer)
 		return err
 	}
-	c.Meta.Actor, err = speaksFor(c.tenant, c.hash, c.tenant.Now())
+	if c.hash != "" {
+		c.caller = tokenCaller{c.hash}
+	}
+	c.Meta.Actor, err = c.person()
 	return err
 }
 
@@ -124,13 +130,14 @@ func (c *Call) MetaOn(s *control.State) (m domain.Meta, err error) {
 	if c.claims != nil {
 		return m, nil
 	}
-	if m.Actor, err = s.Authenticate(c.hash, c.tenant.Now()); err != nil {
+	if m.Actor, err = c.caller.Actor(s, c.tenant.Now()); err != nil {
 		return m, err
 	}
 	return m, mayPass(m.Actor, c.roles)
 }
 
-// TokenHash is what the log knows of the caller's API token.
+// TokenHash is what the log knows of the caller's API token; "" where they are
+// known by other means.
 func (c *Call) TokenHash() string { return c.hash }
 
 // StillHolds tells whether the caller's token would still be let in to a route
@@ -139,8 +146,11 @@ func (c *Call) StillHolds(roles []domain.Role) bool {
 	if c.tenant.Fresh(c.Context()) != nil {
 		return false
 	}
-	a, err := speaksFor(c.tenant, c.hash, c.tenant.Now())
-	return err == nil && mayPass(a, roles) == nil // a workload's token is nobody's API token
+	if c.caller == nil {
+		return false // a workload
+	}
+	a, err := c.person()
+	return err == nil && mayPass(a, roles) == nil
 }
 
 // mayPass refuses who has none of the roles, and says which would do.

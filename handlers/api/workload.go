@@ -34,7 +34,9 @@ func (c *Call) Subject(s *control.State, role domain.Name) access.Subject {
 	if c.claims != nil {
 		return s.WorkloadSubject(c.claims, role, now)
 	}
-	return s.PersonSubject(c.Meta.Actor, now)
+	subject := s.PersonSubject(c.Meta.Actor, now)
+	subject.MFAAt = c.caller.MFAAt()
+	return subject
 }
 
 // Still refuses who would not be let in any more by the state at now. What must
@@ -42,7 +44,7 @@ func (c *Call) Subject(s *control.State, role domain.Name) access.Subject {
 // asked before, on the state as it was then.
 func (c *Call) Still(s *control.State, now time.Time) error {
 	if c.claims == nil {
-		a, err := s.Authenticate(c.hash, now)
+		a, err := c.caller.Actor(s, now)
 		if err != nil {
 			return err
 		}
