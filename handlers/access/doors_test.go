@@ -219,3 +219,33 @@ func TestGlassIsBrokenAtOnceAndReviewedBySomebodyElse(t *testing.T) {
 	h.as("alice", 201, "POST", "/access/break-glass", use) // the first was reviewed
 	h.tells(at, "break_glass.used", "access.granted", "break_glass.reviewed", "access.refused", "break_glass.used")
 }
+
+func TestAWriteUnderOneKeyIsDoneOnce(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	at := h.Last()
+	take, use := doc{"resource": web, "method": shared}, doc{"resource": web, "method": emergency, "reason": "fire"}
+	first := h.as("alice", 201, "POST", "/access/checkouts", take, "Idempotency-Key", "take")
+	again := h.as("alice", 200, "POST", "/access/checkouts", take, "Idempotency-Key", "take")
+	if first["until"] != again["until"] {
+		t.Errorf("taken until %v, and by the repetition until %v", first["until"], again["until"])
+	}
+	glass := h.as("alice", 201, "POST", "/access/break-glass", use, "Idempotency-Key", "use")
+	if again := h.as("alice", 201, "POST", "/access/break-glass", use, "Idempotency-Key", "use"); again["id"] != glass["id"] {
+		t.Errorf("broken as %v, and by the repetition as %v", glass["id"], again["id"])
+	}
+	h.refused("alice", 422, "idempotency.mismatch", "POST", "/access/checkouts", use, "Idempotency-Key", "use")
+	for _, released := range []bool{true, true} { // the repetition tells what the first did
+		if r := h.as("alice", 200, "POST", "/access/checkouts/release", doc{"resource": web, "account": "shared"}, "Idempotency-Key", "release"); r["released"] != released {
+			t.Errorf("it is %v", r)
+		}
+	}
+	h.refused("alice", 404, "checkout.not_found", "POST", "/access/checkouts", take, "Idempotency-Key", "take")
+	review := "/access/break-glass/" + glass["id"].(string) + "/review"
+	for range 2 {
+		h.as("carol", 200, "POST", review, doc{"comment": "seen"}, "Idempotency-Key", "review")
+	}
+	// A key is its owner's: bob's of the same name is another.
+	h.as("bob", 201, "POST", "/access/checkouts", take, "Idempotency-Key", "take")
+	h.tells(at, "checkout.taken", "break_glass.used", "checkout.released", "break_glass.reviewed", "checkout.taken")
+}
