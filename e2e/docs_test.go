@@ -58,7 +58,7 @@ func TestPagesDraftConnectionsOfTheirOwn(t *testing.T) {
 			first[m[1]] = page
 		}
 	}
-	if len(first) < len(pages)/2 {
+	if len(first) < 7 { // one for each provider, and others
 		t.Errorf("found %d connections on %d pages, so this test looks in the wrong place", len(first), len(pages))
 	}
 }
