@@ -19,6 +19,7 @@ import (
 	"sallyport.dev/domain/organisation"
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/handlers/limit"
+	"sallyport.dev/handlers/session"
 	"sallyport.dev/handlers/sshca"
 	"sallyport.dev/handlers/vault"
 	"sallyport.dev/projections/control"
@@ -76,6 +77,7 @@ type Organisation struct {
 	committer *streams.Committer[*control.State]
 	keyring   *jose.Keyring
 	vault     *vault.Vault
+	sessions  *session.Manager
 	ssh       *sshca.Authority
 	stopKeys  context.CancelFunc // ends looking for retired ones
 	sources   *jose.Sources
@@ -140,6 +142,9 @@ func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 		return nil, err
 	}
 	if err := o.ensureSSH(ctx); err != nil {
+		return nil, err
+	}
+	if err := o.openSessions(ctx); err != nil {
 		return nil, err
 	}
 	run, stop := context.WithCancel(context.Background())

@@ -17,6 +17,7 @@ import (
 	"sallyport.dev/handlers/organisation"
 	"sallyport.dev/handlers/organisation/orgtest"
 	authority "sallyport.dev/handlers/sshca"
+	"sallyport.dev/streams"
 )
 
 // signedBy has a certificate signed and tells the fingerprint of the key that did.
@@ -137,14 +138,24 @@ func TestARotationOfTheSSHAuthorityBitesOnEveryReplica(t *testing.T) {
 }
 
 func TestReplicasThatOpenAtOnceHaveOneSSHAuthority(t *testing.T) {
-	w := orgtest.New(t)
+	server, err := streams.StartServer(t.Context(), streams.ServerOptions{Dir: t.TempDir(), Log: orgtest.Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	conn, err := server.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
 	var joined sync.WaitGroup
 	all := make([]*orgtest.World, 3)
 	for i := range all {
-		joined.Go(func() { all[i] = orgtest.Join(t, w.Conn) })
+		joined.Go(func() { all[i] = orgtest.Join(t, conn) })
 	}
 	joined.Wait()
-	for _, r := range all {
+	w := all[0]
+	for _, r := range all[1:] {
 		if got := trusted(r); len(got) != 2 || got[0] != trusted(w)[0] {
 			t.Errorf("a replica trusts %v, want %v", got, trusted(w))
 		}

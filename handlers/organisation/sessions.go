@@ -1,0 +1,26 @@
+package organisation
+
+import (
+	"context"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/handlers/session"
+	"sallyport.dev/streams"
+)
+
+// SessionsBucket names the bucket in which an organisation's sessions are. It is
+// in no backup: after a restore everybody signs in again.
+func SessionsBucket(org domain.Name) string { return "SESSIONS_" + org.String() }
+
+// openSessions opens who is signed in to the console.
+func (o *Organisation) openSessions(ctx context.Context) error {
+	bucket, err := o.conn.Bucket(ctx, SessionsBucket(o.name))
+	if err != nil {
+		return err
+	}
+	o.sessions = session.New(bucket, streams.ErrNoKey, o.Now)
+	return nil
+}
+
+// Sessions is who is signed in to the console.
+func (o *Organisation) Sessions() *session.Manager { return o.sessions }
