@@ -65,6 +65,9 @@ func ofRequests() []definition {
 		control("request.expired", func(e request.WasExpired, v domain.Envelope) string {
 			return fmt.Sprintf("the request of %s for %s expired, waiting for %s (step %d)", asking(e.Matter), wanted(e.Matter), e.Name, e.Step)
 		}).asker(func(e domain.Event) request.Matter { return e.(request.WasExpired).Matter }),
+		control("request.lapsed", func(e request.HasLapsed, v domain.Envelope) string {
+			return fmt.Sprintf("the approval of %s for %s was over at %s", asking(e.Matter), wanted(e.Matter), clock(e.ValidUntil))
+		}).asker(func(e domain.Event) request.Matter { return e.(request.HasLapsed).Matter }),
 		control("delegation.set", func(e request.DelegationWasSet, v domain.Envelope) string {
 			return fmt.Sprintf("%s lets %s decide access requests for them until %s", e.From, e.To, clock(e.Until))
 		}),

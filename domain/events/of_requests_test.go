@@ -58,6 +58,8 @@ func examplesOfRequests() map[string]example {
 			summary: "ben withdrew the request for server/web-1 by production/admins/ssh:pamadmin1"},
 		"request.expired": {subject: subject, actor: "system:clock", event: request.WasExpired{Matter: asks, Step: 1, Name: "manager"},
 			summary: "the request of ben for server/web-1 by production/admins/ssh:pamadmin1 expired, waiting for manager (step 1)"},
+		"request.lapsed": {subject: subject, actor: "system:clock", event: request.HasLapsed{Matter: asks, ValidUntil: noon.Add(15 * time.Minute)},
+			summary: "the approval of ben for server/web-1 by production/admins/ssh:pamadmin1 was over at 2026-11-22 12:15:00 UTC"},
 		"delegation.set": {subject: "delegation/carol", actor: "carol", event: request.DelegationWasSet{From: "carol", To: "dana", Until: noon.Add(24 * time.Hour)},
 			summary: "carol lets dana decide access requests for them until 2026-11-23 12:00:00 UTC"},
 		"delegation.ended": {subject: "delegation/carol", actor: "carol", event: request.DelegationWasEnded{From: "carol", To: "dana"},

@@ -188,6 +188,9 @@ func (e WasApproved) evolve(s State, env domain.Envelope) (State, error) {
 	if was := s.requests[s.approved[r.Key()]]; !was.ValidUntil.After(r.ValidUntil) { // a longer membership may be approved already
 		s.approved[r.Key()] = r.ID
 	}
+	if r.Group == "" { // of a membership, the group records when it is over
+		s.holding[r.ID] = struct{}{}
+	}
 	return s.end(r, Approved, env), nil
 }
 
@@ -262,6 +265,7 @@ func (s State) end(r Request, as Status, env domain.Envelope) State {
 		return s
 	}
 	delete(s.requests, oldest.ID)
+	delete(s.holding, oldest.ID)
 	if i := slices.Index(s.raised, oldest.ID); i >= 0 { // among the first
 		s.raised = slices.Delete(s.raised, i, i+1)
 	}

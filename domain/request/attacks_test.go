@@ -224,19 +224,20 @@ func TestAttackForgingTheLog(t *testing.T) {
 		by string
 		e  domain.Event
 	}{
-		"an approval without a yes":         {"ann", request.WasApproved{Matter: m, ValidUntil: noon.Add(time.Hour)}},
-		"a yes of the requester":            {"ben", request.WasDecided{Matter: m, Step: 1, Verdict: request.Approved}},
-		"a yes for the requester":           {"ann", request.WasDecided{Matter: m, Step: 1, Verdict: request.Approved, For: "ben"}},
-		"a yes of another step":             {"ann", request.WasDecided{Matter: m, Step: 2, Verdict: request.Approved}},
-		"a yes in another's matter":         {"ann", request.WasDecided{Matter: other, Step: 1, Verdict: request.Approved}},
-		"neither yes nor no":                {"ann", request.WasDecided{Matter: m, Step: 1, Verdict: request.Expired}},
-		"a no that nobody said":             {"ann", request.WasDenied{Matter: m}},
-		"a step that does not exist":        {"ann", request.StepWasOpened{Matter: m, Step: 2, ExpiresAt: noon.Add(time.Hour)}},
-		"an escalation that there is not":   {"system:clock", request.WasEscalated{Matter: m, Step: 1}},
-		"the end of another step":           {"system:clock", request.WasExpired{Matter: m, Step: 2}},
-		"a withdrawal by another":           {"ann", request.WasCancelled{Matter: m}},
-		"a request that was raised before":  {"ben", request.WasRaised{Matter: m, Version: 1}},
-		"the end of a delegation of nobody": {"ann", request.DelegationWasEnded{From: "ann", To: "dan"}},
+		"an approval without a yes":                {"ann", request.WasApproved{Matter: m, ValidUntil: noon.Add(time.Hour)}},
+		"a yes of the requester":                   {"ben", request.WasDecided{Matter: m, Step: 1, Verdict: request.Approved}},
+		"a yes for the requester":                  {"ann", request.WasDecided{Matter: m, Step: 1, Verdict: request.Approved, For: "ben"}},
+		"a yes of another step":                    {"ann", request.WasDecided{Matter: m, Step: 2, Verdict: request.Approved}},
+		"a yes in another's matter":                {"ann", request.WasDecided{Matter: other, Step: 1, Verdict: request.Approved}},
+		"neither yes nor no":                       {"ann", request.WasDecided{Matter: m, Step: 1, Verdict: request.Expired}},
+		"a no that nobody said":                    {"ann", request.WasDenied{Matter: m}},
+		"a step that does not exist":               {"ann", request.StepWasOpened{Matter: m, Step: 2, ExpiresAt: noon.Add(time.Hour)}},
+		"an escalation that there is not":          {"system:clock", request.WasEscalated{Matter: m, Step: 1}},
+		"the end of another step":                  {"system:clock", request.WasExpired{Matter: m, Step: 2}},
+		"a withdrawal by another":                  {"ann", request.WasCancelled{Matter: m}},
+		"a request that was raised before":         {"ben", request.WasRaised{Matter: m, Version: 1}},
+		"the end of a delegation of nobody":        {"ann", request.DelegationWasEnded{From: "ann", To: "dan"}},
+		"the end of an approval that there is not": {"system:clock", request.HasLapsed{Matter: m, ValidUntil: noon}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, id := attack(t, step("first", byGroup("approvers")))

@@ -16,6 +16,11 @@ func (s State) Next() (next time.Time) {
 			next = at
 		}
 	}
+	for id := range s.holding {
+		if at := s.requests[id].ValidUntil; next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
 	return next
 }
 
@@ -36,19 +41,27 @@ func (r Request) deadline() time.Time {
 const maxLapses = 64
 
 // Lapse is what deadlines have brought by m.Now and is not recorded: requests
-// that expired, steps that escalated.
+// that expired, steps that escalated, approvals that are over, as many as one
+// commit should hold: as long as [State.Next] is past, there are more.
+//
+// That an approval is over is recorded for the trail, and so that no clock that
+// is put back afterwards can make it hold again.
 func (s State) Lapse(m domain.Meta) (facts []domain.Fact) {
 	for _, id := range slices.Sorted(maps.Keys(s.pending)) {
-		if len(facts) == maxLapses {
-			break
-		}
 		r := s.requests[id]
 		switch at := r.deadline(); {
+		case len(facts) == maxLapses:
+			return facts
 		case at.IsZero() || m.Now.Before(at):
 		case r.At(m.Now).Status == Expired:
 			facts = append(facts, about(id, WasExpired{r.Matter, len(r.Steps), r.step().Name})...)
 		default:
 			facts = append(facts, about(id, WasEscalated{r.Matter, len(r.Steps), r.step().Name, r.step().Escalate.To})...)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.holding)) {
+		if r := s.requests[id]; len(facts) < maxLapses && !m.Now.Before(r.ValidUntil) {
+			facts = append(facts, about(id, HasLapsed{r.Matter, r.ValidUntil})...)
 		}
 	}
 	return facts
@@ -97,4 +110,27 @@ func (e WasExpired) evolve(s State, env domain.Envelope) (State, error) {
 		return s, err
 	}
 	return s.end(r, Expired, env), nil
+}
+
+// HasLapsed records that the time of an approval is over; what it opened was
+// closed from that moment on.
+type HasLapsed struct {
+	Matter
+	ValidUntil time.Time `json:"valid_until"`
+}
+
+// EventType is request.lapsed.
+func (HasLapsed) EventType() string { return "request.lapsed" }
+
+func (e HasLapsed) evolve(s State, env domain.Envelope) (State, error) {
+	id, err := idOf(env)
+	r := s.requests[id]
+	if _, holds := s.holding[id]; err == nil && (!holds || r.Matter != e.Matter || !r.ValidUntil.Equal(e.ValidUntil)) {
+		err = fmt.Errorf("the approval of request %s lapsed, and there is none, or it did before", id)
+	}
+	if err != nil {
+		return s, err
+	}
+	delete(s.holding, id)
+	return s, nil
 }

@@ -117,7 +117,8 @@ type State struct {
 	newest      map[Key]string      // the request raised last for each key
 	approved    map[Key]string      // the request whose approval holds longest for each key
 	pending     map[string]struct{} // ids of requests that are not recorded as over
-	specs       map[*Spec]int       // how many of those were raised under it
+	holding     map[string]struct{} // ids of approvals of access that are not recorded as over
+	specs       map[*Spec]int       // how many of those that are pending were raised under it
 	ended       []string            // ids of requests that are over, as they ended
 	delegations map[domain.Name]Delegation
 }
@@ -229,7 +230,7 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 	if s.types == nil {
 		s = State{
 			types: map[domain.Name]Type{}, requests: map[string]Request{}, newest: map[Key]string{}, approved: map[Key]string{},
-			pending: map[string]struct{}{}, specs: map[*Spec]int{}, delegations: map[domain.Name]Delegation{},
+			pending: map[string]struct{}{}, holding: map[string]struct{}{}, specs: map[*Spec]int{}, delegations: map[domain.Name]Delegation{},
 		}
 	}
 	return ev.evolve(s, e)

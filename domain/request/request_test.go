@@ -133,6 +133,29 @@ func TestADeadlineThatIsMissedByTheClockIsRecordedOnce(t *testing.T) {
 	}
 }
 
+func TestThatAnApprovalIsOverIsRecordedOnce(t *testing.T) {
+	o := newOrg(t)
+	o.publish("one", forAccess(step("first", byGroup("approvers"))))
+	o.publish("groups", forGroups([]domain.Name{"pam-linux"}, step("first", byGroup("approvers"))))
+	id := o.raise(o.access("one"))
+	o.must("ann", o.yes(id))
+	o.must("ann", o.yes(o.raise(o.membership("groups")))) // of which the group says when it is over
+	if next := o.state.Next(); !next.Equal(noon.Add(900 * time.Second)) {
+		t.Errorf("the next deadline is %v", next)
+	}
+	o.now = noon.Add(900*time.Second - 1)
+	if facts := o.lapse(); len(facts) > 0 {
+		t.Errorf("a moment early, %v lapsed", facts)
+	}
+	o.now = noon.Add(24 * time.Hour)
+	if facts := o.lapse(); len(facts) != 1 || facts[0].Event.EventType() != "request.lapsed" || len(o.lapse()) != 0 || !o.state.Next().IsZero() {
+		t.Errorf("lapsed %v, then more", facts)
+	}
+	if r, _ := o.state.Request(id); r.Status != request.Approved {
+		t.Errorf("it is %s", r.Status)
+	}
+}
+
 func TestWhoMayDoWhat(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
