@@ -109,16 +109,20 @@ func TestNothingThatTheServerAnswersBecomesAnOption(t *testing.T) {
 		"a user that is an option":            member("username", "-oProxyCommand=x"),
 		"a user with a command":               member("username", "a;id"),
 		"a user whom the certificate has not": member("username", "root"),
-		"a host key of two lines":             member("host_keys", []string{hostKey + "\n* " + hostKey}),
-		"a host key with options":             member("host_keys", []string{`no-pty ` + hostKey}),
-		"a host key that is none":             member("host_keys", []string{"@cert-authority * " + hostKey}),
-		"no certificate":                      member("certificate", ""),
-		"a key in place of a certificate":     member("certificate", hostKey),
-		"a certificate for another key":       member("certificate", certify(t, newTestKey(t), nil)),
-		"two certificates":                    member("certificate", certify(t, k, nil)+certify(t, k, nil)),
-		"a certificate for a host":            member("certificate", certify(t, k, func(c *ssh.Certificate) { c.CertType = ssh.HostCert })),
-		"a certificate for two users":         member("certificate", certify(t, k, func(c *ssh.Certificate) { c.ValidPrincipals = []string{"pamadmin1", "root"} })),
-		"a certificate for every user":        member("certificate", certify(t, k, func(c *ssh.Certificate) { c.ValidPrincipals = nil })),
+		"a user of the certificate's who is a command": func(d map[string]any) {
+			d["username"] = "a;id"
+			d["certificate"] = certify(t, k, func(c *ssh.Certificate) { c.ValidPrincipals = []string{"a;id"} })
+		},
+		"a host key of two lines":         member("host_keys", []string{hostKey + "\n* " + hostKey}),
+		"a host key with options":         member("host_keys", []string{`no-pty ` + hostKey}),
+		"a host key that is none":         member("host_keys", []string{"@cert-authority * " + hostKey}),
+		"no certificate":                  member("certificate", ""),
+		"a key in place of a certificate": member("certificate", hostKey),
+		"a certificate for another key":   member("certificate", certify(t, newTestKey(t), nil)),
+		"two certificates":                member("certificate", certify(t, k, nil)+certify(t, k, nil)),
+		"a certificate for a host":        member("certificate", certify(t, k, func(c *ssh.Certificate) { c.CertType = ssh.HostCert })),
+		"a certificate for two users":     member("certificate", certify(t, k, func(c *ssh.Certificate) { c.ValidPrincipals = []string{"pamadmin1", "root"} })),
+		"a certificate for every user":    member("certificate", certify(t, k, func(c *ssh.Certificate) { c.ValidPrincipals = nil })),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if l, err := readLogin(answer(change), "web-1", k); err == nil {
@@ -222,6 +226,26 @@ func TestALaterAgentKeepsItsSocket(t *testing.T) {
 	}
 	first := serve()
 	second := serve()
+	for range 50 { // one takes the place of another, and nobody ever finds none
+		gone := make(chan error)
+		go func() {
+			for {
+				if _, err := os.Lstat(socket); err != nil {
+					gone <- err
+					return
+				}
+				select {
+				case gone <- nil:
+					return
+				default:
+				}
+			}
+		}()
+		second = serve()
+		if err := <-gone; err != nil {
+			t.Fatalf("there was none: %v", err)
+		}
+	}
 	first.Close()
 	if conn, err := net.Dial("unix", socket); err != nil {
 		t.Errorf("the first one took the socket of the second away: %v", err)

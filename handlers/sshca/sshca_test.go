@@ -295,6 +295,7 @@ func TestWhichPublicKeysGetACertificate(t *testing.T) {
 		"base64 of a URL":                    "ssh-ed25519 " + strings.NewReplacer("+", "-", "/", "_").Replace(encoded) + "-_",
 		"no padding":                         "ssh-rsa " + strings.TrimRight(strings.Fields(line(t, rsaOf(3072)))[1], "=") + "A",
 		"an ECDSA key called ed25519":        "ssh-ed25519 " + strings.Fields(ecdsaLine)[1],
+		"base64 with bits left over":         leftover(t, ecdsaLine),
 		"bytes after the key":                "ssh-ed25519 " + base64.StdEncoding.EncodeToString(append(decoded(t, public), 0)),
 		"half of a key":                      "ssh-ed25519 " + base64.StdEncoding.EncodeToString(decoded(t, public)[:30]),
 		"a point that is not on the curve":   "ecdsa-sha2-nistp256 " + blob("ecdsa-sha2-nistp256", "nistp256", "\x04"+strings.Repeat("\x01", 64)),
@@ -335,6 +336,18 @@ func blob(fields ...string) string {
 		b = append(b, f...)
 	}
 	return base64.StdEncoding.EncodeToString(b)
+}
+
+// leftover is the same key with other bits where base64 has no room for a byte.
+func leftover(t *testing.T, text string) string {
+	t.Helper()
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	whole, padded := strings.CutSuffix(text, "=")
+	if !padded || strings.HasSuffix(whole, "=") {
+		t.Fatalf("%s does not end with one =", text)
+	}
+	last := strings.IndexByte(digits, whole[len(whole)-1])
+	return whole[:len(whole)-1] + digits[last|1:(last|1)+1] + "="
 }
 
 func decoded(t *testing.T, text string) []byte {
