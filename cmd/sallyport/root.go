@@ -26,7 +26,8 @@ func root(s cli.IO) *cobra.Command {
 
   SALLYPORT_ADDR   where the server is, such as https://sallyport.example.com (or --addr)
   SALLYPORT_ORG    the organisation, "default" when unset (or --org)
-  SALLYPORT_TOKEN  a person's API token; the commands of workloads need none
+  SALLYPORT_TOKEN  a person's API token; or for ssh, secrets and access a workload's
+                   own, from "sallyport wl auth"
 
 Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 4 waiting for approval, 5 unreachable.`,
 		Example: `  export SALLYPORT_ADDR=http://127.0.0.1:8420

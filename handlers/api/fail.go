@@ -54,7 +54,7 @@ func (r *refusal) Error() string { return r.detail }
 // Errors of HTTP itself.
 var (
 	errUnauthenticated = &domain.Error{Kind: domain.KindUnknownUser, Code: "auth.required",
-		Message: "This needs a valid API token, in the header Authorization: Bearer."}
+		Message: "This needs a valid API token, or where workloads may ask a workload's own, in the header Authorization: Bearer."}
 	errPeopleOnly = &domain.Error{Kind: domain.KindForbidden, Code: "workload.not_allowed",
 		Message: "This is for people: a workload's token opens only what access is asked for with. Use a person's API token."}
 	errNoRoute = &domain.Error{Kind: domain.KindNotFound, Code: "route.not_found", Message: "There is nothing at this path."}
