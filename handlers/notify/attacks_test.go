@@ -96,6 +96,21 @@ func TestAReceiverThatHangsHoldsUpNothing(t *testing.T) {
 	}
 }
 
+// Nor does one that does not even look at its context.
+func TestASendThatNeverReturnsDoesNotHoldUpTheEnd(t *testing.T) {
+	o := open(t)
+	asked, released := make(chan struct{}, 10), make(chan struct{})
+	defer close(released) // after the notifier has ended
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	n := notify.Stuck(asked, released)
+	go func() { n.Run(ctx, o.Organisation); close(ended) }()
+	o.raise("alice", "because")
+	<-asked
+	cancel()
+	<-ended
+}
+
 // raiseMany has n people ask for something, and is how many notices that makes.
 func (o *office) raiseMany(n int) {
 	o.t.Helper()

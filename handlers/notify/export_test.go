@@ -6,6 +6,8 @@ import (
 
 	"github.com/wneessen/go-mail"
 
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/notification"
 	"sallyport.dev/handlers/jose"
 )
 
@@ -25,4 +27,24 @@ func Post(ctx context.Context, to Webhook, g jose.Gate, r jose.Resolver, m Messa
 		return err
 	}
 	return w.post(ctx, m)
+}
+
+// Stuck is a notifier whose one channel never returns before released, whatever
+// becomes of its context. Each send is told on asked.
+func Stuck(asked chan<- struct{}, released <-chan struct{}) *Notifier {
+	return &Notifier{opt: Options{Pauses: pauses}, channels: []channel{stuck{asked, released}}}
+}
+
+type stuck struct {
+	asked    chan<- struct{}
+	released <-chan struct{}
+}
+
+func (stuck) name() notification.Channel               { return notification.Webhook }
+func (stuck) reaches(people []Person) ([]Person, bool) { return people, true }
+
+func (s stuck) send(context.Context, Message) ([]domain.Name, error) {
+	s.asked <- struct{}{}
+	<-s.released
+	return nil, nil
 }
