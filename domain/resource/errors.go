@@ -7,6 +7,9 @@ var (
 	ErrRole  = &domain.Error{Kind: domain.KindForbidden, Code: "role.missing", Message: "Only a resource_admin manages projects, servers and secrets."}
 	ErrStale = &domain.Error{Kind: domain.KindStale, Code: "version.stale", Message: "It is at another version: read it again and decide on what it says now."}
 
+	ErrTooMany = &domain.Error{Kind: domain.KindConflict, Code: "resource.too_many", Message: "There are as many of these as an organisation has at most: delete what is not needed."}
+	ErrOwner   = &domain.Error{Kind: domain.KindForbidden, Code: "role.missing", Message: "Only a resource_admin says who answers for a secret: leave the owner out."}
+
 	ErrProjectNotFound = &domain.Error{Kind: domain.KindNotFound, Code: "project.not_found", Message: "There is no project of this name."}
 	ErrProjectTaken    = &domain.Error{Kind: domain.KindConflict, Code: "project.taken", Message: "There is, or was, a project of this name: choose another name, or edit that one."}
 	ErrProjectNotEmpty = &domain.Error{Kind: domain.KindConflict, Code: "project.not_empty", Message: "The project has resources: delete them first, or move them to another project."}

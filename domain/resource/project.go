@@ -33,6 +33,9 @@ func (c CreateProject) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	if _, there := s.projects[c.Name]; there || s.gone[projectSubject(c.Name)] {
 		return nil, ErrProjectTaken
 	}
+	if len(s.projects) >= MaxProjects {
+		return nil, ErrTooMany
+	}
 	return fact(projectSubject(c.Name), ProjectWasCreated{Name: c.Name, ProjectSpec: spec}), nil
 }
 

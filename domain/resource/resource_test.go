@@ -113,6 +113,7 @@ func TestCommands(t *testing.T) {
 		{"under an id that is used, it is not", admin, resource.CreateSecret{Path: "payments/other", Spec: about, ID: "id-1"}, nil, resource.ErrNumber},
 		{"by whom a policy lets", alice, resource.CreateSecret{Path: "payments/other", Spec: about, Allowed: true}, []string{"secret.created"}, nil},
 		{"and by no other", every, resource.CreateSecret{Path: "payments/other", Spec: about}, nil, resource.ErrRole},
+		{"by whom a policy lets, without saying who owns it", alice, resource.CreateSecret{Path: "payments/other", Spec: resource.SecretSpec{Project: "payments", Owner: resource.Owner{Group: "security"}}, Allowed: true}, nil, resource.ErrOwner},
 		{"a path is given once", admin, resource.CreateSecret{Path: path, Spec: about}, nil, resource.ErrSecretTaken},
 		{"a path below a secret is another", admin, resource.CreateSecret{Path: path + "/old", Spec: about}, []string{"secret.created"}, nil},
 		{"a secret is edited", admin, resource.EditSecret{Path: path, Version: 1, Spec: resource.SecretSpec{Project: "payments", Description: "new"}}, []string{"secret.edited"}, nil},
@@ -246,6 +247,25 @@ func TestAHundredVersionsStand(t *testing.T) {
 	if _, err := r.Find("", 7); !errors.Is(err, resource.ErrDestroyed) {
 		t.Errorf("one that is not kept any more: %v, want %v", err, resource.ErrDestroyed)
 	}
+}
+
+func TestThereAreOnlySoMany(t *testing.T) {
+	s := then(t, resource.State{}, resource.CreateProject{Name: "p-0"})
+	for i := 1; i < resource.MaxProjects; i++ {
+		s = then(t, s, resource.CreateProject{Name: domain.Name(fmt.Sprintf("p-%d", i))})
+	}
+	for i := range resource.MaxResources {
+		s = then(t, s, resource.CreateSecret{Path: fmt.Sprintf("s/%d", i), Spec: resource.SecretSpec{Project: "p-0"}})
+	}
+	for _, c := range []resource.Command{
+		resource.CreateProject{Name: "another"}, resource.CreateSecret{Path: "another", Spec: resource.SecretSpec{Project: "p-0"}},
+		resource.CreateServer{Name: "another", Spec: resource.ServerSpec{Project: "p-0", Address: "a.example"}},
+	} {
+		if _, err := resource.Decide(s, c, domain.Meta{Actor: admin, Now: noon}); !errors.Is(err, resource.ErrTooMany) {
+			t.Errorf("%T: %v, want %v", c, err, resource.ErrTooMany)
+		}
+	}
+	then(t, s, resource.DeleteSecret{Path: "s/1"}, resource.CreateSecret{Path: "another", Spec: resource.SecretSpec{Project: "p-0"}})
 }
 
 func TestPaths(t *testing.T) {

@@ -35,6 +35,12 @@ const (
 	// SSHPort is the port of a server that names none.
 	SSHPort = 22
 
+	// MaxResources is how many servers and secrets an organisation has at most:
+	// what somebody can reach is worked out of all of them.
+	MaxResources = 10_000
+	// MaxProjects is how many projects an organisation has at most.
+	MaxProjects = 1000
+
 	// MaxVersions is how many versions of one secret may stand, destroyed ones not counted.
 	MaxVersions = 100
 )

@@ -20,6 +20,11 @@ func (c CreateSecret) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	if err := mayWrite(m, c.Allowed); err != nil {
 		return nil, err
 	}
+	// Owners approve, and who is in a group that owns something is no longer for
+	// everybody to change: a policy that lets one create secrets does not give that.
+	if c.Spec.Owner != (Owner{}) && !m.Actor.Has(domain.ResourceAdmin) {
+		return nil, ErrOwner
+	}
 	spec, err := c.Spec.complete(s)
 	if err != nil {
 		return nil, err
@@ -27,6 +32,9 @@ func (c CreateSecret) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	ref := SecretRef(c.Path)
 	if s.given(ref) {
 		return nil, ErrSecretTaken
+	}
+	if len(s.resources) >= MaxResources {
+		return nil, ErrTooMany
 	}
 	facts := fact(string(ref), SecretWasCreated{Path: c.Path, SecretSpec: spec})
 	if c.ID != "" {

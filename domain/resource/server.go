@@ -26,6 +26,9 @@ func (c CreateServer) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	if s.given(ref) {
 		return nil, ErrServerTaken
 	}
+	if len(s.resources) >= MaxResources {
+		return nil, ErrTooMany
+	}
 	return fact(string(ref), ServerWasCreated{Name: c.Name, ServerSpec: spec}), nil
 }
 

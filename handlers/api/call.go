@@ -234,6 +234,13 @@ func (c *Call) Done() (domain.Position, bool) {
 var errMismatch = domain.Invalid("idempotency.mismatch",
 	"This Idempotency-Key was used for another request within 24 hours: use a new key.")
 
+// forget clears a body that has a value of a secret, once it was dealt with.
+func (c *Call) forget() {
+	if c.secret {
+		clear(c.body)
+	}
+}
+
 // requestHash tells requests apart: what is done, to what, to which version of
 // it, and with what.
 func (c *Call) requestHash() string {

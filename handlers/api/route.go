@@ -135,6 +135,7 @@ func Write[In any](look func(*Call) error, rules func(*In) []domain.FieldError, 
 		if err := c.authorizeAgain(); err != nil {
 			return err
 		}
+		defer c.forget()
 		a, err := do(c, in)
 		if err != nil {
 			return err

@@ -18,19 +18,15 @@ import (
 // SecretsBucket names the bucket in which an organisation's sealed secrets are.
 func SecretsBucket(org domain.Name) string { return "SECRETS_" + org.String() }
 
-// openVault opens the vault, and destroys in it whatever should be.
+// openVault opens the vault. What should be destroyed in it is swept later: a
+// large one takes its time to list.
 func (o *Organisation) openVault(ctx context.Context, sealer *jose.Sealer) error {
 	bucket, err := o.conn.Bucket(ctx, SecretsBucket(o.name))
 	if err != nil {
 		return err
 	}
-	if o.vault, err = vault.Open(ctx, bucket, sealer, o.name); err != nil {
-		return err
-	}
-	if err := o.SweepVault(ctx); err != nil {
-		o.log.Warn("what is destroyed could not be looked for in the vault; it is again later", "error", err)
-	}
-	return nil
+	o.vault, err = vault.Open(ctx, bucket, sealer, o.name)
+	return err
 }
 
 // Vault is where the values of secrets are. What is put there or revealed is
@@ -232,7 +228,8 @@ func (o *Organisation) forgetValue(id string) {
 const unrecordedFor = 3 * time.Hour
 
 // SweepVault destroys in the vault whatever the log says is destroyed, and what
-// was put there long ago and never recorded. It is called at the start, and may be at any time.
+// was put there long ago and never recorded. It is called at the start and now
+// and then, and may be at any time.
 func (o *Organisation) SweepVault(ctx context.Context) error {
 	ids, err := o.vault.IDs(ctx)
 	if err != nil {
