@@ -38,6 +38,9 @@ func (u *tour) requests() {
 	}
 	shown["description"] = "as it came, changed"
 	u.as(sec, 200, "PUT", "/request-types/by-access", shown, "If-Match", `"1"`)
+	if seen := u.as(member, 200, "GET", "/request-types/by-access", nil); seen["version"] != 1.0 || seen["description"] != nil {
+		u.t.Errorf("a member sees %v before it is published", seen)
+	}
 	u.as(sec, 200, "POST", "/request-types/by-access/publish", nil, "If-Match", `"2"`)
 	u.as(sec, 201, "POST", "/groups", map[string]any{"name": "askers"})
 	u.as(sec, 201, "POST", "/groups/askers/members", map[string]any{"person": "p-member"})

@@ -175,6 +175,7 @@ var nexts = map[string]string{
 	"request_type.not_found":      "check the name with `sallyport request-type list`",
 	"request_type.taken":          "the name of a deleted request type is never given again; see `sallyport request-type list`",
 	"request_type.owner_only":     "ask an owner to run: sallyport request-type publish {name}",
+	"request_type.too_many":       "see `sallyport request-type list`",
 	"request_type.unusable":       "ask a security_admin to run: sallyport request-type publish NAME",
 	"request.not_found":           "see `sallyport request list` and `sallyport request list --view inbox`",
 	"request.not_needed":          "see what is: sallyport access resolve RESOURCE",

@@ -8,6 +8,7 @@ var (
 	ErrOwnerOnly    = &domain.Error{Kind: domain.KindForbidden, Code: "request_type.owner_only", Message: "The request type lists a group that lends admin roles: ask an owner to publish it."}
 	ErrTypeNotFound = &domain.Error{Kind: domain.KindNotFound, Code: "request_type.not_found", Message: "There is no such request type."}
 	ErrTypeTaken    = &domain.Error{Kind: domain.KindConflict, Code: "request_type.taken", Message: "There is or was a request type of that name, and names are never given again: choose another."}
+	ErrTypeTooMany  = &domain.Error{Kind: domain.KindConflict, Code: "request_type.too_many", Message: "An organisation has at most 1000 request types: delete one, or use one that is there."}
 	ErrTypeUnusable = &domain.Error{Kind: domain.KindConflict, Code: "request_type.unusable", Message: "The request type is not published: ask a security_admin to publish it."}
 	ErrStale        = &domain.Error{Kind: domain.KindStale, Code: "version.stale", Message: "The request type has changed since: read it again and repeat."}
 

@@ -474,6 +474,18 @@ func TestWhoWritesRequestTypes(t *testing.T) {
 	}
 }
 
+func TestRequestTypesAreBounded(t *testing.T) {
+	o := newOrg(t)
+	for n := range 1000 {
+		o.must("sven", request.DraftType{Name: domain.Name(fmt.Sprint("t", n)), Spec: forAccess(step("first", byGroup("approvers")))})
+	}
+	more := request.DraftType{Name: "more", Spec: forAccess(step("first", byGroup("approvers")))}
+	_, err := o.do("sven", more)
+	refused(t, "the 1001st", err, request.ErrTypeTooMany)
+	o.must("sven", request.DeleteType{Name: "t0", Version: 1})
+	o.must("sven", more)
+}
+
 func TestWhatIsUnderWayKeepsItsVersion(t *testing.T) {
 	for name, end := range map[string]func(o *org){
 		"edited and published": func(o *org) {

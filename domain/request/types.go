@@ -39,6 +39,9 @@ type Type struct {
 	PublishedBy          string
 }
 
+// maxTypes is how many request types there may be.
+const maxTypes = 1000
+
 // manages tells whether somebody writes request types.
 func manages(a domain.Actor) error {
 	if a.Has(domain.SecurityAdmin) || a.IsSystem() {
@@ -104,6 +107,8 @@ func (c DraftType) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, nil // already so
 	case taken:
 		return nil, ErrTypeTaken
+	case len(s.Types()) >= maxTypes:
+		return nil, ErrTypeTooMany
 	}
 	return aboutType(c.Name, TypeWasDrafted{Spec: spec}), nil
 }
