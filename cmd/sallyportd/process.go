@@ -228,7 +228,11 @@ func (p *process) handler(t *tenants, clock *probe.Clock) (http.Handler, func(),
 		x := exchange.New(o, p.exchangeOptions(o, sources, connections))
 		x.Mount(g)
 		issuer.New(o, sources).Mount(e, g)
-		admin.Mount(g, o, admin.Options{Limiter: sources, Stopping: p.stop.streams, More: access.New(o, access.Options{}).Routes()})
+		doors := access.New(o, access.Options{})
+		if p.metrics != nil {
+			p.metrics.Limit(o.Name(), "subject", doors.Denied)
+		}
+		admin.Mount(g, o, admin.Options{Limiter: sources, Stopping: p.stop.streams, More: doors.Routes()})
 		exchanges, ready = append(exchanges, x), append(ready, o)
 	}
 	if p.metrics != nil {

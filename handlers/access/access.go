@@ -45,6 +45,9 @@ func New(o *organisation.Organisation, opt Options) *Access {
 	return h
 }
 
+// Denied counts what was refused because one subject asked too often.
+func (h *Access) Denied() uint64 { return h.asks.Denied() }
+
 var (
 	// everybody is every person of the organisation.
 	everybody = domain.Roles()
