@@ -43,6 +43,10 @@ func TestDoorsThatStayShut(t *testing.T) {
 	secret := func(path string) func(*scene) { return func(x *scene) { x.secret(path) } }
 	dave := access.Subject{ID: "dave", Person: "dave", Groups: []domain.Name{"ops"}}
 	postgres := access.Subject{ID: "postgres", Person: "postgres", Groups: []domain.Name{"ops"}}
+	appuser := access.Subject{ID: "appuser", Person: "appuser", Groups: []domain.Name{"ops"}}
+	app := and(func(x *scene) {
+		x.server("app-1", nil, resource.Account{Name: "app", Kind: resource.Vaulted, Username: "appuser"})
+	}, rules(onServer("r", "app-1", ssh("me"))))
 	bare := robot()
 	bare.Usernames = nil
 	disguised := robot("ops")
@@ -80,7 +84,8 @@ func TestDoorsThatStayShut(t *testing.T) {
 		{"nobody at all", rules(root), ask(access.Subject{}, web), nil, ask(carol(), web)},
 		{"a role of which nobody knows who it is on servers", rules(onServer("r", "web-1", policy.Privilege{Type: policy.SSHWorkload})), ask(bare, web), nil, ask(robot(), web)},
 		{"a workload as a person's own user", rules(onServer("r", "web-1", ssh("me"))), ask(robot(), web), nil, ask(carol(), web)},
-		{"a person called like the user of a vaulted account", rules(onServer("r", "web-1", ssh("me"))), ask(postgres, web), nil, ask(dave, web)},
+		{"a person called like the user of a vaulted account", app, ask(appuser, "server/app-1"), nil, ask(dave, "server/app-1")},
+		{"a person called like a user that servers have", rules(onServer("r", "web-1", ssh("me"))), ask(postgres, web), nil, ask(dave, web)},
 
 		{"a draft", func(x *scene) { x.write("p", policy.Principals{Groups: []domain.Name{"ops"}}, root) }, ask(carol(), web), rules(root), nil},
 		{"an edit that is not published", and(rules(approved), func(x *scene) { x.write("p", policy.Principals{Groups: []domain.Name{"ops"}}, root) }), ask(carol(), web), and(rules(approved), rules(root)), nil},
@@ -111,6 +116,8 @@ func TestDoorsThatStayShut(t *testing.T) {
 		{"a checkout of another account", and(rules(onServer("r", "web-1", ssh("root"), alone(0))), checkedOut("carol", web, "dba")), ask(carol(), web), and(rules(onServer("r", "web-1", ssh("root"), alone(0))), checkedOut("carol", web, "root")), nil},
 		{"a checkout on another server", and(rules(onServer("r", "web-1", ssh("root"), alone(0))), checkedOut("carol", db, "root")), ask(carol(), web), and(rules(onServer("r", "web-1", ssh("root"), alone(0))), checkedOut("carol", web, "root")), nil},
 		{"a checkout of somebody else", and(rules(onServer("r", "web-1", ssh("root"), alone(0))), checkedOut("dave", web, "root")), ask(carol(), web), nil, ask(dave, web)},
+		{"what somebody else has, by a rule that asks for no checkout", and(rules(root), checkedOut("dave", web, "root")), ask(carol(), web), nil, ask(dave, web)},
+		{"and for a workload", and(rules(root), checkedOut("dave", web, "root")), ask(robot(), web), rules(root), nil},
 		{"a checkout by a workload", and(rules(onServer("r", "web-1", ssh("root"), alone(0))), checkedOut(robot().ID, web, "root")), ask(robot(), web), rules(root), nil},
 
 		{"glass of another account", and(rules(breakable(onServer("r", "web-1", ssh("root", "dba"), asks("prod")), 900)), broken("carol", web, "p/r/ssh:dba")), askOnly(carol(), web, id), and(rules(breakable(approved, 900)), broken("carol", web, id)), nil},
