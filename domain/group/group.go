@@ -88,7 +88,14 @@ func newState() State {
 	}
 }
 
-// Group is the group of that name; one that was deleted is not there.
+// Find is the group of that name, without its members, at little cost; one that
+// was deleted is not there.
+func (s State) Find(n domain.Name) (Group, bool) {
+	g, ok := s.groups[n]
+	return g, ok
+}
+
+// Group is [State.Find] with the members.
 func (s State) Group(n domain.Name) (Group, bool) {
 	g, ok := s.groups[n]
 	for _, p := range slices.Sorted(maps.Keys(s.in[n])) {
@@ -97,14 +104,23 @@ func (s State) Group(n domain.Name) (Group, bool) {
 	return g, ok
 }
 
-// Groups is every group, by name.
+// Groups is every group, by name, without its members.
 func (s State) Groups() []Group {
 	var out []Group
 	for _, n := range slices.Sorted(maps.Keys(s.groups)) {
-		g, _ := s.Group(n)
-		out = append(out, g)
+		out = append(out, s.groups[n])
 	}
 	return out
+}
+
+// Count is how many people are in the group at now.
+func (s State) Count(group domain.Name, now time.Time) (n int) {
+	for p := range s.in[group] {
+		if s.Has(group, p, now) {
+			n++
+		}
+	}
+	return n
 }
 
 // Member is the person's membership of the group at now.

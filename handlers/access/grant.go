@@ -291,12 +291,8 @@ func (v view) ends(s *control.State, m access.Method) (end time.Time) {
 		earlier(r.Until)
 	}
 	if name, is := groupOf(m.Through); is {
-		if g, ok := s.Groups().Group(name); ok {
-			for _, member := range g.Members {
-				if member.Person == v.subject.Person {
-					earlier(member.Until)
-				}
-			}
+		if member, in := s.Groups().Member(name, v.subject.Person, s.Later(v.now)); in {
+			earlier(member.Until)
 		}
 	}
 	return end

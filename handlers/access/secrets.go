@@ -72,7 +72,7 @@ func showSecret(s *control.State, r resource.Resource) shownSecret {
 	}
 	if r.Owner != (resource.Owner{}) {
 		_, person := s.Person(r.Owner.Person)
-		_, group := s.Groups().Group(r.Owner.Group)
+		_, group := s.Groups().Find(r.Owner.Group)
 		shown.Owner = &shownOwner{r.Owner, !person && !group}
 	}
 	return shown

@@ -28,7 +28,7 @@ func (h *Admin) groups() []api.Route {
 			return all
 		},
 		find: func(c *api.Call, s *control.State, n domain.Name) (shownGroup, uint64, bool) {
-			g, ok := s.Groups().Group(n)
+			g, ok := s.Groups().Find(n)
 			return showGroup(s, g, c.Meta.Now), g.Version, ok
 		},
 		create: func(s *control.State, n domain.Name, in groupRequest, m domain.Meta) ([]domain.Fact, error) {
@@ -79,7 +79,7 @@ type shownGroup struct {
 
 func showGroup(s *control.State, g group.Group, now time.Time) shownGroup {
 	return shownGroup{
-		Name: g.Name, Description: g.Description, Roles: orEmpty(g.Roles), Members: len(membersOf(s, g, now)), Named: s.NamesGroup(g.Name),
+		Name: g.Name, Description: g.Description, Roles: orEmpty(g.Roles), Members: s.Groups().Count(g.Name, s.Later(now)), Named: s.NamesGroup(g.Name),
 		Version: g.Version, CreatedAt: g.CreatedAt, CreatedBy: g.CreatedBy, UpdatedAt: g.UpdatedAt, UpdatedBy: g.UpdatedBy,
 	}
 }
@@ -99,8 +99,9 @@ func showMember(m group.Member) shownMember {
 }
 
 // membersOf is who is in the group at now.
-func membersOf(s *control.State, g group.Group, now time.Time) []shownMember {
+func membersOf(s *control.State, name domain.Name, now time.Time) []shownMember {
 	in := []shownMember{}
+	g, _ := s.Groups().Group(name)
 	for _, m := range g.Members {
 		if s.Groups().Has(g.Name, m.Person, s.Later(now)) {
 			in = append(in, showMember(m))
@@ -109,13 +110,13 @@ func membersOf(s *control.State, g group.Group, now time.Time) []shownMember {
 	return in
 }
 
-// groupIn is the group that the path names.
+// groupIn is the group that the path names, without its members.
 func groupIn(c *api.Call, s *control.State) (group.Group, error) {
 	name, err := domain.ParseName(c.Param("name"))
 	if err != nil {
 		return group.Group{}, group.ErrNotFound
 	}
-	g, ok := s.Groups().Group(name)
+	g, ok := s.Groups().Find(name)
 	if !ok {
 		return group.Group{}, group.ErrNotFound
 	}
@@ -126,7 +127,7 @@ func (h *Admin) listMembers(c *api.Call) (a api.Answer, err error) {
 	h.org.Read(func(s *control.State, _ domain.Head) {
 		var g group.Group
 		if g, err = groupIn(c, s); err == nil {
-			a.Body = map[string][]shownMember{"members": membersOf(s, g, c.Meta.Now)}
+			a.Body = map[string][]shownMember{"members": membersOf(s, g.Name, c.Meta.Now)}
 		}
 	})
 	return a, err

@@ -91,7 +91,7 @@ func (h *Admin) policies() []api.Route {
 // referencesIn tells what there is that a policy may name.
 func referencesIn(s *control.State) policy.References {
 	return policy.References{
-		Group:       func(n domain.Name) bool { _, ok := s.Groups().Group(n); return ok },
+		Group:       func(n domain.Name) bool { _, ok := s.Groups().Find(n); return ok },
 		Role:        func(n domain.Name) bool { _, ok := s.WorkloadRoles().Role(n); return ok },
 		RequestType: func(n domain.Name) bool { _, ok := s.Requests().Type(n); return ok },
 		Server:      func(n domain.Name) bool { _, ok := s.Resources().Resource(resource.ServerRef(n)); return ok },

@@ -157,7 +157,7 @@ func showOwner(s *control.State, o resource.Owner) *shownOwner {
 	case o.Person != "":
 		_, there = s.Person(o.Person)
 	case o.Group != "":
-		_, there = s.Groups().Group(o.Group)
+		_, there = s.Groups().Find(o.Group)
 	default:
 		return nil
 	}

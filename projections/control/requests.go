@@ -22,7 +22,7 @@ func (s *State) RequestWorld(now time.Time) request.World {
 			return r.Owner
 		},
 		Group: func(n domain.Name) (bears, ok bool) {
-			g, ok := s.groups.Group(n)
+			g, ok := s.groups.Find(n)
 			return len(g.Roles) > 0, ok
 		},
 		Members: func(n domain.Name) (names []domain.Name) {
