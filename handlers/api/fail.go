@@ -147,6 +147,13 @@ func explain(err error) problem {
 	return explain(errInternal)
 }
 
+// Explain is the status of an error and what its caller may know of it, for those
+// who do not answer with JSON. A status of 500 is ours: whoever answers logs it.
+func Explain(err error) (status int, told domain.Error) {
+	p := explain(err)
+	return p.Status, domain.Error{Code: p.Code, Message: p.Detail, Fields: p.Errors}
+}
+
 // explainEcho translates what echo's router answers by itself.
 func explainEcho(e *echo.HTTPError) problem {
 	switch e.Code {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -30,7 +31,7 @@ func RequestID(c echo.Context) string {
 func identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		h.Set(HeaderRequestID, ulid.Make().String())
+		h.Set(HeaderRequestID, requestID(c.Request().Context()))
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -38,6 +39,22 @@ func identify(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cache-Control", "no-store")
 		return next(c)
 	}
+}
+
+type requestIDKey struct{}
+
+// WithRequestID has a request with that context, which we make ourselves, bear
+// the id of the request that it is made for.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+// requestID is the one that the context names, or else a new one.
+func requestID(ctx context.Context) string {
+	if id, given := ctx.Value(requestIDKey{}).(string); given {
+		return id
+	}
+	return ulid.Make().String()
 }
 
 // endBehindChunks closes the connection behind a request in chunks. It may also
