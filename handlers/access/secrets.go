@@ -362,6 +362,10 @@ func (h *Access) showWritten(c *api.Call, in which, status int, pos domain.Posit
 // is looked up there, and not in the state before it is read.
 func (h *Access) editSecret(c *api.Call, in secretRequest) (api.Answer, error) {
 	pos, err := h.org.Execute(c.Context(), c.Meta, func(s *control.State) ([]domain.Fact, error) {
+		m, err := c.MetaOn(s)
+		if err != nil {
+			return nil, err
+		}
 		if r, there := s.Resources().Resource(resource.SecretRef(in.Path)); there {
 			if err := c.Match(r.Version); err != nil {
 				return nil, err
@@ -370,7 +374,7 @@ func (h *Access) editSecret(c *api.Call, in secretRequest) (api.Answer, error) {
 				return nil, err
 			}
 		}
-		return resource.Decide(s.Resources(), resource.EditSecret{Path: in.Path, Version: c.Version(), Spec: in.spec()}, c.Meta)
+		return resource.Decide(s.Resources(), resource.EditSecret{Path: in.Path, Version: c.Version(), Spec: in.spec()}, m)
 	})
 	if err != nil {
 		return api.Answer{}, err

@@ -167,10 +167,10 @@ func showOwner(s *control.State, o resource.Owner) *shownOwner {
 func (h *Admin) deleteServer(c *api.Call, _ struct{}) (api.Answer, error) {
 	name := domain.Name(c.Param("name"))
 	var held []string
-	pos, err := h.org.Execute(c.Context(), c.Meta, func(s *control.State) ([]domain.Fact, error) {
+	pos, err := execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
 		r, _ := s.Resources().Resource(resource.ServerRef(name))
 		held = r.IDs()
-		return resource.Decide(s.Resources(), resource.DeleteServer{Name: name, Version: c.Version()}, c.Meta)
+		return resource.Decide(s.Resources(), resource.DeleteServer{Name: name, Version: c.Version()}, m)
 	})
 	if err != nil {
 		return api.Answer{}, err
