@@ -1,11 +1,17 @@
 package access_test
 
 import (
+	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	eventsof "sallyport.dev/domain/access"
+	"sallyport.dev/handlers/access"
+	"sallyport.dev/handlers/admin"
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/organisation/orgtest"
 	"sallyport.dev/handlers/sshca"
 )
 
@@ -248,4 +254,42 @@ func TestAWriteUnderOneKeyIsDoneOnce(t *testing.T) {
 	// A key is its owner's: bob's of the same name is another.
 	h.as("bob", 201, "POST", "/access/checkouts", take, "Idempotency-Key", "take")
 	h.tells(at, "checkout.taken", "break_glass.used", "checkout.released", "break_glass.reviewed", "checkout.taken")
+}
+
+func TestACertificateIsBoundToWhereTheCallerIs(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.as("sec", 201, "POST", "/policies", doc{"name": "anywhere", "principals": doc{"groups": []string{"developers"}}, "rules": []doc{
+		{"name": "own", "resource": doc{"server": "web-2"}, "privileges": []doc{{"type": "ssh", "accounts": []string{"own"}}}}}})
+	h.as("sec", 200, "POST", "/policies/anywhere/publish", nil, "If-Match", `"1"`)
+	plain := h.url
+	e := api.New(api.Options{Log: orgtest.Quiet(), TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	admin.Mount(e.Group("/orgs/default"), h.Organisation, admin.Options{More: access.New(h.Organisation, access.Options{}).Routes()})
+	s := httptest.NewServer(e)
+	t.Cleanup(s.Close)
+	for _, tt := range []struct {
+		name, url, resource, forwarded, want string
+	}{
+		{"who comes themself", plain, web, "", "127.0.0.1/32"},
+		{"what a stranger says of themself", plain, web, "203.0.113.9", "127.0.0.1/32"},
+		{"what our proxy says", s.URL + "/orgs/default", web, "203.0.113.9", "203.0.113.9/32"},
+		{"what a stranger told our proxy", s.URL + "/orgs/default", web, "198.51.100.1, 203.0.113.9", "203.0.113.9/32"},
+		{"IPv6", s.URL + "/orgs/default", web, "2001:db8::7", "2001:db8::7/128"},
+		{"IPv4 in IPv6", s.URL + "/orgs/default", web, "::ffff:203.0.113.9", "203.0.113.9/32"},
+		{"a server that sees others", plain, "server/web-2", "", ""},
+	} {
+		method := mine
+		if tt.resource != web {
+			method = "anywhere/own/ssh:own"
+		}
+		h.url = tt.url
+		header := []string{}
+		if tt.forwarded != "" {
+			header = append(header, "X-Forwarded-For", tt.forwarded)
+		}
+		cert := h.certificate(h.as("alice", 200, "POST", "/access/grants", doc{"resource": tt.resource, "method": method, "public_key": h.key}, header...))
+		if got := cert.CriticalOptions["source-address"]; got != tt.want {
+			t.Errorf("%s is bound to %q, want %q", tt.name, got, tt.want)
+		}
+	}
 }
