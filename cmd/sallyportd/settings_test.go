@@ -127,7 +127,7 @@ func TestConfigPrintShowsNoSecret(t *testing.T) {
 	}
 	path := write(t, strings.Replace(whole, "key_encryption_key_file: KEK\n", "nats: {url: 'nats://me:hush@n1,nats://you:hush@n2'}\ntracing: {endpoint: 'https://me:hush@traces'}\n"+
 		"notify: {webhook: {url: 'https://hooks.example.com/services/hush', format: slack}, smtp: {address: 'mail.example.com:587', from: a@example.com, username: me}}\n", 1))
-	environ := []string{"SALLYPORT_KEY_ENCRYPTION_KEY=" + string(kek), "SALLYPORT_NATS__NKEY_SEED=SUAHUSH", "SALLYPORT_NOTIFY__SMTP__PASSWORD=hush", "SALLYPORT_NOTIFY__WEBHOOK__SECRET=whsec_hush"}
+	environ := []string{"SALLYPORT_KEY_ENCRYPTION_KEY=" + string(kek), "SALLYPORT_NATS__NKEY_SEED=SUAHUSH", "SALLYPORT_NOTIFY__SMTP__PASSWORD=hush", "SALLYPORT_NOTIFY__WEBHOOK__SECRET=whsec_aHVzaGh1c2hodXNoaHVzaGh1c2hodXNoaHVzaA=="}
 	for _, format := range []string{"table", "json", "yaml"} {
 		out, errs, code := command(t, t.Context(), environ, "config", "print", "--redact", "--config", path, "-o", format)
 		if code != 0 {
@@ -135,7 +135,7 @@ func TestConfigPrintShowsNoSecret(t *testing.T) {
 		}
 		var doc struct{ Key []struct{ Value string } }
 		_ = json.Unmarshal(kek, &doc) // the secret part of it
-		for _, secret := range []string{"hush", "SUAHUSH", string(kek)[20:60]} {
+		for _, secret := range []string{"hush", "aHVzaG", "SUAHUSH", string(kek)[20:60]} {
 			if strings.Contains(out+errs, secret) {
 				t.Errorf("%s shows %s:\n%s", format, secret, out)
 			}
