@@ -6,7 +6,7 @@
 // is the user who logs in, which is what sshd wants where nothing is configured.
 //
 // As anybody else sshd can let in nobody but the one who runs the tests. Then an
-// AuthorizedPrincipalsFile lets every user that a test names in as that one.
+// AuthorizedPrincipalsFile lets every user that a test names, and that one, in as that one.
 // A test that logs in as [Server.Login] of a user works both ways.
 package sshd
 
@@ -119,7 +119,7 @@ Subsystem sftp internal-sftp
 LogLevel VERBOSE
 `
 	if s.own != "" {
-		c += "AuthorizedPrincipalsFile " + s.write("principals", strings.Join(users, "\n")+"\n") + "\n"
+		c += "AuthorizedPrincipalsFile " + s.write("principals", strings.Join(append(users, s.own), "\n")+"\n") + "\n"
 	}
 	return c
 }
