@@ -44,6 +44,10 @@ func Find(a Answer, id string) (Method, bool) {
 // answer sorts methods into those that the subject may choose and those that are
 // left out, the open ones first, then by id, and concludes.
 func answer(s Subject, methods []Method) (a Answer) {
+	if len(methods) == 0 {
+		return Answer{Outcome: Refused}
+	}
+	a.Methods = make([]Method, 0, len(methods))
 	for _, m := range methods {
 		if s.Workload() && len(m.Requires) > 0 && !m.MayWait {
 			a.LeftOut = append(a.LeftOut, m)
@@ -57,8 +61,6 @@ func answer(s Subject, methods []Method) (a Answer) {
 		})
 	}
 	switch {
-	case len(methods) == 0:
-		a.Outcome = Refused
 	case len(a.Methods) == 0:
 		a.Outcome = Cancelled
 	case len(a.LeftOut) > 0:
