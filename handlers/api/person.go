@@ -128,7 +128,7 @@ func (c *Call) mayPass() error {
 func (c *Call) MetaOn(s *control.State) (m domain.Meta, err error) {
 	m = c.Meta
 	if c.claims != nil {
-		return m, nil
+		return m, c.Still(s, c.tenant.Now())
 	}
 	if m.Actor, err = c.caller.Actor(s, c.tenant.Now()); err != nil {
 		return m, err
