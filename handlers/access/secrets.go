@@ -95,14 +95,38 @@ func (h *Access) listSecrets(c *api.Call) (api.Answer, error) {
 		if v, refused = h.still(c, s, role); refused != nil {
 			return
 		}
-		for _, r := range v.world.Resources.Resources() {
-			in := r.Kind == resource.Secret && (path == "" || r.Name == path) && (folder == "" || strings.HasPrefix(r.Name, folder+"/"))
-			if in && (reads(c) || v.may(r, access.SecretList) == nil) {
+		for _, r := range v.listable(path, reads(c)) {
+			if folder == "" || strings.HasPrefix(r.Name, folder+"/") {
 				answer.Secrets = append(answer.Secrets, showSecret(s, r))
 			}
 		}
 	})
 	return api.Answer{Body: answer}, refused
+}
+
+// listable is the secrets that the subject may list, by path, or the one at path
+// if that is not ""; all there are for who reads everything.
+func (v view) listable(path string, all bool) (secrets []resource.Resource) {
+	switch {
+	case path != "":
+		r, there := v.world.Resources.Resource(resource.SecretRef(path))
+		if there && (all || v.may(r, access.SecretList) == nil) {
+			secrets = append(secrets, r)
+		}
+	case all:
+		for _, r := range v.world.Resources.Resources() {
+			if r.Kind == resource.Secret {
+				secrets = append(secrets, r)
+			}
+		}
+	default:
+		for _, r := range access.ResolveAll(v.world, v.subject, v.now) {
+			if r.Resource.Kind == resource.Secret && allows(r.Answer, access.SecretList) == nil {
+				secrets = append(secrets, r.Resource)
+			}
+		}
+	}
+	return secrets
 }
 
 // roleInQuery is the workload role that a workload asks as.
@@ -132,7 +156,11 @@ func pathInQuery(c *api.Call, name string) string {
 // may tells why the subject may not do that with the resource now: no rule lets
 // them, or not yet. nil is that they may.
 func (v view) may(r resource.Resource, kind access.Kind) error {
-	answer := access.Resolve(v.world, v.subject, r, v.now)
+	return allows(access.Resolve(v.world, v.subject, r, v.now), kind)
+}
+
+// allows tells why the answer has no open method of that kind, nil if it has.
+func allows(answer access.Answer, kind access.Kind) error {
 	var unmet error
 	for _, m := range answer.Methods {
 		if m.Kind != kind {
