@@ -47,12 +47,17 @@ func TestChart(t *testing.T) {
 func mounted(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, sub := range []string{"kek", "nats", "tls"} {
+	for _, sub := range []string{"kek", "nats", "tls", "notify"} {
 		must(t, os.Mkdir(filepath.Join(dir, sub), 0o700))
 	}
 	kek := filepath.Join(dir, "kek", "kek.json")
 	if out, err := exec.Command(filepath.Join(program.Build(t), "sallyportd"), "keys", "kek", "--out", kek).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, text := range map[string]string{
+		"webhook-url": "https://hooks.example.com/x", "webhook-secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "smtp-password": "hush",
+	} {
+		must(t, os.WriteFile(filepath.Join(dir, "notify", name), []byte(text+"\n"), 0o600))
 	}
 	nats := filepath.Join(t.TempDir(), "made")
 	run(t, "deploy/nats/make-credentials", nats, "127.0.0.1", "127.0.0.2", "127.0.0.3")

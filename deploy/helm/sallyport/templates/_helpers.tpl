@@ -95,6 +95,9 @@ spec:
         {{- if eq .Values.mode "cluster" }}
         - {name: nats, mountPath: /run/secrets/sallyport/nats, readOnly: true}
         {{- end }}
+        {{- if .Values.notify.existingSecret }}
+        - {name: notify, mountPath: /run/secrets/sallyport/notify, readOnly: true}
+        {{- end }}
         - {name: data, mountPath: /var/lib/sallyport}
         - {name: tmp, mountPath: /tmp}
   volumes:
@@ -119,6 +122,10 @@ spec:
           {{- with .Values.nats.caKey }}
           - {key: {{ . }}, path: ca.crt}
           {{- end }}
+    {{- end }}
+    {{- with .Values.notify.existingSecret }}
+    - name: notify
+      secret: {secretName: {{ . }}, defaultMode: 0440}
     {{- end }}
     - name: tmp
       emptyDir: {}
