@@ -10,6 +10,7 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/request"
+	"sallyport.dev/handlers/organisation/orgtest"
 )
 
 const requests = "/access/requests"
@@ -89,9 +90,10 @@ func TestTwoAtOnceRaiseOneRequest(t *testing.T) {
 	var mu sync.Mutex
 	ids := map[string]int{}
 	var wg sync.WaitGroup
-	for range 6 {
+	replicas := []*house{h, h.replica()}
+	for n := range 6 {
 		wg.Go(func() {
-			status, r := h.ask("alice", "POST", requests, want(deploy))
+			status, r := replicas[n%2].ask("alice", "POST", requests, want(deploy))
 			mu.Lock()
 			defer mu.Unlock()
 			ids[fmt.Sprint(r["id"], " ", status)]++
@@ -112,18 +114,20 @@ func TestTwoAtOnceRaiseOneRequest(t *testing.T) {
 	}
 }
 
+// A yes and a no at once, each to another replica, are decided on one log.
 func TestOfAYesAndANoAtOnceOneWins(t *testing.T) {
 	t.Parallel()
 	h := build(t)
+	other := h.replica()
 	h.as("own", 201, "POST", "/groups/approvers/members", doc{"person": "res"})
 	for round := range 9 {
 		at := h.Last()
 		id := h.raise("alice", want([]string{deploy, root, emergency}[round%3]))
 		var wg sync.WaitGroup
 		var statuses [2]int
-		for i, who := range []string{"carol", "res"} {
-			word := []string{"approve", "deny"}[i]
-			wg.Go(func() { statuses[i], _ = h.ask(who, "POST", requests+"/"+id+"/"+word, doc{}) })
+		for i, on := range []*house{h, other} {
+			word, who := []string{"approve", "deny"}[(i+round)%2], []string{"carol", "res"}[i]
+			wg.Go(func() { statuses[i], _ = on.ask(who, "POST", requests+"/"+id+"/"+word, doc{}) })
 		}
 		wg.Wait()
 		slices.Sort(statuses[:])
@@ -141,8 +145,22 @@ func TestOfAYesAndANoAtOnceOneWins(t *testing.T) {
 		}
 		if round%3 == 2 {
 			h.Advance(901 * time.Second)
+			other.Advance(901 * time.Second)
 		}
 	}
+}
+
+// replica is another replica on the same log.
+func (h *house) replica() *house {
+	h.t.Helper()
+	conn, err := h.Server.Connect()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(conn.Close)
+	other := open(h.t, orgtest.Join(h.t, conn))
+	other.tokens = h.tokens
+	return other
 }
 
 func TestRepetitionsUnderAKeyAreOne(t *testing.T) {
