@@ -43,13 +43,14 @@ var nouns = map[string][]string{
 	"domain/token":        {"domain", "domain/claim", "domain/provider", "domain/proof", "domain/connection"},
 	"domain/group":        {"domain"},
 	"domain/sshca":        {"domain"},
+	"domain/identity":     {"domain"},
 	"domain/notification": {"domain", "domain/group", "domain/request", "domain/access"},
 	"domain/resource":     {"domain"},
 	"domain/role":         {"domain", "domain/claim"},
 	"domain/policy":       {"domain", "domain/claim"},
 	"domain/request":      {"domain", "domain/resource"},
 	"domain/access":       {"domain", "domain/claim", "domain/policy", "domain/resource", "domain/request"},
-	"domain/events":       {"domain", "domain/claim", "domain/provider", "domain/proof", "domain/connection", "domain/token", "domain/key", "domain/person", "domain/organisation", "domain/group", "domain/role", "domain/resource", "domain/policy", "domain/request", "domain/access", "domain/sshca", "domain/notification"},
+	"domain/events":       {"domain", "domain/claim", "domain/provider", "domain/proof", "domain/connection", "domain/token", "domain/key", "domain/person", "domain/organisation", "domain/group", "domain/role", "domain/resource", "domain/policy", "domain/request", "domain/access", "domain/sshca", "domain/identity", "domain/notification"},
 }
 
 // homes says where each outside dependency lives, one that has two is named twice. Tests may use more: a real

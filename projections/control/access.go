@@ -6,6 +6,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/access"
 	"sallyport.dev/domain/group"
+	"sallyport.dev/domain/identity"
 	"sallyport.dev/domain/notification"
 	"sallyport.dev/domain/policy"
 	"sallyport.dev/domain/request"
@@ -23,6 +24,7 @@ type nouns struct {
 	requests  request.State
 	access    access.State
 	ssh       sshca.State
+	identity  identity.State
 	notices   notification.State // of which people are told
 }
 
@@ -54,6 +56,9 @@ func (s *State) SSH() sshca.State { return s.ssh }
 // Notices is of what people are to be told, and how far that is. It keeps none
 // unless [Projection.KeepNotices] was called.
 func (s *State) Notices() notification.State { return s.notices }
+
+// Identities is the accounts at OpenID providers and the passkeys of people.
+func (s *State) Identities() identity.State { return s.identity }
 
 // World is all that [access.Resolve] looks at.
 func (s *State) World() access.World {

@@ -11,6 +11,7 @@ import (
 	"sallyport.dev/domain/access"
 	"sallyport.dev/domain/connection"
 	"sallyport.dev/domain/group"
+	"sallyport.dev/domain/identity"
 	"sallyport.dev/domain/key"
 	"sallyport.dev/domain/notification"
 	"sallyport.dev/domain/organisation"
@@ -90,6 +91,8 @@ func (s *State) foldControl(e domain.Envelope) (err error) {
 		s.requests, err = request.Evolve(s.requests, e)
 	case access.Event:
 		s.access, err = access.Evolve(s.access, e)
+	case identity.Event:
+		s.identity, err = identity.Evolve(s.identity, e)
 	case sshca.Event:
 		s.ssh, err = sshca.Evolve(s.ssh, e)
 	case notification.Event:
