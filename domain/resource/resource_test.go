@@ -265,7 +265,21 @@ func TestThereAreOnlySoMany(t *testing.T) {
 			t.Errorf("%T: %v, want %v", c, err, resource.ErrTooMany)
 		}
 	}
-	then(t, s, resource.DeleteSecret{Path: "s/1"}, resource.CreateSecret{Path: "another", Spec: resource.SecretSpec{Project: "p-0"}})
+	s = then(t, s, resource.DeleteSecret{Path: "s/1"}, resource.CreateSecret{Path: "another", Spec: resource.SecretSpec{Project: "p-0"}})
+	for i := range resource.MaxValues {
+		put := resource.VersionWasAdded{Path: fmt.Sprintf("s/%d", 1000+i/20), Version: i%20 + 1, ID: fmt.Sprint(i)}
+		s = fold(t, s, []domain.Fact{{Event: put}})
+	}
+	for i, c := range []resource.Command{
+		resource.AddVersion{Ref: "secret/another", Number: 1, ID: "x"},
+		resource.CreateSecret{Path: "yet/another", Spec: resource.SecretSpec{Project: "p-0"}, ID: "x"},
+	} {
+		s = then(t, s, resource.DeleteSecret{Path: fmt.Sprintf("s/%d", i+2)}) // it has no values
+		if _, err := resource.Decide(s, c, domain.Meta{Actor: admin, Now: noon}); !errors.Is(err, resource.ErrTooMany) {
+			t.Errorf("%T: %v, want %v", c, err, resource.ErrTooMany)
+		}
+		s = then(t, s, resource.DestroyVersion{Ref: "secret/s/1000", Number: i + 1}, c)
+	}
 }
 
 func TestPaths(t *testing.T) {

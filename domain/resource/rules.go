@@ -41,6 +41,10 @@ const (
 	// MaxProjects is how many projects an organisation has at most.
 	MaxProjects = 1000
 
+	// MaxValues is how many versions may stand in an organisation, of all secrets
+	// and passwords together: a backup copies them in one go, and a sweep looks at each.
+	MaxValues = 100_000
+
 	// MaxVersions is how many versions of one secret may stand, destroyed ones not counted.
 	MaxVersions = 100
 )

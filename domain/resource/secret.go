@@ -38,8 +38,11 @@ func (c CreateSecret) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	}
 	facts := fact(string(ref), SecretWasCreated{Path: c.Path, SecretSpec: spec})
 	if c.ID != "" {
-		if s.known(c.ID) {
+		switch {
+		case s.known(c.ID):
 			return nil, ErrNumber
+		case len(s.standing) >= MaxValues:
+			return nil, ErrTooMany
 		}
 		facts = append(facts, fact(string(ref), VersionWasAdded{Path: c.Path, Version: 1, ID: c.ID, Hash: c.Hash})...)
 	}

@@ -27,6 +27,8 @@ func (c AddVersion) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, err
 	case r.stands(c.Account) >= MaxVersions:
 		return nil, ErrTooManyVersions
+	case len(s.standing) >= MaxValues:
+		return nil, ErrTooMany
 	case c.Number != r.Next(c.Account) || s.known(c.ID):
 		return nil, ErrNumber
 	}
