@@ -48,13 +48,21 @@ func unmet(m Method, but policy.ConditionType) error {
 	return ErrUnmet.With("Still to be met: %s", strings.Join(missing, " "))
 }
 
+// ResolveRef is [Resolve] of what the reference names; ok is false where there is
+// nothing of that name. Then it has looked as long as if there were: nobody
+// learns by the time it takes what is there.
+func ResolveRef(w World, s Subject, ref resource.Ref, now time.Time) (r resource.Resource, a Answer, ok bool) {
+	if r, ok = w.Resources.Resource(ref); ok {
+		return r, Resolve(w, s, r, now), true
+	}
+	kind, name, _ := strings.Cut(string(ref), "/")
+	Resolve(w, s, resource.Resource{Ref: ref, Kind: resource.Kind(kind), Name: name}, now)
+	return r, Answer{Outcome: Refused}, false
+}
+
 // given is the method of that id which the subject has for the resource at now.
 func (w World) given(s Subject, ref resource.Ref, id string, now time.Time) (Method, error) {
-	r, ok := w.Resources.Resource(ref)
-	if !ok {
-		return Method{}, ErrRefused
-	}
-	answer := Resolve(w, s, r, now)
+	_, answer, _ := ResolveRef(w, s, ref, now)
 	m, ok := Find(answer, id)
 	switch {
 	case ok:

@@ -106,10 +106,7 @@ func (h *Access) still(c *api.Call, s *control.State, role domain.Name) (view, e
 // resolve is what the subject may do with what the reference names; ok is false
 // where there is nothing of that name, which by itself nobody is to learn.
 func (v view) resolve(ref resource.Ref) (r resource.Resource, a access.Answer, ok bool) {
-	if r, ok = v.world.Resources.Resource(ref); !ok {
-		return r, access.Answer{Outcome: access.Refused}, false
-	}
-	return r, access.Resolve(v.world, v.subject, r, v.now), true
+	return access.ResolveRef(v.world, v.subject, ref, v.now)
 }
 
 // command gives a command about checkouts or broken glass, made of the view that
