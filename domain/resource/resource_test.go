@@ -272,7 +272,7 @@ func TestThereAreOnlySoMany(t *testing.T) {
 	}
 	for i, c := range []resource.Command{
 		resource.AddVersion{Ref: "secret/another", Number: 1, ID: "x"},
-		resource.CreateSecret{Path: "yet/another", Spec: resource.SecretSpec{Project: "p-0"}, ID: "x"},
+		resource.CreateSecret{Path: "yet/another", Spec: resource.SecretSpec{Project: "p-0"}, ID: "y"},
 	} {
 		s = then(t, s, resource.DeleteSecret{Path: fmt.Sprintf("s/%d", i+2)}) // it has no values
 		if _, err := resource.Decide(s, c, domain.Meta{Actor: admin, Now: noon}); !errors.Is(err, resource.ErrTooMany) {
