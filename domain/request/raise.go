@@ -61,7 +61,7 @@ func (r Request) Person() domain.Name {
 // method is the requester's and that its condition is not met.
 type Raise struct {
 	ID     string // ULID; of a new request
-	Matter        // Requester is the actor
+	Matter        // its Requester is the actor
 	Asked
 	World World
 }
@@ -87,9 +87,6 @@ func (c Raise) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	}
 	raised := WasRaised{Matter: c.Matter, Asked: c.Asked, Version: t.PublishedVersion}
 	raised.Until = c.Until.UTC()
-	if c.Until.IsZero() {
-		raised.Until = time.Time{}
-	}
 	return about(c.ID, raised, c.opens(c.Matter, t.Published.step(1), 1, m.Now)), nil
 }
 
@@ -141,7 +138,7 @@ func (c Raise) conflict(s State, t Type, m domain.Meta) error {
 	if id, err := ulid.ParseStrict(c.ID); err != nil || id.String() != c.ID || s.requests[c.ID].ID != "" {
 		return fmt.Errorf("request id %q is no new ULID", c.ID)
 	}
-	if err := c.grantable(t, m.Now); err != nil {
+	if err := c.grantable(t); err != nil {
 		return err
 	}
 	if s.open(c.Requester, m.Now) >= maxOpen {
@@ -164,7 +161,7 @@ func (c Raise) conflict(s State, t Type, m domain.Meta) error {
 }
 
 // grantable tells whether a membership may be given as asked.
-func (c Raise) grantable(t Type, now time.Time) error {
+func (c Raise) grantable(t Type) error {
 	if c.Group == "" {
 		return nil
 	}
