@@ -12,7 +12,7 @@ import (
 // people of what waits for them.
 func (p *process) background(ctx context.Context, running *sync.WaitGroup, t *tenants) {
 	for _, o := range t.orgs {
-		opt := deadlines.Options{Sweep: o.SweepVault}
+		opt := deadlines.Options{Log: o.Clock, Sweep: o.SweepVault}
 		if p.metrics != nil {
 			opt.Late = p.metrics.Org(o.Name()).Lapsed
 		}

@@ -29,6 +29,8 @@ const (
 	lookEvery = 15 * time.Second
 	// sweepEvery is how often what was destroyed is looked for in the vault.
 	sweepEvery = time.Hour
+	// askTimeout bounds the question what time it is for the log.
+	askTimeout = 5 * time.Second
 	// After an error it waits, twice as long each time.
 	leastPause, mostPause = time.Second, time.Minute
 )
@@ -37,6 +39,10 @@ const (
 type Options struct {
 	// Late is told how long after the earliest deadline it was recorded; nil: nobody is.
 	Late func(time.Duration)
+	// Log is the clock of the log, as [organisation.Organisation.Clock] tells it. A
+	// deadline is recorded once both clocks are past it, so that no machine that is
+	// ahead, alone, ends anything early for all. Nil: ours is enough.
+	Log func(context.Context) (now, newest time.Time, err error)
 	// Sweep is called at the start and every hour; nil: nothing is.
 	Sweep func(context.Context) error
 	// Look is how long the clock sleeps at most; zero: 15 seconds.
@@ -52,6 +58,8 @@ type clock struct {
 	// still is how often in a row it was waited for a deadline that the machine's
 	// clock had then not reached: it stands still, or was put back.
 	still int
+	// ahead is by how much our clock was found to be ahead of the log's.
+	ahead time.Duration
 }
 
 // Run records what deadlines bring until ctx ends or the organisation is
@@ -101,8 +109,15 @@ func (c *clock) once(ctx context.Context) error {
 // record records what is due by now, as much as one commit takes, and tells
 // whether there is more.
 func (c *clock) record(ctx context.Context) (more bool, err error) {
+	c.ahead = 0 // unless it still is
 	due, now, _ := c.look()
 	if due.IsZero() || due.After(now) {
+		return false, nil
+	}
+	if c.ahead, err = c.lead(ctx); err != nil {
+		return false, err
+	}
+	if due, now, _ = c.look(); due.IsZero() || due.After(now) {
 		return false, nil
 	}
 	m := domain.Meta{Actor: domain.System("clock"), Now: now}
@@ -126,6 +141,18 @@ func (c *clock) record(ctx context.Context) (more bool, err error) {
 	return true, nil
 }
 
+// lead is by how much our clock is ahead of the log's.
+func (c *clock) lead(ctx context.Context) (time.Duration, error) {
+	if c.Log == nil {
+		return 0, nil
+	}
+	asked := c.org.Now()
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	theirs, _, err := c.Log(ctx)
+	return max(0, asked.Sub(theirs)), err
+}
+
 // errStuck is a deadline that has passed and brings nothing, which would have us
 // look again at once, and for ever.
 var errStuck = errors.New("a deadline has passed, and nothing follows from it")
@@ -134,7 +161,7 @@ var errStuck = errors.New("a deadline has passed, and nothing follows from it")
 // the log that holds.
 func (c *clock) look() (due, now time.Time, at domain.Head) {
 	c.org.Read(func(s *control.State, h domain.Head) {
-		due, now, at = s.Due(), s.Later(c.org.Now()), h
+		due, now, at = s.Due(), s.Later(c.org.Now().Add(-c.ahead)), h
 	})
 	return due, now, at
 }

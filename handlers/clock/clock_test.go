@@ -178,6 +178,42 @@ func TestAClockThatIsPutBackRevivesNothingAndRecordsOnce(t *testing.T) {
 	}
 }
 
+// A replica whose clock is ahead ends nothing early for all: the log's clock has
+// to agree. Once both do, it is recorded, also if ours was right all the time.
+func TestAClockThatIsAheadAloneRecordsNothingEarly(t *testing.T) {
+	w := orgtest.New(t)
+	members(t, w, 1, func(int) time.Time { return w.Now().Add(time.Hour) })
+	before := w.Last()
+	var behind, asked atomic.Int64
+	behind.Store(int64(2 * time.Hour))
+	run(t, w, clock.Options{Log: func(ctx context.Context) (time.Time, time.Time, error) {
+		asked.Add(1)
+		return w.Now().Add(-time.Duration(behind.Load())), time.Time{}, nil
+	}})
+	w.Advance(2 * time.Hour)
+	wait(t, "it asks the log what time it is, more than once", func() bool { return asked.Load() > 2 })
+	if w.Last() != before {
+		t.Fatalf("it wrote %v", w.Types(before))
+	}
+	behind.Store(0)
+	wait(t, "it is recorded", func() bool { return left(w) == 0 })
+}
+
+// A clock of the log that cannot be asked is asked again.
+func TestTheClockOfTheLogThatCannotBeAskedIsAskedAgain(t *testing.T) {
+	w := orgtest.New(t)
+	members(t, w, 1, func(int) time.Time { return w.Now().Add(time.Hour) })
+	var asked atomic.Int64
+	run(t, w, clock.Options{Log: func(ctx context.Context) (time.Time, time.Time, error) {
+		if asked.Add(1) == 1 {
+			return time.Time{}, time.Time{}, errors.New("the log is out of reach")
+		}
+		return w.Now(), time.Time{}, nil
+	}})
+	w.Advance(2 * time.Hour)
+	wait(t, "it is recorded", func() bool { return left(w) == 0 })
+}
+
 func TestTheClockSleepsWhileNothingIsDue(t *testing.T) {
 	w := orgtest.New(t)
 	members(t, w, 1, func(int) time.Time { return w.Now().Add(time.Hour) })
