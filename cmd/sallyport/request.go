@@ -241,7 +241,7 @@ at once with the id of the request; while that is pending, the same again answer
 same id.`,
 		Example: `  sallyport request create server/web-1 production/admins/ssh:pamadmin1 --justification "disk of web-1 is full"
   sallyport request create --type production --group pam-linux --until 2026-12-01T18:00:00Z --justification "on call"`,
-		Args: cobra.MaximumNArgs(2),
+		Args: cobra.ArbitraryArgs, // body says what is wrong with them
 		RunE: func(c *cobra.Command, args []string) error {
 			body, err := f.body(c, args)
 			if err != nil {

@@ -85,6 +85,7 @@ func TestWhatRequestCommandsSend(t *testing.T) {
 		{"membership", []string{"create", "--type", "t", "--group", "g", "--until", "2026-12-01T18:00:00Z", "--justification", "why"}, 0,
 			`POST /requests {"group":"g","justification":"why","type":"t","until":"2026-12-01T18:00:00Z"}`},
 		{"a resource without a method", []string{"create", "server/web-1"}, 2, ""},
+		{"something behind the method", []string{"create", "server/web-1", "m", "why"}, 2, ""},
 		{"a group without a type", []string{"create", "--group", "g", "--for", "8h"}, 2, ""},
 		{"a group besides a resource", []string{"create", "server/web-1", "m", "--group", "g"}, 2, ""},
 		{"two ends", []string{"create", "--type", "t", "--group", "g", "--for", "8h", "--until", "2026-12-01T18:00:00Z"}, 2, ""},
