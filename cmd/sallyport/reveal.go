@@ -149,11 +149,13 @@ func notRevealed(s sought, fit []sshMethod) error {
 		e.Details = append(e.Details, "--method "+m.ID+": "+m.state())
 		for _, u := range m.unmet() {
 			switch {
-			case u.Type != "access_request" || e.Exit == cli.ExitWaiting:
-			case u.Request != "":
-				e.Exit, e.Message, e.Next = cli.ExitWaiting, "request "+u.Request+" waits for approval", "repeat once it is approved: sallyport request wait "+u.Request
-			default:
-				e.Next = "ask for it: sallyport request create --resource " + s.resource + " --method " + m.ID + " --justification TEXT"
+			case e.Exit == cli.ExitWaiting:
+			case u.Type == "access_request" && u.Request != "":
+				e.Exit, e.Message, e.Next = cli.ExitWaiting, "request "+u.Request+" waits for approval", "run: sallyport request wait "+u.Request+" and repeat"
+			case u.Type == "access_request":
+				e.Next = "ask for it: sallyport request create " + s.resource + " " + m.ID + " --justification TEXT"
+			case u.Type == "checkout":
+				e.Next = "take it first: sallyport checkout take " + s.resource
 			}
 		}
 	}
