@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sallyport.dev/cmd/internal/cli"
 )
 
 func TestWhatIsWrongWithTellingPeopleIsTold(t *testing.T) {
@@ -62,6 +64,23 @@ func TestASecretOfTheWebhookThatIsNoneIsNotQuoted(t *testing.T) {
 		}
 		if _, err = l.notifier(l.gate()); err == nil || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "aHVzaA") {
 			t.Errorf("%s: %v", secret, err)
+		}
+	}
+}
+
+func TestDevTellsNothingInsideAndInNoOtherForm(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		code int
+		err  string
+	}{
+		{[]string{"--notify-webhook", "http://169.254.169.254/hush"}, cli.ExitFailed, "not to be posted to"},
+		{[]string{"--notify-webhook", "http://127.0.0.1:1/hush", "--notify-webhook-format", "irc"}, cli.ExitUsage, `"irc" is not json, slack or teams`},
+	} {
+		dir := t.TempDir()
+		_, errs, code := command(t, t.Context(), nil, append([]string{"dev", "--listen", "127.0.0.1:0", "--data", dir}, tt.args...)...)
+		if code != tt.code || !strings.Contains(errs, tt.err) || strings.Contains(errs, "hush") {
+			t.Errorf("%v: exit code %d: %s", tt.args, code, errs)
 		}
 	}
 }

@@ -292,14 +292,20 @@ func TestTheEndOfAMembershipIsToldToItsMember(t *testing.T) {
 	until := o.Now().Add(time.Hour)
 	o.join("dba", "alice", until)
 	o.join("dba", "bob", time.Time{})
+	o.join("dba", "carol", until)
 	o.notify(notify.Options{Webhook: v.webhook()})
 	o.leave("dba", "bob") // which somebody did, and is told to nobody
 	o.Advance(2 * time.Hour)
+	o.join("dba", "carol", o.Now().Add(time.Hour)) // who has it again, and is not told that it ended
 	m := domain.Meta{Actor: domain.System("clock"), Now: o.Now()}
 	if _, err := o.Execute(t.Context(), m, func(s *control.State) ([]domain.Fact, error) { return s.Lapse(m), nil }); err != nil {
 		t.Fatal(err)
 	}
 	doc := v.told(t, 1)[0].doc(t)
+	wait(t, "the outcome is recorded", func() bool { return len(o.outcomes()) == 2 })
+	if v.count() != 1 {
+		t.Errorf("told %d times, want once", v.count())
+	}
 	want := notify.Data{Org: "default", Group: "dba", Until: until, Recipients: []domain.Name{"alice"}}
 	if doc.Type != (group.MemberWasRemoved{}).EventType() || fmt.Sprint(doc.Data) != fmt.Sprint(want) {
 		t.Errorf("told is %s %+v, want %+v", doc.Type, doc.Data, want)

@@ -10,6 +10,7 @@ import (
 	"sallyport.dev/domain/access"
 	"sallyport.dev/domain/notification"
 	"sallyport.dev/domain/request"
+	"sallyport.dev/domain/resource"
 	"sallyport.dev/projections/control"
 )
 
@@ -26,7 +27,7 @@ func compose(s *control.State, n notification.Notice, org domain.Name, baseURL s
 	case "break_glass":
 		names, ok = ofGlass(s, n, &m, now)
 	default:
-		names, ok = ofEnd(n, &m), true
+		names, ok = ofEnd(s, n, &m, now)
 	}
 	for _, name := range names {
 		p, known := s.Person(name)
@@ -46,7 +47,7 @@ func compose(s *control.State, n notification.Notice, org domain.Name, baseURL s
 // of it, to who asked.
 func ofRequest(s *control.State, n notification.Notice, m *Message, now time.Time) (to []domain.Name, ok bool) {
 	r, found := s.Requests().Request(n.About())
-	if !found {
+	if !found || len(r.Steps) == 0 {
 		return nil, false
 	}
 	d := &m.Data
@@ -126,12 +127,19 @@ func skipped(s *control.State, g access.Glass, now time.Time) []domain.Name {
 	return slices.DeleteFunc(slices.Compact(names), func(n domain.Name) bool { return n.String() == g.By })
 }
 
-// ofEnd says that a membership or a checkout is over, to whose it was.
-func ofEnd(n notification.Notice, m *Message) []domain.Name {
+// ofEnd says that a membership or a checkout is over, to whose it was, unless
+// they have it again.
+func ofEnd(s *control.State, n notification.Notice, m *Message, now time.Time) (to []domain.Name, ok bool) {
+	if n.Group != "" && s.Groups().Has(n.Group, n.Person, now) {
+		return nil, false
+	}
+	if holder, _, held := s.Access().Holder(resource.Ref(n.Resource), n.Account, now); held && holder == n.Person.String() {
+		return nil, false
+	}
 	m.Data.Until, m.Data.Group, m.Data.Resource, m.Data.Account = n.Until, n.Group, n.Resource, n.Account.String()
 	m.Title = fmt.Sprintf("%s's checkout of %s is over", n.Person, visible(n.Resource))
 	if n.Group != "" {
 		m.Title = fmt.Sprintf("%s is not in group %s any more", n.Person, n.Group)
 	}
-	return []domain.Name{n.Person}
+	return []domain.Name{n.Person}, true
 }
