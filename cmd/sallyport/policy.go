@@ -212,14 +212,17 @@ func seconds(n int) string {
 
 func (a *app) policySimulate() *cobra.Command {
 	var person, connection, identity, role, claims string
+	var p proofFlags
 	c := &cobra.Command{
 		Use: "simulate RESOURCE", Short: "See what somebody else could do with a resource",
 		Long: `Asks the one decision for a person, as they are now, or for a workload whose token,
-issued now, carried the claims in a file. It answers every access method, which rule
-gives it, and what is still to be met. Nothing is recorded, and nothing opens. For a
-security_admin or auditor.`,
+issued now, carried the claims in a file, or those of a token of Sallyport: that stays
+on this machine, and nobody checks its signature. It answers every access method,
+which rule gives it, and what is still to be met. Nothing is recorded, and nothing
+opens. For a security_admin or auditor.`,
 		Example: `  sallyport policy simulate server/db-1 --person carol
-  sallyport policy simulate secret/payments/db/password --connection gitlab-ci --identity acme/shop --claims claims.json`,
+  sallyport policy simulate secret/payments/db/password --connection gitlab-ci --identity acme/shop --claims claims.json
+  sallyport policy simulate secret/payments/db/password --jwt-env JOB_TOKEN`,
 		Args: cli.Args("RESOURCE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			subject := map[string]any{}
@@ -228,12 +231,18 @@ security_admin or auditor.`,
 					subject[name] = v
 				}
 			}
-			if (person == "") == (connection == "") {
-				return cli.Usage(c, "give either --person, or --connection and --identity")
+			token := slices.ContainsFunc([]string{"jwt-env", "jwt-file", "jwt-cmd"}, c.Flags().Changed)
+			if !token && (person == "") == (connection == "") || token && len(subject) > 0 {
+				return cli.Usage(c, "give either --person, or --connection and --identity, or a token of Sallyport")
 			}
 			client, err := a.openAsPerson()
 			if err != nil {
 				return err
+			}
+			if token {
+				if subject, err = p.bearer(c, a); err != nil {
+					return err
+				}
 			}
 			if claims != "" {
 				b, err := a.readFile(claims)
@@ -252,6 +261,7 @@ security_admin or auditor.`,
 			return cli.Print(a.Out, a.format, got.body, func(w io.Writer) error { return simulated(w, got.body) })
 		},
 	}
+	p.add(c)
 	f := c.Flags()
 	f.StringVar(&person, "person", "", "who would ask")
 	f.StringVar(&connection, "connection", "", "connection of the workload that would ask")
@@ -259,6 +269,30 @@ security_admin or auditor.`,
 	f.StringVar(&claims, "claims", "", "file with the claims that our token carries, as a JSON object; - is stdin")
 	f.StringVar(&role, "role", "", "workload role that it would ask as")
 	return c
+}
+
+// bearer is the workload whose token of ours the flags name, as simulations take it.
+func (p *proofFlags) bearer(c *cobra.Command, a *app) (map[string]any, error) {
+	set, err := p.claims(c, a)
+	if err != nil {
+		return nil, err
+	}
+	var token struct {
+		Sallyport struct {
+			Connection, Identity string
+			RoleHint             string `json:"role_hint"`
+			Claims               json.RawMessage
+		}
+	}
+	if json.Unmarshal(set, &token) != nil || token.Sallyport.Connection == "" || token.Sallyport.Claims == nil {
+		return nil, cli.Fail("give one that `sallyport wl auth` printed, or --connection, --identity and --claims", "this is no token of Sallyport")
+	}
+	ours := token.Sallyport
+	subject := map[string]any{"connection": ours.Connection, "identity": ours.Identity, "claims": ours.Claims}
+	if ours.RoleHint != "" {
+		subject["role"] = ours.RoleHint
+	}
+	return subject, nil
 }
 
 func simulated(w io.Writer, body json.RawMessage) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -75,6 +76,10 @@ func TestASimulationAsksForOneSubject(t *testing.T) {
 		{"a person", []string{"server/db-1", "--person", "carol"}, 0, `{"resource":"server/db-1","subject":{"person":"carol"}}`, "db/servers/ssh:root"},
 		{"a workload", []string{"server/db-1", "--connection", "ci", "--identity", "app", "--role", "backup", "--claims", "FILE"}, 0,
 			`{"resource":"server/db-1","subject":{"claims":{"n":12345678901234567890},"connection":"ci","identity":"app","role":"backup"}}`, "never, for a workload"},
+		{"a token of ours, of which the claims are sent", []string{"server/db-1", "--jwt-env", "JOB_TOKEN"}, 0,
+			`{"resource":"server/db-1","subject":{"claims":{"ref":"main"},"connection":"ci","identity":"app","role":"backup"}}`, "db/servers/ssh:root"},
+		{"a token of the platform's", []string{"server/db-1", "--jwt-env", "OTHER_TOKEN"}, 1, "", "no token of Sallyport"},
+		{"a token and a person", []string{"server/db-1", "--jwt-env", "JOB_TOKEN", "--person", "carol"}, 2, "", "give either --person"},
 		{"nobody", []string{"server/db-1"}, 2, "", "give either --person"},
 		{"two", []string{"server/db-1", "--person", "carol", "--connection", "ci"}, 2, "", "give either --person"},
 		{"claims that are none", []string{"server/db-1", "--connection", "ci", "--identity", "app", "--claims", "FILE"}, 1, "", "not JSON"},
@@ -88,7 +93,11 @@ func TestASimulationAsksForOneSubject(t *testing.T) {
 					"conditions":[{"type":"mfa","met":false},{"type":"checkout","met":true}]}],"left_out":[{"id":"db/x/ssh:root","through":"role/backup","conditions":[{"type":"mfa","met":false}]}]}`)
 			}))
 			defer s.Close()
-			env := map[string]string{"SALLYPORT_ADDR": s.URL, "SALLYPORT_TOKEN": "sallyport_x"}
+			jwt := func(claims string) string {
+				return "eyJhbGciOiJFUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2VjcmV0"
+			}
+			env := map[string]string{"SALLYPORT_ADDR": s.URL, "SALLYPORT_TOKEN": "sallyport_x", "OTHER_TOKEN": jwt(`{"sub":"app"}`),
+				"JOB_TOKEN": jwt(`{"sub":"x","sallyport":{"connection":"ci","identity":"app","role_hint":"backup","claims":{"ref":"main"}}}`)}
 			file, claims := filepath.Join(t.TempDir(), "claims.json"), `{"n":12345678901234567890}`
 			if tt.exit == 1 {
 				claims = `{"n":`
