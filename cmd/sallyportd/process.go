@@ -17,6 +17,7 @@ import (
 	"sallyport.dev/handlers/access"
 	"sallyport.dev/handlers/admin"
 	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/console"
 	"sallyport.dev/handlers/exchange"
 	"sallyport.dev/handlers/host"
 	"sallyport.dev/handlers/issuer"
@@ -239,6 +240,13 @@ func (p *process) handler(t *tenants, clock *probe.Clock) (http.Handler, func(),
 		p.metrics.Limit("", "address", sources.Denied)
 	}
 	probe.New(probe.Options{OpenAPI: sallyport.OpenAPI, Catalogue: events.New(), Log: p.log, Ready: ready}).Mount(e)
+	pages, err := console.New(console.Options{
+		Orgs: t.orgs, API: e, BaseURL: c.BaseURL, Log: p.log, Limiter: sources, Stopping: p.stop.streams,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	pages.Mount(e)
 	handler := http.Handler(e)
 	if p.traces != nil {
 		handler = p.traces.Wrap(handler)

@@ -1,0 +1,158 @@
+// Package console is the console: pages for people, at /console/, that draft,
+// test, activate, approve and look.
+//
+// It is a client of /v1. What it changes it changes through the routes that every
+// other client uses, played in process as the person of the session, so that rules,
+// versions and events are decided in one place. What it shows it may read from the
+// state and the trail itself, a page at a time. It decides nothing.
+//
+// A part of the console is one file: its screens, and the templates of the same
+// name; [Console.screens] lists the parts. docs/console.md shows how to add one.
+package console
+
+import (
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/limit"
+	"sallyport.dev/handlers/organisation"
+)
+
+// Options of [New].
+type Options struct {
+	Orgs    []*organisation.Organisation
+	API     http.Handler     // serves /orgs/{org}/v1; gets what the console asks in a person's name
+	BaseURL string           // where we are reached from outside, without a slash at the end
+	Log     *slog.Logger     // nil: slog.Default
+	Now     func() time.Time // nil: time.Now; for relative times alone
+	// Limiter bounds how often one network may ask; nil bounds nothing.
+	Limiter *limit.Limiter
+	// Stopping ends the streams that are open when it is closed; nil never does.
+	Stopping <-chan struct{}
+}
+
+// Console serves the console of every organisation of a process. It is safe for
+// concurrent use.
+type Console struct {
+	opt       Options
+	orgs      map[domain.Name]*organisation.Organisation
+	names     []domain.Name // of orgs, in order
+	log       *slog.Logger
+	now       func() time.Time
+	origin    http.CrossOriginProtection
+	static    static
+	templates map[string]*template.Template
+	all       []screen
+}
+
+// New reads the templates and the static files. Its error is one of ours: a
+// template that does not parse.
+func New(opt Options) (*Console, error) {
+	c := &Console{opt: opt, log: opt.Log, now: opt.Now, orgs: map[domain.Name]*organisation.Organisation{}}
+	if c.log == nil {
+		c.log = slog.Default()
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	for _, o := range opt.Orgs {
+		c.orgs[o.Name()] = o
+		c.names = append(c.names, o.Name())
+	}
+	slices.Sort(c.names)
+	// A proxy may give us another Host than the one in the address bar.
+	if err := c.origin.AddTrustedOrigin(opt.BaseURL); err != nil {
+		return nil, fmt.Errorf("the base URL %q: %w", opt.BaseURL, err)
+	}
+	var err error
+	if c.static, err = readStatic(); err != nil {
+		return nil, err
+	}
+	if c.templates, err = c.readTemplates(); err != nil {
+		return nil, err
+	}
+	c.all = c.screens()
+	return c, nil
+}
+
+// base is where the console is.
+const base = "/console"
+
+// Mount serves the console on e.
+func (c *Console) Mount(e *echo.Echo) {
+	e.GET(base, func(ec echo.Context) error { return ec.Redirect(http.StatusSeeOther, base+"/") })
+	g := e.Group(base)
+	g.GET("/static/:hash/:file", c.static.serve)
+	if c.opt.Limiter != nil {
+		g.Use(api.LimitBySource(c.opt.Limiter, c.now))
+	}
+	g.Use(c.guard)
+	g.GET("/", c.entrance)
+	g.POST("/theme", c.chooseTheme)
+	orgs := g.Group("/orgs/:org")
+	orgs.GET("", func(ec echo.Context) error {
+		return ec.Redirect(http.StatusSeeOther, c.home(domain.Name(ec.Param("org"))))
+	})
+	pages := map[string]bool{}
+	for _, s := range c.all {
+		if s.get != nil {
+			orgs.GET(s.path, c.serve(s, "", s.get))
+			pages[s.path] = true
+		}
+	}
+	for _, s := range c.all {
+		for name, post := range s.post {
+			path := strings.TrimSuffix(s.path, "/") + "/" + name
+			orgs.POST(path, c.serve(s, name, post))
+			if !pages[path] {
+				orgs.GET(path, c.back) // of whom a reload, or a sign-in in between, sent there
+			}
+		}
+	}
+	g.RouteNotFound("", func(echo.Context) error { return errNothing })
+	g.RouteNotFound("/*", func(echo.Context) error { return errNothing })
+}
+
+// home is the first page of an organisation.
+func (c *Console) home(org domain.Name) string { return base + "/orgs/" + org.String() + "/" }
+
+// back leads from the address of an action, which has no page, to its screen.
+func (c *Console) back(ec echo.Context) error {
+	path := ec.Request().URL.Path
+	return ec.Redirect(http.StatusSeeOther, path[:strings.LastIndex(path, "/")])
+}
+
+// entrance leads to the only organisation, or lists them.
+func (c *Console) entrance(ec echo.Context) error {
+	if len(c.names) == 1 {
+		return ec.Redirect(http.StatusSeeOther, c.home(c.names[0]))
+	}
+	return c.stranger(ec).render("organisations", c.names)
+}
+
+// secure tells whether browsers reach us by TLS, as everywhere but in dev.
+func (c *Console) secure() bool { return strings.HasPrefix(c.opt.BaseURL, "https://") }
+
+// guard gives every answer of the console its headers, refuses what another
+// site's page sends, and shows what went wrong as a page.
+func (c *Console) guard(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(ec echo.Context) error {
+		setHeaders(ec)
+		if err := c.origin.Check(ec.Request()); err != nil {
+			return c.fail(ec, errElsewhere)
+		}
+		if err := next(ec); err != nil {
+			return c.fail(ec, err)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,143 @@
+package console
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/handlers/admin"
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/organisation"
+	"sallyport.dev/handlers/organisation/orgtest"
+	"sallyport.dev/handlers/session"
+)
+
+// site is a console with an organisation of its own.
+type site struct {
+	t       testing.TB
+	world   *orgtest.World
+	console *Console
+	handler *echo.Echo
+	cookies map[domain.Name]*http.Cookie
+}
+
+func newSite(t testing.TB) *site {
+	t.Helper()
+	s := &site{t: t, world: orgtest.New(t), cookies: map[domain.Name]*http.Cookie{}}
+	s.handler = api.New(api.Options{Log: orgtest.Quiet()})
+	admin.Mount(s.handler.Group("/orgs/"+s.world.Name().String()), s.world.Organisation, admin.Options{})
+	var err error
+	s.console, err = New(Options{
+		Orgs: []*organisation.Organisation{s.world.Organisation}, API: s.handler, BaseURL: "http://sallyport.test",
+		Log: orgtest.Quiet(), Now: s.world.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.console.Mount(s.handler)
+	return s
+}
+
+// signIn makes a person with a role and a session, just proved.
+func (s *site) signIn(who domain.Name, role domain.Role) {
+	s.t.Helper()
+	s.world.Token(who, role)
+	cookie, _, err := s.world.Sessions().Create(context.Background(), session.Session{Person: who, Method: "passkey", FreshAt: s.world.Now(), MFAAt: s.world.Now()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.cookies[who] = &http.Cookie{Name: s.console.cookieName(), Value: cookie}
+}
+
+// path is below the organisation's console.
+func (s *site) path(p string) string { return "/console/orgs/" + s.world.Name().String() + p }
+
+// as sends a request of a person; who "" is a stranger.
+func (s *site) as(who domain.Name, r *http.Request) *httptest.ResponseRecorder {
+	s.t.Helper()
+	if c := s.cookies[who]; c != nil {
+		r.AddCookie(c)
+	}
+	r.Host = "sallyport.test"
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	return w
+}
+
+func (s *site) get(who domain.Name, path string) *httptest.ResponseRecorder {
+	s.t.Helper()
+	return s.as(who, httptest.NewRequest(http.MethodGet, path, nil))
+}
+
+// post sends a form as a browser does from our own page.
+func (s *site) post(who domain.Name, path, form string) *httptest.ResponseRecorder {
+	s.t.Helper()
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return s.as(who, r)
+}
+
+func TestAStrangerIsLedToSignInAndBack(t *testing.T) {
+	s := newSite(t)
+	w := s.get("", s.path("/?x=1"))
+	want := s.path("/sign-in?return=") + "%2Fconsole%2Forgs%2Facme%2F%3Fx%3D1"
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != strings.ReplaceAll(want, "acme", s.world.Name().String()) {
+		t.Errorf("got %d to %q, want 303 to %q", w.Code, w.Header().Get("Location"), want)
+	}
+}
+
+func TestTheOverviewIsShownToWhoIsSignedIn(t *testing.T) {
+	s := newSite(t)
+	s.signIn("olga", domain.Owner)
+	w := s.get("olga", s.path("/"))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "<h1>Overview</h1>") {
+		t.Errorf("got %d: %s", w.Code, w.Body)
+	}
+}
+
+func TestASessionThatWasRevokedOpensNothing(t *testing.T) {
+	s := newSite(t)
+	s.signIn("olga", domain.Owner)
+	if err := s.world.Sessions().End(context.Background(), s.cookies["olga"].Value); err != nil {
+		t.Fatal(err)
+	}
+	if w := s.get("olga", s.path("/")); w.Code != http.StatusSeeOther {
+		t.Errorf("got %d, want to be led to sign in", w.Code)
+	}
+}
+
+func TestASessionEndsWithItsTime(t *testing.T) {
+	s := newSite(t)
+	s.signIn("olga", domain.Owner)
+	s.world.Advance(session.Idle + time.Second)
+	if w := s.get("olga", s.path("/")); w.Code != http.StatusSeeOther {
+		t.Errorf("got %d, want to be led to sign in", w.Code)
+	}
+}
+
+func TestVendoredFilesAreTheOnesThatWereChecked(t *testing.T) {
+	said, err := os.ReadFile("static/vendor/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"htmx.min.js", "hx-sse.min.js", "hx-csp.min.js"} {
+		b, err := os.ReadFile("static/vendor/" + f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(b)
+		if line := "| " + f + " |"; !strings.Contains(string(said), line) || !strings.Contains(string(said), hex.EncodeToString(sum[:])) {
+			t.Errorf("static/vendor/README.md does not name %s with its hash %x", f, sum)
+		}
+	}
+}

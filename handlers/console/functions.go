@@ -1,0 +1,167 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// functions is what templates call; docs/console.md lists them.
+func (c *Console) functions() template.FuncMap {
+	return template.FuncMap{
+		"time":  func(t any) template.HTML { return timeTag(t, c.clock()) },
+		"copy":  copyButton,
+		"badge": badge,
+		"tone":  tone,
+		"icon":  icon,
+		"json":  indented,
+		"words": func(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "_", " ") },
+		"plain": duration,
+		"join":  join,
+
+		"columns": columns, "empty": newEmpty, "pager": newPager,
+		"field": newField, "required": required, "area": area, "of": ofType, "choose": choose, "mono": mono, "auto": autocomplete,
+		"submit": newSubmit, "danger": danger,
+		"sparkline": newSparkline, "histogram": newHistogram,
+	}
+}
+
+// timeTag shows a time as people say it, exact in its title and for machines.
+func timeTag(at any, now time.Time) template.HTML {
+	var t time.Time
+	switch v := at.(type) {
+	case time.Time:
+		t = v
+	case *time.Time:
+		if v != nil {
+			t = *v
+		}
+	case string:
+		t, _ = time.Parse(time.RFC3339Nano, v)
+	}
+	if t.IsZero() {
+		return `<span class="quiet">never</span>`
+	}
+	t = t.UTC()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s UTC">%s</time>`,
+		t.Format(time.RFC3339), t.Format("Mon 2 Jan 2006 15:04:05"), relative(t, now)))
+}
+
+// relative is a time as seen from now; beyond a month it is a date. console.js
+// says the same in the browser, as time goes on.
+func relative(t, now time.Time) string {
+	d := now.Sub(t)
+	ahead := d < 0
+	if ahead {
+		d = -d
+	}
+	var n int
+	var unit string
+	switch {
+	case d < 10*time.Second:
+		return "just now"
+	case d < time.Minute:
+		n, unit = int(d.Seconds()), "second"
+	case d < time.Hour:
+		n, unit = int(d.Minutes()), "minute"
+	case d < 24*time.Hour:
+		n, unit = int(d.Hours()), "hour"
+	case d < 30*24*time.Hour:
+		n, unit = int(d.Hours()/24), "day"
+	default:
+		return t.Format("2 Jan 2006")
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	if ahead {
+		return fmt.Sprintf("in %d %s", n, unit)
+	}
+	return fmt.Sprintf("%d %s ago", n, unit)
+}
+
+// duration is a length of time in words: 1h30m0s is "1 hour 30 minutes".
+func duration(v any) string {
+	d, ok := v.(time.Duration)
+	if !ok {
+		d, _ = time.ParseDuration(fmt.Sprint(v))
+	}
+	var parts []string
+	for _, u := range []struct {
+		name string
+		d    time.Duration
+	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}} {
+		if n := d / u.d; n > 0 {
+			name := u.name
+			if n > 1 {
+				name += "s"
+			}
+			parts, d = append(parts, fmt.Sprintf("%d %s", n, name)), d%u.d
+		}
+	}
+	if len(parts) == 0 {
+		return "0 seconds"
+	}
+	return strings.Join(parts, " ")
+}
+
+// copyButton copies a text; without script it is not there, and the text is selected by hand.
+func copyButton(text any, what string) template.HTML {
+	return template.HTML(fmt.Sprintf(`<button type="button" class="copy" data-copy="%s" aria-label="Copy %s" title="Copy %s">%s</button>`,
+		template.HTMLEscapeString(fmt.Sprint(text)), template.HTMLEscapeString(what), template.HTMLEscapeString(what), icon("copy")))
+}
+
+// tones are how the words of states look. The word itself is always there.
+var tones = map[string]string{
+	"active": "good", "approved": "good", "pass": "good", "issued": "good", "granted": "good", "met": "good", "published": "good", "success": "good", "open": "good", "fresh": "good", "allowed": "good", "signed in": "good",
+	"draft": "info", "pending": "info", "next": "info", "pending change": "info", "new": "info", "waiting": "info", "current": "info", "this session": "info",
+	"warning": "warn", "expiring": "warn", "cancelled": "warn", "lapsed": "warn", "unmet": "warn", "review": "warn", "broken glass": "warn", "stale": "warn",
+	"denied": "bad", "fail": "bad", "failure": "bad", "refused": "bad", "revoked": "bad", "blocked": "bad", "missing": "bad", "error": "bad",
+}
+
+// badge is a state, in a colour of its own where it has one.
+func badge(state any) template.HTML {
+	word := strings.ReplaceAll(fmt.Sprint(state), "_", " ")
+	return tone(tones[word], word)
+}
+
+// tone is a short text in the colour of good, info, warn, bad, or "" for quiet.
+func tone(kind, text string) template.HTML {
+	if kind == "" {
+		kind = "quiet"
+	}
+	return template.HTML(fmt.Sprintf(`<span class="badge %s">%s</span>`, template.HTMLEscapeString(kind), template.HTMLEscapeString(text)))
+}
+
+// indented is any value, or JSON text, as JSON that people read.
+func indented(v any) (string, error) {
+	raw, isJSON := v.(json.RawMessage)
+	if !isJSON {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(v); err != nil {
+			return "", err
+		}
+		raw = b.Bytes()
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, bytes.TrimSpace(raw), "", "  "); err != nil {
+		return "", err
+	}
+	return out.String(), nil
+}
+
+// join names the elements of any list, with commas.
+func join(list any) string {
+	v := reflect.ValueOf(list)
+	var parts []string
+	for i := range v.Len() {
+		parts = append(parts, fmt.Sprint(v.Index(i).Interface()))
+	}
+	return strings.Join(parts, ", ")
+}

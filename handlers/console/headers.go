@@ -1,0 +1,39 @@
+package console
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// nonceKey is where echo's context has the nonce of the answer.
+const nonceKey = "sallyport.nonce"
+
+// setHeaders says what browsers may do with an answer: nothing from elsewhere,
+// nothing inline, no script without this answer's nonce, no frame around it.
+func setHeaders(ec echo.Context) {
+	raw := make([]byte, 16)
+	_, _ = rand.Read(raw) // never fails
+	nonce := base64.RawURLEncoding.EncodeToString(raw)
+	ec.Set(nonceKey, nonce)
+	h := ec.Response().Header()
+	h.Set("Content-Security-Policy", policy(nonce))
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "publickey-credentials-get=(self), publickey-credentials-create=(self), camera=(), microphone=(), geolocation=()")
+}
+
+// policy is the Content-Security-Policy; forms go to us, and to the origins named.
+func policy(nonce string, forms ...string) string {
+	targets := strings.Join(append([]string{"'self'"}, forms...), " ")
+	return "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+		"form-action " + targets + "; base-uri 'none'; frame-ancestors 'none'; " +
+		"require-trusted-types-for 'script'; trusted-types htmx"
+}
+
+func nonceOf(ec echo.Context) string {
+	n, _ := ec.Get(nonceKey).(string)
+	return n
+}

@@ -1,0 +1,73 @@
+package console
+
+import (
+	"slices"
+
+	"sallyport.dev/domain"
+)
+
+// screen is one page: where it is, who may see it, its entry in the menu, what it
+// answers.
+type screen struct {
+	path  string        // below /console/orgs/:org, with parameters such as :name
+	menu  string        // its entry; "" has none
+	icon  string        // of the entry, of icons.go
+	group string        // of the menu, one of menuGroups
+	roles []domain.Role // who has it in the menu and may open it; nil: everybody. What they may do there /v1 decides
+	// open lets in who is not signed in; the page then has no Person and no Session.
+	open bool
+	get  func(*page) error
+	// post has the screen's actions: POST to path/name. A GET there leads back to the screen.
+	post map[string]func(*page) error
+}
+
+// screens is every screen there is, in the order of the menu; one line a part.
+func (c *Console) screens() []screen {
+	return slices.Concat(
+		c.overview(),
+	)
+}
+
+// menuGroups orders the menu; the first has no heading.
+var menuGroups = []string{"", "Access", "Trust", "Directory", "Organisation"}
+
+// Who sees what, as /v1 lets them in.
+var (
+	readers   = []domain.Role{domain.Owner, domain.DevOpsAdmin, domain.SecurityAdmin, domain.ResourceAdmin, domain.Auditor}
+	drafters  = []domain.Role{domain.DevOpsAdmin, domain.SecurityAdmin}
+	reviewers = []domain.Role{domain.SecurityAdmin}
+	owners    = []domain.Role{domain.Owner}
+)
+
+// menuGroup is one part of the menu.
+type menuGroup struct {
+	Name    string
+	Entries []menuEntry
+}
+
+// menuEntry is one line of the menu.
+type menuEntry struct {
+	Name, Icon, URL string
+	Current         bool // the page is it, or below it
+}
+
+// menu is what the person of p may open.
+func (c *Console) menu(p *page) (groups []menuGroup) {
+	for _, name := range menuGroups {
+		g := menuGroup{Name: name}
+		for _, s := range c.all {
+			if s.menu != "" && s.group == name && s.admits(p.Person) {
+				g.Entries = append(g.Entries, menuEntry{Name: s.menu, Icon: s.icon, URL: p.url(s.path), Current: p.within(s.path)})
+			}
+		}
+		if len(g.Entries) > 0 {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
+
+// admits tells whether somebody may open the screen.
+func (s screen) admits(a domain.Actor) bool {
+	return len(s.roles) == 0 || slices.ContainsFunc(s.roles, a.Has)
+}
