@@ -54,7 +54,7 @@ func (a *asking) requirement(c policy.Condition, m *Method, r resource.Resource,
 // rule asks for now, or by glass that was broken for it.
 func (a *asking) approval(c policy.Condition, m *Method, r resource.Resource) Requirement {
 	q := Requirement{Type: c.Type, RequestType: c.RequestType, Seconds: c.ApprovalSeconds}
-	key := request.Key{Subject: a.ID, Resource: r.Ref, Method: m.ID, Type: c.RequestType}
+	key := request.Key{Subject: a.ID, Resource: r.Ref, Method: m.ID, Username: m.Username, Type: c.RequestType}
 	// What was approved holds until its time, and what is pending takes its course,
 	// also once the type is disabled or deleted; only nothing new is raised then.
 	q.Request, q.Until, q.Met = a.Requests.Approved(key, a.now)

@@ -93,7 +93,7 @@ func (x *drawn) drawDeed(rt *rapid.T) {
 	switch rapid.SampledFrom([]string{"approve", "approve", "checkout", "glass"}).Draw(rt, "deed") {
 	case "approve":
 		typ := rapid.SampledFrom([]domain.Name{"prod", "second"}).Draw(rt, "approved")
-		if _, _, already := x.w.Requests.Approved(request.Key{Subject: s.ID, Resource: ref, Method: m.ID, Type: typ}, x.now); already {
+		if _, _, already := x.w.Requests.Approved(request.Key{Subject: s.ID, Resource: ref, Method: m.ID, Username: m.Username, Type: typ}, x.now); already {
 			return
 		}
 		x.approve(s, ref, m.ID, typ, rapid.IntRange(60, 7200).Draw(rt, "holds"))

@@ -156,8 +156,14 @@ func (x *scene) requestType(n domain.Name) {
 // raise has the subject ask for the method under a request type.
 func (x *scene) raise(s access.Subject, ref resource.Ref, method string, typ domain.Name, seconds int) string {
 	x.t.Helper()
-	id := x.id()
-	x.requests(request.Raise{ID: id, World: people(), Asked: request.Asked{ApprovalSeconds: seconds},
+	id, as := x.id(), ""
+	answer := x.resolve(s, ref)
+	for _, m := range append(answer.Methods, answer.LeftOut...) {
+		if m.ID == method {
+			as = m.Username
+		}
+	}
+	x.requests(request.Raise{ID: id, World: people(), Asked: request.Asked{ApprovalSeconds: seconds, Username: as},
 		Matter: request.Matter{Requester: s.ID, Connection: s.Connection, Identity: s.Identity, Type: typ, Resource: ref, Method: method}}, domain.Actor{ID: s.ID})
 	return id
 }

@@ -27,12 +27,12 @@ type Matter struct {
 	Group      domain.Name  `json:"group,omitempty"`    // of kind group
 }
 
-// Key is what an approval of the matter is good for.
-func (a Matter) Key() Key {
+// key is what an approval of the matter is good for.
+func (a Matter) key(username string) Key {
 	if a.Group != "" {
 		return Key{Subject: a.Requester, Method: "group/" + a.Group.String(), Type: a.Type}
 	}
-	return Key{Subject: a.Requester, Resource: a.Resource, Method: a.Method, Type: a.Type}
+	return Key{Subject: a.Requester, Resource: a.Resource, Method: a.Method, Username: username, Type: a.Type}
 }
 
 // Asked is what the requester said, and what the rule said then.
@@ -65,6 +65,9 @@ type Raise struct {
 	Asked
 	World World
 }
+
+// Key is what an approval of what is asked for would be good for.
+func (c Raise) Key() Key { return c.Matter.key(c.Username) }
 
 func (c Raise) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	t, ok := s.Type(c.Type)
@@ -235,7 +238,7 @@ func (e WasRaised) evolve(s State, env domain.Envelope) (State, error) {
 	s.raised = append(s.raised, id)
 	s.pending[id] = struct{}{}
 	s.specs[t.Published]++
-	s.newest[e.Key()] = id
+	s.newest[e.Matter.key(e.Username)] = id
 	return s, nil
 }
 

@@ -24,12 +24,14 @@ import (
 )
 
 // Key is what an approval is good for: this subject, this resource, by this
-// access method, under this request type, and nothing else. Of a request for
-// membership the resource is empty and the method is "group/" and the group's name.
+// access method, as this user, under this request type, and nothing else. Of a
+// request for membership the resource is empty and the method is "group/" and the
+// group's name.
 type Key struct {
 	Subject  string // a person's name, or a workload's URI
 	Resource resource.Ref
 	Method   string      // id of the access method: POLICY/RULE/KIND:ACCOUNT
+	Username string      // who one is on the server: an account that becomes another user's is another; "" of secrets
 	Type     domain.Name // request type
 }
 
@@ -105,7 +107,7 @@ func (r Request) open() Opened { return r.Steps[len(r.Steps)-1] }
 func (r Request) step() Step { return r.Spec.Steps[len(r.Steps)-1] }
 
 // Key is what an approval of the request is good for.
-func (r Request) Key() Key { return r.Matter.Key() }
+func (r Request) Key() Key { return r.Matter.key(r.Username) }
 
 // State is the request types, requests and delegations of one organisation. The
 // zero value has none. It owns its memory as a slice does: after [Evolve] only

@@ -52,6 +52,7 @@ func TestAnApprovalOpensOneKeyAlone(t *testing.T) {
 	key := o.access("one").Key()
 	for name, change := range map[string]func(*request.Key){
 		"another account":      func(k *request.Key) { k.Method = "prod/admins/ssh:pamadmin2" },
+		"another user":         func(k *request.Key) { k.Username = "root" },
 		"another server":       func(k *request.Key) { k.Resource = "server/web-2" },
 		"another person":       func(k *request.Key) { k.Subject = "dan" },
 		"another request type": func(k *request.Key) { k.Type = "other" },

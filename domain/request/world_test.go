@@ -151,7 +151,7 @@ func (o *org) access(typ domain.Name) request.Raise {
 	return request.Raise{
 		ID:     o.id(),
 		Matter: request.Matter{Requester: "ben", Type: typ, Resource: web, Method: "prod/admins/ssh:pamadmin1"},
-		Asked:  request.Asked{Policy: "prod", Rule: "admins", ApprovalSeconds: 900, Justification: "disk is full"},
+		Asked:  request.Asked{Policy: "prod", Rule: "admins", Username: "pamadmin1", ApprovalSeconds: 900, Justification: "disk is full"},
 		World:  o.world(),
 	}
 }

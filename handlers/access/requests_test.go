@@ -114,6 +114,25 @@ func TestTwoAtOnceRaiseOneRequest(t *testing.T) {
 	}
 }
 
+func TestAnApprovalIsForTheUserThatItsApproverSaw(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.approve("alice", root)
+	server := h.as("res", 200, "GET", "/servers/web-1", nil)
+	for _, a := range server["accounts"].([]any) {
+		if a.(doc)["name"] == "root" {
+			a.(doc)["username"] = "toor"
+		}
+	}
+	h.as("res", 200, "PUT", "/servers/web-1", server, "If-Match", fmt.Sprintf("%q", fmt.Sprint(server["version"])))
+	if m := h.methods("alice", web)[root]; m["open"] != false || m["username"] != "toor" {
+		t.Errorf("the account is another user's now, and it is %v", m)
+	}
+	h.refused("alice", 403, "access.unmet", "POST", "/access/grants", h.ssh(root))
+	h.approve("alice", root)
+	h.as("alice", 200, "POST", "/access/grants", h.ssh(root))
+}
+
 // A yes and a no at once, each to another replica, are decided on one log.
 func TestOfAYesAndANoAtOnceOneWins(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,7 @@ func TestAClockThatIsPutBackRevivesNoApprovalWhoseEndIsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := request.Matter{Requester: "ben", Type: "one", Resource: "server/web-1", Method: "p/r/ssh:a"}
+	key := request.Key{Subject: "ben", Resource: "server/web-1", Method: "p/r/ssh:a", Type: "one"}
 	const subject = "request/01KASE0000000000000000000R"
 	until := noon.Add(15 * time.Minute)
 	h := begin().
@@ -39,7 +40,7 @@ func TestAClockThatIsPutBackRevivesNoApprovalWhoseEndIsRecorded(t *testing.T) {
 	h.control(subject, "ann", request.WasDecided{Matter: m, Step: 1, Name: "lead", Verdict: request.Approved}).
 		control(subject, "ann", request.WasApproved{Matter: m, ValidUntil: until})
 	holds := func(at time.Time) (ok bool) {
-		folded(t, h).Read(func(s *control.State, _ domain.Head) { _, _, ok = s.Requests().Approved(m.Key(), s.Later(at)) })
+		folded(t, h).Read(func(s *control.State, _ domain.Head) { _, _, ok = s.Requests().Approved(key, s.Later(at)) })
 		return ok
 	}
 	if !holds(noon) || !holds(until.Add(-1)) || holds(until) {

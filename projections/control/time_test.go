@@ -164,7 +164,7 @@ func (w *twin) seen(b *book, at time.Time) (m moment) {
 					m.Members = append(m.Members, fmt.Sprint(g, "/", who))
 				}
 			}
-			if _, _, ok := s.Requests().Approved(request.Key{Subject: who.String(), Resource: server, Method: logIn, Type: "approve"}, at); ok {
+			if _, _, ok := s.Requests().Approved(request.Key{Subject: who.String(), Resource: server, Method: logIn, Username: "postgres", Type: "approve"}, at); ok {
 				m.Approved = append(m.Approved, who)
 			}
 			if _, _, ok := s.Access().Broken(who.String(), server, logIn, at); ok {
