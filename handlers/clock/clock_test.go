@@ -95,6 +95,7 @@ func lapsed(w *orgtest.World) (times map[domain.Name]int, largest int) {
 }
 
 func TestWhatLapsesIsRecordedOnceByAnyNumberOfReplicas(t *testing.T) {
+	t.Parallel()
 	w := orgtest.New(t)
 	other := orgtest.Join(t, w.Conn)
 	const n = 250
@@ -130,6 +131,7 @@ func TestWhatLapsesIsRecordedOnceByAnyNumberOfReplicas(t *testing.T) {
 }
 
 func TestAfterARestartTheClockRecordsWhatLapsedMeanwhile(t *testing.T) {
+	t.Parallel()
 	w := orgtest.New(t)
 	members(t, w, 3, func(i int) time.Time { return w.Now().Add(time.Hour) })
 	stop := run(t, w, clock.Options{})
@@ -149,6 +151,7 @@ func TestAfterARestartTheClockRecordsWhatLapsedMeanwhile(t *testing.T) {
 
 // A deadline that comes nearer than anything known before wakes a clock that sleeps.
 func TestANearerDeadlineWakesTheClock(t *testing.T) {
+	t.Parallel()
 	w := orgtest.New(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -159,6 +162,7 @@ func TestANearerDeadlineWakesTheClock(t *testing.T) {
 }
 
 func TestAClockThatIsPutBackRevivesNothingAndRecordsOnce(t *testing.T) {
+	t.Parallel()
 	w := orgtest.New(t)
 	members(t, w, 4, func(i int) time.Time { return w.Now().Add(time.Duration(i/2+1) * time.Hour) })
 	run(t, w, clock.Options{})
@@ -181,6 +185,7 @@ func TestAClockThatIsPutBackRevivesNothingAndRecordsOnce(t *testing.T) {
 // A replica whose clock is ahead ends nothing early for all: the log's clock has
 // to agree. Once both do, it is recorded, also if ours was right all the time.
 func TestAClockThatIsAheadAloneRecordsNothingEarly(t *testing.T) {
+	t.Parallel()
 	w := orgtest.New(t)
 	members(t, w, 1, func(int) time.Time { return w.Now().Add(time.Hour) })
 	before := w.Last()
@@ -201,6 +206,7 @@ func TestAClockThatIsAheadAloneRecordsNothingEarly(t *testing.T) {
 
 // A clock of the log that cannot be asked is asked again.
 func TestTheClockOfTheLogThatCannotBeAskedIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	w := orgtest.New(t)
 	members(t, w, 1, func(int) time.Time { return w.Now().Add(time.Hour) })
 	var asked atomic.Int64
@@ -215,6 +221,7 @@ func TestTheClockOfTheLogThatCannotBeAskedIsAskedAgain(t *testing.T) {
 }
 
 func TestTheClockSleepsWhileNothingIsDue(t *testing.T) {
+	t.Parallel()
 	w := orgtest.New(t)
 	members(t, w, 1, func(int) time.Time { return w.Now().Add(time.Hour) })
 	before := w.Last()
@@ -232,6 +239,7 @@ func TestTheClockSleepsWhileNothingIsDue(t *testing.T) {
 }
 
 func TestASweepThatFailsIsTriedAgainAndHoldsUpNoRecord(t *testing.T) {
+	t.Parallel()
 	w := orgtest.New(t)
 	members(t, w, 1, func(int) time.Time { return w.Now().Add(time.Hour) })
 	var sweeps atomic.Int64
@@ -246,6 +254,7 @@ func TestASweepThatFailsIsTriedAgainAndHoldsUpNoRecord(t *testing.T) {
 }
 
 func TestAHaltedOrganisationIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	w := orgtest.New(t)
 	members(t, w, 1, func(int) time.Time { return w.Now().Add(time.Hour) })
 	before := w.Last()

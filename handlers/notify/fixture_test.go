@@ -37,6 +37,7 @@ type office struct {
 
 func open(t *testing.T) *office {
 	t.Helper()
+	t.Parallel()
 	o := &office{orgtest.New(t), t}
 	for _, n := range []domain.Name{"alice", "bob", "carol", "dan"} {
 		o.do(func(s *control.State, m domain.Meta) ([]domain.Fact, error) {

@@ -183,7 +183,6 @@ func TestAfterFiveTriesItIsGivenUp(t *testing.T) {
 		"one that hangs up": {func(_ int, w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }, "unreachable"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			o, v := open(t), newReceiver(t)
 			v.say = tt.say
 			o.notify(notify.Options{Webhook: v.webhook(), Pauses: quick})
@@ -200,7 +199,6 @@ func TestSlackAndTeamsAreToldInTheirOwnForm(t *testing.T) {
 	const nasty = "<!channel> *bold* [here](https://evil.example)\r\nWho: bob"
 	for _, format := range []notify.Format{notify.Slack, notify.Teams} {
 		t.Run(string(format), func(t *testing.T) {
-			t.Parallel()
 			o, v := open(t), newReceiver(t)
 			to := v.webhook()
 			to.Format, to.Secret = format, domain.Secret{}
