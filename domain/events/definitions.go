@@ -22,7 +22,7 @@ import (
 // here, a schema, a golden and a line in testdata/released.txt; the tests ask
 // for each.
 func definitions() []definition {
-	return slices.Concat(ofTrust(), ofGroups(), ofRoles(), ofResources(), ofPolicies(), ofRequests(), ofAccess(), ofSSH(), ofNotifications())
+	return slices.Concat(ofTrust(), ofGroups(), ofRoles(), ofResources(), ofPolicies(), ofRequests(), ofAccess(), ofSSH(), ofIdentity(), ofNotifications())
 }
 
 // ofTrust is the types of connections, tokens, keys, the organisation and people.

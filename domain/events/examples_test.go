@@ -69,7 +69,7 @@ func proven() token.Proof {
 func examples() map[string]example {
 	all := examplesOfTrust()
 	for _, of := range []func() map[string]example{
-		examplesOfGroups, examplesOfRoles, examplesOfResources, examplesOfPolicies, examplesOfRequests, examplesOfAccess, examplesOfSSH, examplesOfNotifications,
+		examplesOfGroups, examplesOfRoles, examplesOfResources, examplesOfPolicies, examplesOfRequests, examplesOfAccess, examplesOfSSH, examplesOfIdentity, examplesOfNotifications,
 	} {
 		maps.Copy(all, of())
 	}

@@ -1,0 +1,50 @@
+package events
+
+import (
+	"cmp"
+	"fmt"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/identity"
+)
+
+// ofIdentity is the types of accounts and sign-ins.
+func ofIdentity() []definition {
+	return []definition{
+		control("person.identity_linked", func(e identity.WasLinked, _ domain.Envelope) string {
+			return fmt.Sprintf("%s signs in with account %s of %s from now on", e.Person, e.Account.Subject, e.Account.Issuer)
+		}),
+		control("person.signed_in", func(e identity.WasSignedIn, _ domain.Envelope) string {
+			s := fmt.Sprintf("%s signed in", e.Person)
+			if e.Again {
+				s = fmt.Sprintf("%s proved anew who they are", e.Person)
+			}
+			s += " with " + with(e.Method, e.Provider)
+			if e.MFA {
+				s += " and a second factor"
+			}
+			return s + " from " + e.Source
+		}),
+		control("person.signed_out", func(e identity.WasSignedOut, v domain.Envelope) string {
+			if v.Actor == e.Person.String() {
+				return fmt.Sprintf("%s signed out of a session that began at %s", v.Actor, clock(e.Began))
+			}
+			return fmt.Sprintf("%s ended a session of %s that began at %s", v.Actor, e.Person, clock(e.Began))
+		}),
+		control("person.sign_in_refused", func(e identity.WasRefused, _ domain.Envelope) string {
+			s := "a sign-in"
+			if e.Provider != "" {
+				s += " with " + e.Provider
+			}
+			return fmt.Sprintf("%s from %s was refused (%s): %s", s, e.Source, e.Code, cmp.Or(e.Account.Subject, "an unknown account"))
+		}).outcome(func(domain.Event) string { return Denied }),
+	}
+}
+
+// with names for people how somebody proved who they are.
+func with(method, provider string) string {
+	if method == "passkey" {
+		return "a passkey"
+	}
+	return cmp.Or(provider, method)
+}

@@ -1,0 +1,43 @@
+package events_test
+
+import (
+	"testing"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/events"
+	signin "sallyport.dev/domain/identity"
+)
+
+func examplesOfIdentity() map[string]example {
+	const subject, session = "person/carol", "0123456789abcdef"
+	account := signin.Account{Issuer: "https://login.example.com", Subject: "00u1a2b3"}
+	return map[string]example{
+		"person.identity_linked": {subject: subject, actor: "system:sign_in", event: signin.WasLinked{Person: "carol", Account: account},
+			summary: "carol signs in with account 00u1a2b3 of https://login.example.com from now on"},
+		"person.signed_in": {subject: subject, actor: "carol", event: signin.WasSignedIn{
+			Person: "carol", Method: "oidc", Provider: "okta", Session: session, MFA: true, Source: "192.0.2.7", Again: true},
+			summary: "carol proved anew who they are with okta and a second factor from 192.0.2.7"},
+		"person.signed_out": {subject: subject, actor: "owner", event: signin.WasSignedOut{Person: "carol", Session: session, Began: noon},
+			summary: "owner ended a session of carol that began at 2026-11-22 12:00:00 UTC"},
+		"person.sign_in_refused": {subject: "sign_in", actor: "system:sign_in", outcome: "denied", event: signin.WasRefused{
+			Code: "sign_in.unknown", Provider: "okta", Account: account, Source: "192.0.2.7"},
+			summary: "a sign-in with okta from 192.0.2.7 was refused (sign_in.unknown): 00u1a2b3"},
+	}
+}
+
+func TestSentencesAboutSignIns(t *testing.T) {
+	for _, tt := range []struct {
+		actor string
+		event domain.Event
+		want  string
+	}{
+		{"carol", signin.WasSignedIn{Person: "carol", Method: "passkey", Source: "192.0.2.7"}, "carol signed in with a passkey from 192.0.2.7"},
+		{"carol", signin.WasSignedOut{Person: "carol", Began: noon}, "carol signed out of a session that began at 2026-11-22 12:00:00 UTC"},
+		{"system:sign_in", signin.WasRefused{Code: "sign_in.passkey", Source: "192.0.2.7"}, "a sign-in from 192.0.2.7 was refused (sign_in.passkey): an unknown account"},
+	} {
+		def, ok := events.New().Lookup(tt.event.EventType())
+		if got := def.Summary(domain.Envelope{Actor: tt.actor, Event: tt.event}); !ok || got != tt.want {
+			t.Errorf("%T says %q, want %q", tt.event, got, tt.want)
+		}
+	}
+}
