@@ -210,50 +210,63 @@ func TestAnAgentHasOneKeyAndTakesNoOther(t *testing.T) {
 	}
 }
 
-func TestALaterAgentKeepsItsSocket(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "agent")
-	serve := func() *sshAgent {
+// TestWhoSharesASocketFindsAnAgent has agents come and go at one path while
+// clients ask there: each is served, whoever leaves meanwhile.
+func TestWhoSharesASocketFindsAnAgent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "agent")
+	serve := func(n int) *sshAgent {
 		k := newTestKey(t)
 		c, err := k.certificate(certify(t, k, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := serveAgent(socket, k, c)
+		a, err := shareAgentAs(path, n, k, c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return a
 	}
-	first := serve()
-	second := serve()
-	for range 50 { // one takes the place of another, and nobody ever finds none
-		gone := make(chan error)
-		go func() {
-			for {
-				if _, err := os.Lstat(socket); err != nil {
-					gone <- err
-					return
-				}
-				select {
-				case gone <- nil:
-					return
-				default:
-				}
-			}
-		}()
-		second = serve()
-		if err := <-gone; err != nil {
-			t.Fatalf("there was none: %v", err)
+	write := func(file string) { // of one that was killed
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	first.Close()
-	if conn, err := net.Dial("unix", socket); err != nil {
-		t.Errorf("the first one took the socket of the second away: %v", err)
-	} else {
-		conn.Close()
+	write(path + ".1")
+	write(path)
+	stays := serve(2)
+	stop, asked := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				asked <- nil
+				return
+			default:
+			}
+			conn, err := net.Dial("unix", path)
+			if err == nil {
+				var keys []*agent.Key
+				if keys, err = agent.NewClient(conn).List(); err == nil && len(keys) != 1 {
+					err = fmt.Errorf("it shows %d keys", len(keys))
+				}
+				conn.Close()
+			}
+			if err != nil {
+				asked <- err
+				return
+			}
+		}
+	}()
+	for n := range 5 {
+		guest := serve(10 + n)
+		guest.Close()
 	}
-	second.Close()
-	if left, _ := filepath.Glob(socket + "*"); len(left) > 0 {
+	close(stop)
+	if err := <-asked; err != nil {
+		t.Errorf("a client found no agent: %v", err)
+	}
+	stays.Close()
+	if left, _ := filepath.Glob(path + "*"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -77,13 +78,16 @@ func (oneKey) Unlock([]byte) error { return errKeeps }
 // sshAgent serves one key at a socket that its owner alone can reach.
 type sshAgent struct {
 	socket   string
-	listener net.Listener
+	listener *net.UnixListener
 	end      *time.Timer
-	own      os.FileInfo // the socket, as it was made
+	clients  sync.WaitGroup // who is served, and the loop that lets them in
+	closed   sync.Once
+	leave    func() // what is done before it closes; nil is nothing
 }
 
 // serveAgent serves the key with its certificate at socket, until [sshAgent.Close]
-// or the certificate's end. Whatever an earlier one left there is replaced.
+// or the certificate's end. Whatever was left there is replaced. The socket's
+// folder is nobody else's.
 func serveAgent(socket string, k *sshKey, c *ssh.Certificate) (*sshAgent, error) {
 	lives := time.Until(time.Unix(int64(min(c.ValidBefore, 1<<40)), 0)) //nolint:gosec // bounded
 	if lives < time.Second {
@@ -98,55 +102,138 @@ func serveAgent(socket string, k *sshKey, c *ssh.Certificate) (*sshAgent, error)
 		return nil, cli.Fail("check that its folder is yours alone and may be written to", "the agent cannot listen at %s: %v", socket, err)
 	}
 	a.end = time.AfterFunc(lives, a.Close)
-	go func() {
+	a.clients.Go(func() {
 		for {
 			conn, err := a.listener.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
+			a.clients.Go(func() {
 				defer conn.Close()
 				_ = agent.ServeAgent(oneKey{keys}, conn) // its end is the client's
-			}()
+			})
 		}
-	}()
+	})
 	return a, nil
 }
 
-// listen makes the socket under another name and renames it: so the old one is
-// replaced in one step, and nobody finds one that they may not have found.
 func (a *sshAgent) listen() error {
-	temp := fmt.Sprintf("%s.%d", a.socket, os.Getpid())
+	if err := os.Remove(a.socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: a.socket, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	a.listener = l
+	return os.Chmod(a.socket, 0o600)
+}
+
+// Close ends the agent and takes its socket away.
+func (a *sshAgent) Close() {
+	a.closed.Do(func() {
+		if a.end != nil {
+			a.end.Stop()
+		}
+		if a.leave != nil {
+			a.leave()
+		}
+		a.listener.Close() // removes the socket
+	})
+}
+
+// shareAgent serves the key at path, for ssh that a configuration has look there.
+// Several may run at once: each has a socket of its own, path is a link to one of
+// them, and who leaves hands it to one that stays. So an ssh may be shown another
+// one's certificate, which is for the same account, and never none.
+func shareAgent(path string, k *sshKey, c *ssh.Certificate) (*sshAgent, error) {
+	return shareAgentAs(path, os.Getpid(), k, c)
+}
+
+// shareAgentAs is shareAgent with a number that no other agent of path has.
+func shareAgentAs(path string, n int, k *sshKey, c *ssh.Certificate) (*sshAgent, error) {
+	a, err := serveAgent(fmt.Sprintf("%s.%d", path, n), k, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := locked(path, func() error { return point(path, a.socket) }); err != nil {
+		a.Close()
+		return nil, cli.Fail("check that its folder is yours alone and may be written to", "the agent cannot be found at %s: %v", path, err)
+	}
+	a.leave = func() {
+		_ = locked(path, func() error { return a.handOver(path) }) // ssh finds a dead one then, and is refused
+		a.drain()
+	}
+	return a, nil
+}
+
+// handOver has path lead to another agent that lives, or takes it away.
+func (a *sshAgent) handOver(path string) error {
+	if now, err := os.Readlink(path); err != nil || now != a.socket {
+		return err // another one's already
+	}
+	others, err := filepath.Glob(quoteGlob(path) + ".[0-9]*")
+	if err != nil {
+		return err
+	}
+	for _, other := range others {
+		if other == a.socket {
+			continue
+		}
+		if conn, err := net.Dial("unix", other); err == nil {
+			conn.Close()
+			return point(path, other)
+		}
+		os.Remove(other) // of one that was killed
+	}
+	return os.Remove(path)
+}
+
+// quoteGlob is a path in which nothing is a pattern.
+func quoteGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+// drainTime bounds how long an agent that leaves still serves who found it before.
+const drainTime = 5 * time.Second
+
+// drain lets in who is at the door already, and serves them to their end.
+func (a *sshAgent) drain() {
+	_ = a.listener.SetDeadline(time.Now().Add(100 * time.Millisecond))
+	done := make(chan struct{})
+	go func() {
+		a.clients.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(drainTime):
+	}
+}
+
+// point has path lead to socket, in one step.
+func point(path, socket string) error {
+	temp := fmt.Sprintf("%s.new-%d", path, os.Getpid())
 	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	l, err := net.Listen("unix", temp)
+	if err := os.Symlink(socket, temp); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
+// locked does what only one process may do at a time in the folder of path.
+func locked(path string, do func() error) error {
+	lock, err := os.OpenFile(filepath.Join(filepath.Dir(path), ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	a.listener = l
-	a.own, err = os.Lstat(temp)
-	err = errors.Join(err, os.Chmod(temp, 0o600))
-	if err == nil {
-		err = os.Rename(temp, a.socket)
+	defer lock.Close() // and with it the lock
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
 	}
-	if err != nil {
-		l.Close()
-		os.Remove(temp)
-	}
-	return err
-}
-
-// Close ends the agent and takes its socket away, if it is still its own.
-func (a *sshAgent) Close() {
-	a.listener.Close()
-	if a.end != nil {
-		a.end.Stop()
-	}
-	if now, err := os.Lstat(a.socket); err == nil && os.SameFile(now, a.own) {
-		os.Remove(a.socket)
-	}
+	return do()
 }
 
 // privateFolder makes the folder of an agent, unless it is there, and makes sure

@@ -71,7 +71,7 @@ func (a *app) proxySSH(c *cobra.Command, f *sshFlags, host, socket string, tty b
 	if err != nil {
 		return err
 	}
-	agent, err := serveAgent(socket, l.key, l.certificate)
+	agent, err := shareAgent(socket, l.key, l.certificate)
 	if err != nil {
 		return err
 	}
