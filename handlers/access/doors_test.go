@@ -293,3 +293,31 @@ func TestACertificateIsBoundToWhereTheCallerIs(t *testing.T) {
 		}
 	}
 }
+
+func TestAWorkloadThatMayWaitGetsInOnceSomebodySaidYes(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.as("sec", 201, "POST", "/policies", doc{"name": "patient", "principals": doc{"roles": []string{"deployers"}},
+		"rules": []doc{rule("waits", "root", doc{"conditions": asks, "workloads_may_wait": true})}})
+	h.as("sec", 200, "POST", "/policies/patient/publish", nil, "If-Match", `"1"`)
+	token := h.workload()
+	const waits = "patient/waits/ssh:root"
+	if m := h.methods(token, web)[waits]; m["open"] != false || m["may_wait"] != true {
+		t.Errorf("it is given %v", m)
+	}
+	h.refused(token, 403, "access.unmet", "POST", "/access/grants", h.ssh(waits))
+	id := h.as(token, 201, "POST", "/access/requests", doc{"resource": web, "method": waits, "justification": "nightly"})["id"].(string)
+	h.refused(token, 403, "access.unmet", "POST", "/access/grants", h.ssh(waits))
+	h.as("carol", 200, "POST", "/access/requests/"+id+"/approve", doc{})
+	at := h.Last()
+	h.as(token, 200, "POST", "/access/grants", h.ssh(waits))
+	granted := h.tells(at, "access.granted")[0].Event.(eventsof.WasGranted)
+	if len(granted.Requests) != 1 || granted.Requests[0] != id || granted.Through != "role/deployers" || granted.Identity != "job/1" {
+		t.Errorf("the grant says %+v", granted)
+	}
+	h.refused("alice", 403, "access.unmet", "POST", "/access/grants", h.ssh(root)) // it is the workload's alone
+	h.Advance(15 * time.Minute)
+	if status, answer := h.ask(token, "POST", "/access/grants", h.ssh(waits)); status == 200 {
+		t.Errorf("after its time it answered %v", answer)
+	}
+}
