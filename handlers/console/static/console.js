@@ -1,1 +1,75 @@
-// What pages do beside htmx.
+// What pages do beside htmx: copy, relative times, dialogs, focus on what went
+// wrong. Everything here improves what works without it.
+
+document.documentElement.dataset.script = "on";
+
+const status = text => {
+  const region = document.getElementById("said");
+  if (region) region.textContent = text;
+};
+
+document.addEventListener("click", async event => {
+  const copy = event.target.closest("[data-copy]");
+  if (copy) {
+    await navigator.clipboard.writeText(copy.dataset.copy);
+    copy.classList.add("copied");
+    status("Copied.");
+    setTimeout(() => { copy.classList.remove("copied"); status(""); }, 2000);
+    return;
+  }
+  const opener = event.target.closest("[data-dialog]"); // a link to a page that asks the same
+  const dialog = opener && document.getElementById(opener.dataset.dialog);
+  if (dialog?.showModal) {
+    event.preventDefault();
+    dialog.showModal();
+    return;
+  }
+  if (event.target.closest("[data-close]")) {
+    event.target.closest("dialog")?.close();
+    event.preventDefault();
+  }
+});
+
+// A form is sent once, however often its button is pressed.
+document.addEventListener("submit", event => {
+  if (event.defaultPrevented || event.target.method !== "post") return;
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "yes";
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+// Filters that choose take effect at once, where the form says so.
+document.addEventListener("change", event => {
+  const form = event.target.closest("form[data-auto]");
+  if (form && event.target.matches("select, input[type=checkbox]")) form.requestSubmit();
+});
+
+const units = [[60, "second"], [60, "minute"], [24, "hour"], [30, "day"]];
+const relative = (then, now) => {
+  const ahead = then > now;
+  let n = Math.abs(now - then) / 1000;
+  if (n < 10) return "just now";
+  for (const [most, unit] of units) {
+    if (n < most) {
+      const words = Math.floor(n) + " " + unit + (Math.floor(n) === 1 ? "" : "s");
+      return ahead ? "in " + words : words + " ago";
+    }
+    n /= most;
+  }
+  return ""; // a date, which stays as it is
+};
+const refresh = () => {
+  for (const time of document.querySelectorAll("time[datetime]:not([data-exact])")) {
+    const text = relative(Date.parse(time.dateTime), Date.now());
+    if (text && text !== time.textContent) time.textContent = text;
+  }
+};
+refresh();
+setInterval(refresh, 15000);
+
+// What was refused is read first.
+const problem = () => document.getElementById("problem")?.focus();
+problem();
+document.addEventListener("htmx:after:swap", () => { refresh(); problem(); });
