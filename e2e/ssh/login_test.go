@@ -46,6 +46,13 @@ func TestLoggingIn(t *testing.T) {
 	t.Run("arguments go as ssh passes them", func(t *testing.T) {
 		run(t, h.alice(t, "ssh", "web-1", "--", "echo", "-n", "$HOME", "-oProxyCommand=x")).want(t, 0, "-oProxyCommand=x", "")
 	})
+	t.Run("a command that looks like an option is a command", func(t *testing.T) {
+		pwned := filepath.Join(t.TempDir(), "pwned")
+		r := run(t, h.alice(t, "ssh", "web-1", "--", "-oProxyCommand=touch "+pwned)) // sh there takes it for its own
+		if _, err := os.Stat(pwned); err == nil || r.code == 0 || r.code == denied {
+			t.Errorf("it was an option of ssh: %v", r)
+		}
+	})
 	t.Run("what is not open says what is to be met", func(t *testing.T) {
 		run(t, h.alice(t, "ssh", "web-1", "--account", "pamadmin2", "--", "true")).want(t, 3, "", "--request --justification")
 	})
