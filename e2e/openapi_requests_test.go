@@ -25,7 +25,10 @@ func (u *tour) requests() {
 	}
 	u.as(member, 403, "POST", "/request-types", typ("access", nil))
 	u.as(sec, 422, "POST", "/request-types", typ("access", map[string]any{"groups": []string{"askers"}}))
-	u.as(sec, 201, "POST", "/request-types", typ("access", nil))
+	if drafted := u.as(sec, 201, "POST", "/request-types", typ("access", map[string]any{"status": "published", "by_owner": true, "version": 7})); drafted["status"] != "draft" ||
+		drafted["by_owner"] != nil || drafted["version"] != 1.0 {
+		u.t.Errorf("what only the server says was taken from a draft: %v", drafted)
+	}
 	u.as(sec, 409, "POST", "/request-types", typ("access", map[string]any{"description": "another"}))
 	u.as(member, 404, "GET", "/request-types/by-access", nil) // a draft
 	u.as(sec, 428, "POST", "/request-types/by-access/publish", nil)
