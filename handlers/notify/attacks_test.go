@@ -18,6 +18,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/access"
 	"sallyport.dev/domain/group"
+	"sallyport.dev/domain/notification"
 	"sallyport.dev/domain/person"
 	"sallyport.dev/domain/request"
 	"sallyport.dev/handlers/jose"
@@ -109,6 +110,23 @@ func TestASendThatNeverReturnsDoesNotHoldUpTheEnd(t *testing.T) {
 	<-asked
 	cancel()
 	<-ended
+}
+
+// What was sent when the process is asked to end is recorded before it does, and
+// so told once.
+func TestWhatWasSentAtTheEndIsRecorded(t *testing.T) {
+	o := open(t)
+	o.raise("alice", "because")
+	var n notification.Notice
+	o.Read(func(s *control.State, _ domain.Head) {
+		n = s.Notices().Pending(notification.Webhook, o.Now(), 1, func(string) bool { return false })[0]
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	notify.Leave(ctx, o.Organisation, n)
+	if got := o.outcomes(); !slices.Equal(got, []string{"sent"}) {
+		t.Errorf("recorded is %v", got)
+	}
 }
 
 // raiseMany has n people ask for something, and is how many notices that makes.

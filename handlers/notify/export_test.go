@@ -9,6 +9,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/notification"
 	"sallyport.dev/handlers/jose"
+	"sallyport.dev/handlers/organisation"
 )
 
 // Compose is the message for one person.
@@ -47,4 +48,11 @@ func (s stuck) send(context.Context, Message) ([]domain.Name, error) {
 	s.asked <- struct{}{}
 	<-s.released
 	return nil, nil
+}
+
+// Leave ends a notifier that has sent a notice and not recorded it.
+func Leave(ctx context.Context, o *organisation.Organisation, sent notification.Notice) {
+	d := (&Notifier{opt: Options{Pauses: pauses}}).desk(o, stuck{})
+	d.outcomes <- notification.Finish{Notice: sent, Channel: notification.Webhook, Tries: 1}
+	d.run(ctx)
 }

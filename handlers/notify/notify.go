@@ -31,6 +31,8 @@ const (
 	lookEvery = time.Minute
 	// maxPeople is how many people are told of one notice; those who come first by name.
 	maxPeople = 100
+	// leaveTimeout bounds recording what was sent when the process ends.
+	leaveTimeout = 2 * time.Second
 	// After an error of the log it waits, twice as long each time.
 	leastPause, mostPause = time.Second, time.Minute
 )
@@ -92,18 +94,20 @@ func New(opt Options, now func() time.Time) (*Notifier, error) {
 // Run tells people of the organisation's notices until ctx ends or the
 // organisation is halted. What is being sent then is left, to be begun again.
 func (n *Notifier) Run(ctx context.Context, o *organisation.Organisation) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	var running sync.WaitGroup
 	defer running.Wait()
 	for _, c := range n.channels {
-		d := &desk{
-			Options: n.opt, org: o, channel: c, log: cmp.Or(n.opt.Log, o.Log()).With("channel", c.name()),
-			underWay: map[string]bool{}, moot: map[string]bool{},
-			outcomes: make(chan notification.Finish, maxUnderWay), turn: make(chan struct{}, maxAtOnce), woken: make(chan struct{}, 1),
-		}
+		d := n.desk(o, c)
 		running.Go(func() { d.watch(ctx) })
 		running.Go(func() { d.run(ctx) })
+	}
+}
+
+func (n *Notifier) desk(o *organisation.Organisation, c channel) *desk {
+	return &desk{
+		Options: n.opt, org: o, channel: c, log: cmp.Or(n.opt.Log, o.Log()).With("channel", c.name()),
+		underWay: map[string]bool{}, moot: map[string]bool{},
+		outcomes: make(chan notification.Finish, maxUnderWay), turn: make(chan struct{}, maxAtOnce), woken: make(chan struct{}, 1),
 	}
 }
 
@@ -144,7 +148,10 @@ func (d *desk) head() (seq uint64) {
 // run begins what may be begun and records what became of it, until ctx ends.
 func (d *desk) run(ctx context.Context) {
 	var sending sync.WaitGroup
-	defer sending.Wait()
+	defer func() {
+		sending.Wait()
+		d.leave(ctx)
+	}()
 	pause := leastPause
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -166,9 +173,20 @@ func (d *desk) run(ctx context.Context) {
 	}
 }
 
-// collect takes an outcome in, and those that came with it.
-func (d *desk) collect(f notification.Finish) {
-	d.finished = append(d.finished, f)
+// leave records what was sent and is not recorded yet, so that nobody tells it
+// again. It does not hold up the end for long.
+func (d *desk) leave(ctx context.Context) {
+	d.collect()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	if err := d.record(ctx); err != nil {
+		d.log.Warn("what was told could not be recorded, and may be told again", "error", err)
+	}
+}
+
+// collect takes outcomes in.
+func (d *desk) collect(some ...notification.Finish) {
+	d.finished = append(d.finished, some...)
 	for len(d.outcomes) > 0 {
 		d.finished = append(d.finished, <-d.outcomes)
 	}
@@ -273,8 +291,8 @@ func (d *desk) meta() domain.Meta {
 	return domain.Meta{Actor: domain.System("notify"), Now: d.org.Now()}
 }
 
-// deliver tries until the notice was taken or is given up. An outcome that
-// nobody hears, since ctx has ended, is none.
+// deliver tries until the notice was taken or is given up. If ctx ends before,
+// it has no outcome, and is begun again later.
 func (d *desk) deliver(ctx context.Context, n notification.Notice) {
 	within, cancel := context.WithTimeout(ctx, giveUpAfter)
 	defer cancel()
@@ -283,7 +301,7 @@ func (d *desk) deliver(ctx context.Context, n notification.Notice) {
 	for {
 		f.Tries++
 		p, done := d.try(within, n, told)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && (!done || p.reason != "") {
 			return
 		}
 		if f.Reason = p.reason; done || f.Tries > len(d.Pauses) {
