@@ -48,6 +48,17 @@ func TestCommitIsTheRecord(t *testing.T) {
 	}
 }
 
+// What has to name its event before that is recorded brings the event's id.
+func TestAFactMayBringTheIDOfItsEvent(t *testing.T) {
+	f := streamstest.New(t, toys{})
+	ctx := withTimeout(t)
+	const id = "01KASE00000000000000000000"
+	must[domain.Position](t)(f.Journal.Commit(ctx, 0, meta, []domain.Fact{{Event: wasSwitched{On: true}, ID: id}, {Event: wasSwitched{On: false}}}))
+	if all := streamstest.All(t, f.Journal); len(all) != 1 || all[0].Events[0].ID != id || len(all[0].Events[1].ID) != 26 || all[0].Events[1].ID == id {
+		t.Errorf("the log has %+v", all)
+	}
+}
+
 func TestCommitRefused(t *testing.T) {
 	big := wasIssued{Name: strings.Repeat("x", domain.MaxEventBytes)}
 	half := domain.Fact{Event: wasIssued{Name: strings.Repeat("x", domain.MaxEventBytes-1000)}}
@@ -69,6 +80,9 @@ func TestCommitRefused(t *testing.T) {
 		{name: "a commit too large", after: 1, meta: meta, facts: many, kind: domain.KindInvalid},
 		{name: "no facts", after: 1, meta: meta},
 		{name: "no actor", after: 1, meta: domain.Meta{Now: meta.Now}, facts: switched(true)},
+		{name: "an id that is no ULID", after: 1, meta: meta, facts: []domain.Fact{{Event: wasSwitched{On: true}, ID: "mine"}}},
+		{name: "an id in another case", after: 1, meta: meta, facts: []domain.Fact{{Event: wasSwitched{On: true}, ID: "01kase00000000000000000000"}}},
+		{name: "an id beyond its time", after: 1, meta: meta, facts: []domain.Fact{{Event: wasSwitched{On: true}, ID: "81KASE00000000000000000000"}}},
 		{name: "no time", after: 1, meta: domain.Meta{Actor: meta.Actor}, facts: switched(true)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
