@@ -118,6 +118,8 @@ func (c *Console) Mount(e *echo.Echo) {
 			}
 		}
 	}
+	nothing := c.serve(screen{open: true}, "", func(*page) error { return errNothing }) // with the menu of who is signed in
+	orgs.RouteNotFound("/*", nothing)
 	g.RouteNotFound("", func(echo.Context) error { return errNothing })
 	g.RouteNotFound("/*", func(echo.Context) error { return errNothing })
 }

@@ -1,0 +1,187 @@
+package console
+
+import (
+	"bytes"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"sallyport.dev/domain"
+)
+
+// views has for each template filled views: html/template finds a field that is
+// misspelled only when it is rendered, so everything that can be shown is.
+var views = map[string][]any{
+	"confirm": {
+		confirmView{Heading: "Revoke the token?", Text: "It ends at once.", Points: []string{"a"}, Action: "/x", Do: "Revoke", Danger: true, Cancel: "/y", Hidden: map[string]string{"etag": `"1"`}},
+		confirmView{Heading: "Go on?", Action: "/x", Do: "Go on"},
+	},
+	"error": {
+		errorView{problem: &problem{Status: 503, Code: "log.unavailable", Detail: "The log cannot be reached."}, RequestID: "01"},
+		errorView{problem: errNothing, RequestID: "01"},
+	},
+	"organisations": {[]domain.Name{"acme", "default"}},
+	"overview":      {overviewView{Issuer: "https://sallyport.example/orgs/default", Active: 1, Position: 7}},
+}
+
+func TestEveryTemplateIsRenderedWithFilledViews(t *testing.T) {
+	c, err := New(Options{BaseURL: "http://sallyport.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range c.templates {
+		if len(views[name]) == 0 {
+			t.Errorf("views has no view for templates/%s.html", name)
+		}
+	}
+	for name, all := range views {
+		for i, v := range all {
+			for part, html := range renderAll(t, c, name, v) {
+				if part == "layout" {
+					checkPage(t, name, html)
+				}
+				checkInline(t, name+" "+part, html)
+				if strings.Contains(html, "ZgotmplZ") {
+					t.Errorf("%s, view %d, %s: html/template refused to write something", name, i, part)
+				}
+			}
+		}
+	}
+}
+
+// renderAll renders the page, and each of its pieces.
+func renderAll(t *testing.T, c *Console, name string, view any) map[string]string {
+	t.Helper()
+	ec := echo.New().NewContext(httptest.NewRequest("GET", "/console/orgs/default/x", nil), httptest.NewRecorder())
+	setHeaders(ec)
+	f, err := c.stranger(ec).frame(view)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Person, f.Org, f.Notice, f.Roles, f.root = "olga", "default", "Saved.", domain.Roles(), "/console/orgs/default"
+	f.Menu = []menuGroup{{Name: "Trust", Entries: []menuEntry{{Name: "Connections", Icon: "link", URL: "/console/orgs/default/connections", Current: true}}}}
+	f.Problem = &problem{Status: 422, Code: "fields.invalid", Detail: "Some fields are wrong.", Fields: map[string]string{"/name": "is no name"}, Order: []string{"/name"}}
+	out := map[string]string{}
+	tmpl := c.templates[name]
+	if tmpl == nil {
+		t.Fatalf("there is no template %s", name)
+	}
+	for _, part := range tmpl.Templates() {
+		if part.Name() != "layout" && !strings.HasPrefix(part.Name(), "#") {
+			continue
+		}
+		var b bytes.Buffer
+		if err := tmpl.ExecuteTemplate(&b, part.Name(), f); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		out[part.Name()] = b.String()
+	}
+	return out
+}
+
+var (
+	inlineForm  = regexp.MustCompile(`(?i)<style|\sstyle=|<[a-z][^>]*\son[a-z]+=|javascript:|<script(?:[^>]*)>[^<]`)
+	scriptForm  = regexp.MustCompile(`<script([^>]*)>`)
+	hxForm      = regexp.MustCompile(`<[a-z][^>]*\shx-[a-z][^>]*>`)
+	headingForm = regexp.MustCompile(`<h1[\s>]`)
+	titleForm   = regexp.MustCompile(`(?s)<head>.*<title>([^<]+) · Sallyport</title>.*</head>`)
+	idForm      = regexp.MustCompile(`\sid="([^"]*)"`)
+)
+
+// checkInline holds HTML to what the Content-Security-Policy has a place for.
+func checkInline(t *testing.T, where, html string) {
+	t.Helper()
+	if m := inlineForm.FindString(html); m != "" {
+		t.Errorf("%s has something inline: %s", where, m)
+	}
+	for _, m := range scriptForm.FindAllStringSubmatch(html, -1) {
+		if !strings.Contains(m[1], "nonce=") || !strings.Contains(m[1], "src=") {
+			t.Errorf("%s has a script without nonce or source: %s", where, m[0])
+		}
+	}
+	for _, m := range hxForm.FindAllString(html, -1) {
+		if !strings.Contains(m, ` hx-nonce="`) {
+			t.Errorf("%s has an hx attribute without hx-nonce: %s", where, m)
+		}
+	}
+}
+
+// maxPage bounds a page, in bytes.
+const maxPage = 100 << 10
+
+// checkPage holds a whole page to what every page has.
+func checkPage(t *testing.T, where, html string) {
+	t.Helper()
+	if n := len(headingForm.FindAllString(html, -1)); n != 1 {
+		t.Errorf("%s has %d h1", where, n)
+	}
+	if m := titleForm.FindStringSubmatch(html); m == nil || strings.TrimSpace(m[1]) == "" {
+		t.Errorf("%s has no title", where)
+	}
+	if !strings.HasPrefix(html, "<!doctype html>\n<html lang=\"en\"") {
+		t.Errorf("%s does not say its language", where)
+	}
+	if len(html) > maxPage {
+		t.Errorf("%s has %d bytes, more than %d", where, len(html), maxPage)
+	}
+	seen := map[string]bool{}
+	for _, m := range idForm.FindAllStringSubmatch(html, -1) {
+		if seen[m[1]] {
+			t.Errorf("%s has the id %q twice", where, m[1])
+		}
+		seen[m[1]] = true
+	}
+}
+
+func TestEveryComponentIsRendered(t *testing.T) {
+	c, err := New(Options{BaseURL: "http://sallyport.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := frame{Problem: &problem{Fields: map[string]string{"/name": "is taken"}}}
+	for name, view := range map[string]any{
+		"table": columns("Things", "Name", "#Uses", "-Actions"), "end-table": nil,
+		"empty": newEmpty("None", "Nothing", "/x", "Make one"), "pager": newPager("/a", "/b", "1 to 2"),
+		"field": required(mono(newField(f, "/name", "Name", "x", "A name."))), "check": newField(f, "/on", "On", true, ""),
+		"submit": danger(newSubmit(f, "Do", "/c")), "sparkline": newSparkline("Uses", []int{0, 3, 1}),
+		"histogram": newHistogram("Events", "good", "bad", []bar{{Label: "10:00", Good: 3, Bad: 1, URL: "/x"}, {Label: "11:00"}}),
+	} {
+		var b bytes.Buffer
+		if err := c.templates["error"].ExecuteTemplate(&b, name, view); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		checkInline(t, name, b.String())
+		if name == "field" && !strings.Contains(b.String(), `aria-describedby="f-name-hint f-name-error" aria-invalid="true"`) {
+			t.Errorf("a field that is wrong does not name its hint and error: %s", &b)
+		}
+	}
+}
+
+func TestAnIconThatIsNamedIsThere(t *testing.T) {
+	files, err := os.ReadDir("templates")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`icon "([a-z]*)"`)
+	for _, f := range files {
+		b, err := os.ReadFile("templates/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range named.FindAllStringSubmatch(string(b), -1) {
+			if icons[m[1]] == "" {
+				t.Errorf("%s names the icon %q, which icons.go has not", f.Name(), m[1])
+			}
+		}
+	}
+	for _, s := range (&Console{}).screens() {
+		if s.menu != "" && (icons[s.icon] == "" || !slices.Contains(menuGroups, s.group)) {
+			t.Errorf("the menu's entry %s has the icon %q in the group %q: one of them does not exist", s.menu, s.icon, s.group)
+		}
+	}
+}
