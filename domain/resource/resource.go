@@ -205,6 +205,9 @@ func (s State) Resources() []Resource {
 // Standing tells whether there is a version of that id that is not destroyed.
 func (s State) Standing(id string) bool { return s.standing[id] }
 
+// IDs is the ids of all versions that are not destroyed, in no order.
+func (s State) IDs() []string { return slices.Collect(maps.Keys(s.standing)) }
+
 // Destroyed is the ids of versions that were destroyed, oldest first: of the
 // newest few thousand, since nobody asks for those long gone.
 func (s State) Destroyed() []string { return slices.Clone(s.lately) }

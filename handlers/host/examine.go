@@ -41,7 +41,7 @@ func (h *Host) Examine(ctx context.Context, org string) ([]Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, examineWithin)
 	defer cancel()
 	all := readiness(ctx, o)
-	all = append(all, configured(ctx, o), clockOf(ctx, o), rotation(o))
+	all = append(all, configured(ctx, o), clockOf(ctx, o), rotation(o), values(ctx, o))
 	return append(all, sources(ctx, o)...), nil
 }
 
@@ -105,6 +105,22 @@ func rotation(o *organisation.Organisation) Finding {
 	f.Detail = fmt.Sprintf("the oldest that signs is %d days old", int(age.Hours()/24))
 	if age > organisation.RotateWithin {
 		f.Result, f.Next = FoundWarn, "sallyportd keys rotate"
+	}
+	return f
+}
+
+// values tells whether the vault has what the log says it has.
+func values(ctx context.Context, o *organisation.Organisation) Finding {
+	f := Finding{Check: "secrets/" + o.Name().String(), Result: FoundOK}
+	standing, lost, err := o.LostValues(ctx)
+	switch {
+	case err != nil:
+		f.Result, f.Detail = FoundUnknown, err.Error()
+	case lost > 0:
+		f.Result, f.Next = FoundFail, "restore a backup (docs/runbook-restore.md), or put new versions of what is lost"
+		f.Detail = fmt.Sprintf("the vault lacks %d of the %d values that the log says it has", lost, standing)
+	default:
+		f.Detail = fmt.Sprintf("the vault has all %d values that the log says it has", standing)
 	}
 	return f
 }

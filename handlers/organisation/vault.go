@@ -227,6 +227,28 @@ func (o *Organisation) forgetValue(id string) {
 // never that far apart, and no put takes that long.
 const unrecordedFor = 3 * time.Hour
 
+// LostValues counts the versions that can be revealed by the log, and those of
+// them that the vault does not have.
+func (o *Organisation) LostValues(ctx context.Context) (standing, lost int, err error) {
+	var ids []string
+	o.Read(func(s *control.State, _ domain.Head) { ids = s.Resources().IDs() })
+	whole, err := o.vault.Whole(ctx) // later, so that what is put meanwhile is not missed
+	if err != nil {
+		return 0, 0, err
+	}
+	o.Read(func(s *control.State, _ domain.Head) {
+		for _, id := range ids {
+			if !s.Resources().Standing(id) { // destroyed meanwhile
+				continue
+			}
+			if standing++; !whole[id] {
+				lost++
+			}
+		}
+	})
+	return standing, lost, nil
+}
+
 // SweepVault destroys in the vault whatever the log says is destroyed, and what
 // was put there long ago and never recorded. It is called at the start and now
 // and then, and may be at any time.

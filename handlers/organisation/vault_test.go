@@ -106,6 +106,9 @@ func TestAValueIsPutRevealedAndDestroyed(t *testing.T) {
 	k.create("first")
 	k.put(telltale)
 	k.Reopen(func() {})
+	if standing, lost, err := k.LostValues(t.Context()); standing != 2 || lost != 0 || err != nil {
+		t.Errorf("of %d values %d are lost, %v, want none of two", standing, lost, err)
+	}
 	k.reveals(1, "first")
 	k.reveals(2, telltale)
 	id, o := k.version(1)
@@ -300,6 +303,9 @@ func TestALostValueIsToldAsLost(t *testing.T) {
 	var known *domain.Error
 	if _, err := k.Reveal(t.Context(), id, o); !errors.Is(err, vault.ErrLost) || !errors.As(err, &known) || known.Code != "secret.lost" {
 		t.Errorf("it says %v, want %v", err, vault.ErrLost)
+	}
+	if standing, lost, err := k.LostValues(t.Context()); standing != 1 || lost != 1 || err != nil {
+		t.Errorf("of %d values %d are lost, %v, want the one", standing, lost, err)
 	}
 	k.put("second") // the way out
 	k.reveals(2, "second")

@@ -230,6 +230,23 @@ func (v *Vault) IDs(ctx context.Context) (ids []string, err error) {
 	return ids, nil
 }
 
+// Whole is the ids of which the vault has both data key and value. Whether they
+// open is not tried.
+func (v *Vault) Whole(ctx context.Context) (map[string]bool, error) {
+	keys, err := v.store.Keys(ctx)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	halves, whole := map[string]int{}, map[string]bool{}
+	for _, k := range keys {
+		if id, _, ok := strings.Cut(k, "."); ok {
+			halves[id]++
+			whole[id] = halves[id] == 2
+		}
+	}
+	return whole, nil
+}
+
 // Hash is a keyed hash of a value (HMAC-SHA-256, base64url) under a key that
 // only this organisation has: what the log says of a value, by which who holds
 // the vault can tell whether a value is the one that was put. It is bound to
