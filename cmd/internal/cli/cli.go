@@ -25,7 +25,7 @@ const (
 	ExitUsage       = 2
 	ExitDenied      = 3
 	ExitDamaged     = 3 // of sallyportd: the log is damaged
-	ExitWaiting     = 4 // reserved for requests that wait for a person's approval
+	ExitWaiting     = 4 // it waits for the approval of an access request
 	ExitUnreachable = 5 // nobody answered, or the answer was "not now"
 )
 
