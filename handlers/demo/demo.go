@@ -1,6 +1,7 @@
 // Package demo is the identity provider of `sallyportd dev`: its own issuer and
-// keys, and a mint that signs whatever it is asked to, so that the main job can
-// be tried on real claim sets without an account anywhere.
+// keys, a mint that signs whatever it is asked to, so that the main job can be
+// tried on real claim sets without an account anywhere, and a sign-in by OpenID
+// Connect for the console, which asks no more than who one would like to be.
 //
 // It is for the loopback alone, and says no to requests that a web page of
 // another site could have sent. Its claim sets are those of real tokens, the
@@ -27,6 +28,8 @@ type Provider struct {
 	issuer string
 	now    func() time.Time
 	keys   map[string]*jose.HostKey // by algorithm; never changed
+
+	directory *directory // nil: it signs nobody in
 }
 
 // Open gives the provider at issuer (http://127.0.0.1:8421, without a slash at

@@ -15,27 +15,32 @@ import (
 // maxClaims bounds what one mint request may send.
 const maxClaims = 64 << 10
 
-// Handler serves the discovery document, the keys and the mint.
+// Handler serves the discovery document, the keys, the mint and the sign-in.
 func (p *Provider) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", p.discovery)
 	mux.HandleFunc("GET /jwks", p.jwks)
 	mux.HandleFunc("POST /mint", p.mint)
 	mux.HandleFunc("POST /mint/{provider}", p.mint)
-	return local(mux)
+	mux.HandleFunc("GET /authorize", p.authorize)
+	mux.HandleFunc("POST /authorize", p.picked)
+	mux.HandleFunc("POST /oauth/token", p.token)
+	return p.local(mux)
 }
 
 // local refuses requests for another host's name, and those that a browser
 // sends for another site: the mint answers whoever reaches the loopback, and a
-// page in the developer's browser does.
-func local(next http.Handler) http.Handler {
+// page in the developer's browser does. Our own page may send its own form.
+func (p *Provider) local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
 		if err != nil {
 			host = r.Host
 		}
 		a, err := netip.ParseAddr(host)
-		if host != "localhost" && (err != nil || !a.IsLoopback()) || r.Header.Get("Origin") != "" {
+		origin := r.Header.Get("Origin")
+		elsewhere := origin != "" && (r.URL.Path != "/authorize" || origin != p.issuer)
+		if host != "localhost" && (err != nil || !a.IsLoopback()) || elsewhere {
 			refuse(w, http.StatusForbidden, "the demo provider answers on the loopback, and no web page")
 			return
 		}
@@ -46,7 +51,13 @@ func local(next http.Handler) http.Handler {
 func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]any{
 		"issuer": p.issuer, "jwks_uri": p.JWKSURL(), "id_token_signing_alg_values_supported": algorithms,
-		"response_types_supported": []string{"id_token"}, "subject_types_supported": []string{"public"},
+		"authorization_endpoint": p.issuer + "/authorize", "token_endpoint": p.issuer + "/oauth/token",
+		"response_types_supported": []string{"code"}, "grant_types_supported": []string{"authorization_code"},
+		"response_modes_supported": []string{"query"}, "subject_types_supported": []string{"public"},
+		"scopes_supported": []string{"openid", "profile", "email"}, "code_challenge_methods_supported": []string{"S256"},
+		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post"},
+		"authorization_response_iss_parameter_supported": true,
+		"claims_supported":                               []string{"sub", "name", "preferred_username", "email", "email_verified", "auth_time", "amr", "nonce"},
 	})
 }
 
