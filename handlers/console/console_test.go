@@ -30,7 +30,8 @@ type site struct {
 	cookies map[domain.Name]*http.Cookie
 }
 
-func newSite(t testing.TB) *site {
+// newSite is a site with all screens, and those given.
+func newSite(t testing.TB, more ...screen) *site {
 	t.Helper()
 	s := &site{t: t, world: orgtest.New(t), cookies: map[domain.Name]*http.Cookie{}}
 	s.handler = api.New(api.Options{Log: orgtest.Quiet()})
@@ -43,6 +44,7 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.console.all = append(s.console.all, more...)
 	s.console.Mount(s.handler)
 	return s
 }

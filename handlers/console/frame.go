@@ -61,11 +61,12 @@ type frame struct {
 	Person  string // "" where nobody is signed in
 	Roles   []domain.Role
 	Menu    []menuGroup
-	Notice  string   // of the last action
-	Problem *problem // why the form was refused; nil: it was not
-	Request string   // id of the request
-	Path    string   // of the page, with its query
-	Theme   string   // light, dark, or "" as the system has it
+	Me      []menuEntry // below the menu
+	Notice  string      // of the last action
+	Problem *problem    // why the form was refused; nil: it was not
+	Request string      // id of the request
+	Path    string      // of the page, with its query
+	Theme   string      // light, dark, or "" as the system has it
 
 	home, root string
 	static     static
@@ -85,6 +86,7 @@ func (p *page) frame(view any) (frame, error) {
 	}
 	var err error
 	f.Person, f.Roles, f.Menu = p.Person.ID, p.Person.Roles, p.console.menu(p)
+	f.Me = p.console.entries(p, meGroup)
 	f.Notice, err = p.notice()
 	return f, err
 }
@@ -121,5 +123,5 @@ func (f frame) wrong(pointer string) string {
 	return f.Problem.Fields[pointer]
 }
 
-// now is for relative times alone.
+// clock is for relative times alone.
 func (c *Console) clock() time.Time { return c.now().UTC() }

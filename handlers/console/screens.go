@@ -12,7 +12,7 @@ type screen struct {
 	path  string        // below /console/orgs/:org, with parameters such as :name
 	menu  string        // its entry; "" has none
 	icon  string        // of the entry, of icons.go
-	group string        // of the menu, one of menuGroups
+	group string        // of the menu, one of menuGroups, or meGroup
 	roles []domain.Role // who has it in the menu and may open it; nil: everybody. What they may do there /v1 decides
 	// open lets in who is not signed in; the page then has no Person and no Session.
 	open bool
@@ -27,6 +27,9 @@ func (c *Console) screens() []screen {
 		c.overview(),
 	)
 }
+
+// meGroup is what stands below the menu, with the person's name.
+const meGroup = "me"
 
 // menuGroups orders the menu; the first has no heading.
 var menuGroups = []string{"", "Access", "Trust", "Directory", "Organisation"}
@@ -54,17 +57,21 @@ type menuEntry struct {
 // menu is what the person of p may open.
 func (c *Console) menu(p *page) (groups []menuGroup) {
 	for _, name := range menuGroups {
-		g := menuGroup{Name: name}
-		for _, s := range c.all {
-			if s.menu != "" && s.group == name && s.admits(p.Person) {
-				g.Entries = append(g.Entries, menuEntry{Name: s.menu, Icon: s.icon, URL: p.url(s.path), Current: p.within(s.path)})
-			}
-		}
-		if len(g.Entries) > 0 {
-			groups = append(groups, g)
+		if entries := c.entries(p, name); len(entries) > 0 {
+			groups = append(groups, menuGroup{Name: name, Entries: entries})
 		}
 	}
 	return groups
+}
+
+// entries are those of one group.
+func (c *Console) entries(p *page, group string) (entries []menuEntry) {
+	for _, s := range c.all {
+		if s.menu != "" && s.group == group && s.admits(p.Person) {
+			entries = append(entries, menuEntry{Name: s.menu, Icon: s.icon, URL: p.url(s.path), Current: p.within(s.path)})
+		}
+	}
+	return entries
 }
 
 // admits tells whether somebody may open the screen.

@@ -1,0 +1,170 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/handlers/session"
+)
+
+// trial is a screen whose page and action are those given.
+func trial(get, post func(*page) error) screen {
+	return screen{path: "/trial/:name", get: get, post: map[string]func(*page) error{"do": post}}
+}
+
+func confirmed(p *page) error { return p.render("confirm", confirmView{Heading: "Trial"}) }
+
+// makeGroup has /v1 make the group that the form names.
+func makeGroup(p *page) error {
+	form, err := p.form()
+	if err != nil {
+		return err
+	}
+	err = p.API(http.MethodPost, "/groups", nil, map[string]string{"name": form.Get("name")}, nil)
+	if err != nil {
+		return p.refused("confirm", confirmView{Heading: "Trial"}, err)
+	}
+	return p.done("/trial/"+p.param("name"), "Made.")
+}
+
+func TestAnActionIsDoneByV1AsThePersonOfTheSession(t *testing.T) {
+	s := newSite(t, trial(confirmed, makeGroup))
+	s.signIn("olga", domain.Owner)
+	w := s.post("olga", s.path("/trial/x/do"), "name=ops&_once=1")
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != s.path("/trial/x") {
+		t.Fatalf("got %d to %q: %s", w.Code, w.Header().Get("Location"), w.Body)
+	}
+	events := s.world.Events()
+	last := events[len(events)-1]
+	if last.Type != "group.created" || last.Actor != "olga" || last.RequestID != w.Header().Get("X-Request-Id") {
+		t.Errorf("the log has %s by %s in request %s, want group.created by olga in %s", last.Type, last.Actor, last.RequestID, w.Header().Get("X-Request-Id"))
+	}
+	if body := s.get("olga", s.path("/trial/x")).Body.String(); !strings.Contains(body, "Made.") {
+		t.Errorf("the notice is not told: %s", body)
+	}
+	if body := s.get("olga", s.path("/trial/x")).Body.String(); strings.Contains(body, "Made.") {
+		t.Error("the notice is told twice")
+	}
+}
+
+func TestAFormThatIsSentTwiceDoesItsWorkOnce(t *testing.T) {
+	s := newSite(t, trial(confirmed, makeGroup))
+	s.signIn("olga", domain.Owner)
+	for range 2 {
+		if w := s.post("olga", s.path("/trial/x/do"), "name=ops&_once=1"); w.Code != http.StatusSeeOther {
+			t.Fatalf("got %d: %s", w.Code, w.Body)
+		}
+	}
+	if w := s.post("olga", s.path("/trial/x/do"), "name=ops&_once=2"); w.Code != http.StatusConflict {
+		t.Errorf("the same by another form: %d, want 409", w.Code)
+	}
+}
+
+func TestARefusalShowsTheFormAgainWithWhatIsWrong(t *testing.T) {
+	s := newSite(t, trial(confirmed, makeGroup))
+	s.signIn("olga", domain.Owner)
+	w := s.post("olga", s.path("/trial/x/do"), "name=No+Name")
+	body := w.Body.String()
+	if w.Code != http.StatusUnprocessableEntity || !strings.Contains(body, `id="problem" role="alert"`) || !strings.Contains(body, `href="#f-name"`) {
+		t.Errorf("got %d: %s", w.Code, body)
+	}
+	s.signIn("alice", domain.Member)
+	if w := s.post("alice", s.path("/trial/x/do"), "name=ops"); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "owner or security_admin") {
+		t.Errorf("somebody without the role: %d: %s", w.Code, w.Body)
+	}
+}
+
+func TestAFormIsBoundedAndNothingElse(t *testing.T) {
+	s := newSite(t, trial(confirmed, makeGroup))
+	s.signIn("olga", domain.Owner)
+	if w := s.post("olga", s.path("/trial/x/do"), "name="+strings.Repeat("x", maxForm)); w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("a large form: %d", w.Code)
+	}
+	if w := s.post("olga", s.path("/trial/x/do"), "name=%zz"); w.Code != http.StatusBadRequest {
+		t.Errorf("a form that is none: %d", w.Code)
+	}
+	r := httptest.NewRequest(http.MethodPost, s.path("/trial/x/do"), strings.NewReader(`{"name":"ops"}`))
+	r.Header.Set("Content-Type", "application/json")
+	if w := s.as("olga", r); w.Code != http.StatusBadRequest {
+		t.Errorf("JSON for a form: %d", w.Code)
+	}
+}
+
+func TestThePageOfAnActionLeadsToItsScreen(t *testing.T) {
+	s := newSite(t, trial(confirmed, makeGroup))
+	s.signIn("olga", domain.Owner)
+	if w := s.get("olga", s.path("/trial/x/do")); w.Header().Get("Location") != s.path("/trial/x") {
+		t.Errorf("got %d to %q", w.Code, w.Header().Get("Location"))
+	}
+}
+
+func TestAProofThatIsOldIsAskedForAnew(t *testing.T) {
+	s := newSite(t, trial(confirmed, func(p *page) error {
+		if ok, err := p.stepUp(); !ok {
+			return err
+		}
+		return p.done("/trial/x", "Done.")
+	}))
+	s.signIn("olga", domain.Owner)
+	if w := s.post("olga", s.path("/trial/x/do"), ""); w.Header().Get("Location") != s.path("/trial/x") {
+		t.Errorf("a fresh proof: %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	s.world.Advance(freshFor)
+	want := s.path("/step-up?return=") + url.QueryEscape(s.path("/trial/x"))
+	if w := s.post("olga", s.path("/trial/x/do"), ""); w.Header().Get("Location") != want {
+		t.Errorf("an old proof: %d to %q, want %q", w.Code, w.Header().Get("Location"), want)
+	}
+}
+
+func TestAPersonWhoIsGoneIsLedToSignInByWhatTheyDo(t *testing.T) {
+	s := newSite(t, screen{path: "/gone", get: func(*page) error { return session.ErrNone }})
+	s.signIn("olga", domain.Owner)
+	if w := s.get("olga", s.path("/gone")); w.Code != http.StatusSeeOther || !strings.Contains(w.Header().Get("Location"), "/sign-in?return=") {
+		t.Errorf("got %d to %q", w.Code, w.Header().Get("Location"))
+	}
+}
+
+func TestWhatIsNotAvailableSaysWhenToTryAgain(t *testing.T) {
+	away := &domain.Error{Kind: domain.KindUnavailable, Code: "log.unavailable", Message: "The log cannot be reached."}
+	s := newSite(t, screen{path: "/away", get: func(*page) error { return away }}, screen{path: "/broken", get: func(*page) error { return errors.New("a password is hunter2") }})
+	s.signIn("olga", domain.Owner)
+	w := s.get("olga", s.path("/away"))
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "Try again") {
+		t.Errorf("got %d, Retry-After %q: %s", w.Code, w.Header().Get("Retry-After"), w.Body)
+	}
+	checkAnswer(t, "what is not available", w)
+	w = s.get("olga", s.path("/broken"))
+	if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "hunter2") || !strings.Contains(w.Body.String(), w.Header().Get("X-Request-Id")) {
+		t.Errorf("an error of ours: %d: %s", w.Code, w.Body)
+	}
+}
+
+func TestHtmxGetsTheScreenItsRedirectAndNotAPageInsideAPage(t *testing.T) {
+	s := newSite(t, trial(confirmed, makeGroup))
+	r := httptest.NewRequest(http.MethodGet, s.path("/trial/x"), nil)
+	r.Header.Set("HX-Request", "true")
+	if w := s.as("", r); w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("HX-Redirect"), s.path("/sign-in")) {
+		t.Errorf("got %d with HX-Redirect %q", w.Code, w.Header().Get("HX-Redirect"))
+	}
+}
+
+func TestRelativeTimesAndDurations(t *testing.T) {
+	s := newSite(t)
+	now := s.world.Now()
+	for want, got := range map[string]string{
+		"just now": relative(now, now), "1 minute ago": relative(now.Add(-90e9), now), "in 2 hours": relative(now.Add(2*3600e9), now),
+		"3 days ago": relative(now.Add(-3*24*3600e9), now), "1 hour 30 minutes": duration("1h30m"), "0 seconds": duration("0s"),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if html := string(timeTag(now.Add(-90e9), now)); !strings.Contains(html, `<time datetime="`) || !strings.Contains(html, "UTC") {
+		t.Errorf("got %s", html)
+	}
+}
