@@ -25,10 +25,16 @@ type Bucket struct {
 // characters of a-z, A-Z, 0-9, _ and -. One that is there is not changed: who
 // may only read and write needs no more, and fewer copies than wanted are an error.
 func (c *Conn) Bucket(ctx context.Context, name string) (*Bucket, error) {
+	return c.openBucket(ctx, name, 0)
+}
+
+// openBucket opens a bucket, or makes it: one whose values may have an end, if
+// markers, which say that one has ended, have a life.
+func (c *Conn) openBucket(ctx context.Context, name string, markers time.Duration) (*Bucket, error) {
 	ctx, cancel := context.WithTimeout(ctx, bucketWithin)
 	defer cancel()
 	for try := 0; ; try++ {
-		kv, err := c.keyValue(ctx, name)
+		kv, err := c.keyValue(ctx, name, markers)
 		b := &Bucket{c: c, kv: kv, name: name}
 		if err == nil {
 			err = b.checkReplicas(ctx)
@@ -59,7 +65,7 @@ func (c *Conn) unanswered(err error) bool {
 const bucketWithin = 30 * time.Second
 
 // keyValue tries once to open a bucket, or to make it.
-func (c *Conn) keyValue(ctx context.Context, name string) (jetstream.KeyValue, error) {
+func (c *Conn) keyValue(ctx context.Context, name string, markers time.Duration) (jetstream.KeyValue, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryWithin)
 	defer cancel()
 	kv, err := c.js.KeyValue(ctx, name)
@@ -71,6 +77,8 @@ func (c *Conn) keyValue(ctx context.Context, name string) (jetstream.KeyValue, e
 		History:  1,
 		Storage:  jetstream.FileStorage,
 		Replicas: c.bucketReplicas,
+
+		LimitMarkerTTL: markers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making it: %w", c.whyNotMade(err))
@@ -130,14 +138,24 @@ func sequenceMoved(err error) bool {
 // Get reads the value of key through the leader, so that what one replica has
 // put every replica gets; [ErrNoKey] if there is none.
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
+	m, err := b.get(ctx, key)
+	return m.Data, err
+}
+
+func (b *Bucket) get(ctx context.Context, key string) (stored, error) {
 	m, found, err := b.c.read(ctx, "KV_"+b.name, msgGet{Last: "$KV." + b.name + "." + key})
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("reading %s from bucket %s: %w", key, b.name, err)
-	case !found || m.header().Get("KV-Operation") != "":
-		return nil, fmt.Errorf("reading %s from bucket %s: %w", key, b.name, ErrNoKey)
+		return stored{}, fmt.Errorf("reading %s from bucket %s: %w", key, b.name, err)
+	case !found || marks(m.header()):
+		return stored{}, fmt.Errorf("reading %s from bucket %s: %w", key, b.name, ErrNoKey)
 	}
-	return m.Data, nil
+	return m, nil
+}
+
+// marks tells whether a message only says that its key has no value any more.
+func marks(h nats.Header) bool {
+	return h.Get("KV-Operation") != "" || h.Get(jetstream.MarkerReasonHeader) != ""
 }
 
 // Delete takes key and its value out of the bucket; a key that is not there is no
@@ -151,13 +169,16 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 }
 
 // Keys lists the keys that have a value, sorted.
-func (b *Bucket) Keys(ctx context.Context) (keys []string, err error) {
+func (b *Bucket) Keys(ctx context.Context) ([]string, error) { return b.keys(ctx, ">") }
+
+// keys lists the keys that match a pattern of subjects.
+func (b *Bucket) keys(ctx context.Context, pattern string) (keys []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listWithin)
 	defer cancel()
 	// Not by the client's own listing: it deletes the consumer that it makes,
 	// which who may only read and write may not.
 	list, err := b.c.js.CreateConsumer(ctx, "KV_"+b.name, jetstream.ConsumerConfig{
-		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: "$KV." + b.name + ".>", HeadersOnly: true,
+		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: "$KV." + b.name + "." + pattern, HeadersOnly: true,
 		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: keepIdleFor, MemoryStorage: true, Replicas: 1,
 	})
 	if err != nil {
@@ -171,7 +192,7 @@ func (b *Bucket) Keys(ctx context.Context) (keys []string, err error) {
 		more = false
 		for m := range batch.Messages() {
 			more = true
-			if header(m).Get("KV-Operation") == "" {
+			if !marks(header(m)) {
 				keys = append(keys, strings.TrimPrefix(m.Subject(), "$KV."+b.name+"."))
 			}
 		}

@@ -221,13 +221,13 @@ func (p *page) waitForWrite() error {
 	return p.Org.WaitFor(p.Context(), at)
 }
 
-// keepSession stores p.Session as it is.
+// keepSession stores the notice of p.Session.
 func (p *page) keepSession() error {
 	cookie, err := p.Echo.Cookie(p.console.cookieName())
 	if err != nil {
 		return session.ErrNone
 	}
-	return p.Org.Sessions().Change(p.Context(), cookie.Value, p.Session)
+	return p.Org.Sessions().Change(p.Context(), cookie.Value, func(s *session.Session) { s.Notice = p.Session.Notice })
 }
 
 // notice is what the last action left to be told, once.

@@ -5,7 +5,6 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/handlers/session"
-	"sallyport.dev/streams"
 )
 
 // SessionsBucket names the bucket in which an organisation's sessions are. It is
@@ -14,11 +13,11 @@ func SessionsBucket(org domain.Name) string { return "SESSIONS_" + org.String() 
 
 // openSessions opens who is signed in to the console.
 func (o *Organisation) openSessions(ctx context.Context) error {
-	bucket, err := o.conn.Bucket(ctx, SessionsBucket(o.name))
+	bucket, err := o.conn.ExpiringBucket(ctx, SessionsBucket(o.name))
 	if err != nil {
 		return err
 	}
-	o.sessions = session.New(bucket, streams.ErrNoKey, o.Now)
+	o.sessions = session.New(bucket, o.Now)
 	return nil
 }
 

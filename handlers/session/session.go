@@ -15,10 +15,12 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/projections/control"
+	"sallyport.dev/streams"
 )
 
 // How long a session lasts: without a request, and whatever happens.
@@ -45,56 +47,72 @@ type Session struct {
 	Notice     string      `json:"notice,omitempty"` // to be shown on the next page, once
 }
 
-// Bucket is where sessions are, by the hash of their cookie.
+// Bucket is where sessions are; [streams.ExpiringBucket] is one.
 type Bucket interface {
-	Put(ctx context.Context, key string, val []byte) error
-	Get(ctx context.Context, key string) ([]byte, error)
+	Create(ctx context.Context, key string, val []byte, life time.Duration) error
+	Get(ctx context.Context, key string) (val []byte, revision uint64, err error)
+	Replace(ctx context.Context, key string, val []byte, revision uint64, life time.Duration) error
+	Take(ctx context.Context, key string, revision uint64) error
 	Delete(ctx context.Context, key string) error
-	Keys(ctx context.Context) ([]string, error)
+	Keys(ctx context.Context, prefix string) ([]string, error)
 }
+
+// Keys are one of these, and the hash of a cookie.
+const (
+	ofSessions = "s"
+	ofAttempts = "a"
+)
 
 // Manager is the sessions of one organisation. It is safe for concurrent use.
 type Manager struct {
 	bucket Bucket
-	absent error // what Get says of a key that is not there
 	now    func() time.Time
 }
 
-// New is the sessions in a bucket; absent is the error by which it tells that a
-// key is not there.
-func New(b Bucket, absent error, now func() time.Time) *Manager {
-	return &Manager{bucket: b, absent: absent, now: now}
-}
+// New is the sessions in a bucket.
+func New(b Bucket, now func() time.Time) *Manager { return &Manager{bucket: b, now: now} }
 
 var cookieForm = regexp.MustCompile(`\A[A-Za-z0-9_-]{43}\z`)
+
+// newCookie is 256 bits of chance.
+func newCookie() string {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	return base64.RawURLEncoding.EncodeToString(secret)
+}
 
 func hash(cookie string) string {
 	h := sha256.Sum256([]byte(cookie))
 	return hex.EncodeToString(h[:])
 }
 
+func sessionKey(cookie string) string { return ofSessions + "." + hash(cookie) }
+
 // Create signs s.Person in and gives the cookie, which is known here and now alone.
 func (m *Manager) Create(ctx context.Context, s Session) (cookie string, _ Session, err error) {
-	secret := make([]byte, 32)
-	if _, err := rand.Read(secret); err != nil {
-		return "", s, err
-	}
-	cookie = base64.RawURLEncoding.EncodeToString(secret)
+	cookie = newCookie()
 	now := m.now()
 	s.ID = hash(cookie)[:16]
 	if s.SignedInAt.IsZero() {
 		s.SignedInAt = now
 	}
 	s.SeenAt = now
-	return cookie, s, m.put(ctx, hash(cookie), s)
-}
-
-func (m *Manager) put(ctx context.Context, key string, s Session) error {
+	if len(s.UserAgent) > maxUserAgent {
+		s.UserAgent = strings.ToValidUTF8(s.UserAgent[:maxUserAgent], "")
+	}
 	b, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("encoding a session: %w", err)
+		return "", s, fmt.Errorf("encoding a session: %w", err)
 	}
-	return m.bucket.Put(ctx, key, b)
+	return cookie, s, m.bucket.Create(ctx, sessionKey(cookie), b, m.life(s))
+}
+
+// maxUserAgent bounds what a browser says it is, in bytes.
+const maxUserAgent = 200
+
+// life is how long a session lasts unless it is used again.
+func (m *Manager) life(s Session) time.Duration {
+	return min(s.SeenAt.Add(Idle).Sub(m.now()), s.SignedInAt.Add(Absolute).Sub(m.now()))
 }
 
 // Find is the session of that cookie, or [ErrNone].
@@ -102,41 +120,55 @@ func (m *Manager) Find(ctx context.Context, cookie string) (Session, error) {
 	if !cookieForm.MatchString(cookie) {
 		return Session{}, ErrNone
 	}
-	return m.get(ctx, hash(cookie))
+	s, _, err := m.get(ctx, sessionKey(cookie))
+	return s, err
 }
 
-func (m *Manager) get(ctx context.Context, key string) (s Session, err error) {
-	b, err := m.bucket.Get(ctx, key)
+func (m *Manager) get(ctx context.Context, key string) (s Session, revision uint64, err error) {
+	b, revision, err := m.bucket.Get(ctx, key)
 	switch {
-	case errors.Is(err, m.absent):
-		return Session{}, ErrNone
+	case errors.Is(err, streams.ErrNoKey):
+		return Session{}, 0, ErrNone
 	case err != nil:
-		return Session{}, err
+		return Session{}, 0, err
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
-		return Session{}, fmt.Errorf("reading a session: %w", err)
+		return Session{}, 0, fmt.Errorf("reading a session: %w", err)
 	}
-	if now := m.now(); !now.Before(s.SeenAt.Add(Idle)) || !now.Before(s.SignedInAt.Add(Absolute)) {
-		return Session{}, ErrNone
+	if m.life(s) <= 0 {
+		return Session{}, 0, ErrNone
 	}
-	return s, nil
+	return s, revision, nil
 }
 
 // seenEvery is how often a session is noted as in use.
 const seenEvery = time.Minute
 
-// Seen notes that the session is in use.
+// Seen notes that the session is in use, if it still is one.
 func (m *Manager) Seen(ctx context.Context, cookie string, s Session) error {
-	if now := m.now(); now.Sub(s.SeenAt) >= seenEvery {
-		s.SeenAt = now
-		return m.put(ctx, hash(cookie), s)
+	if m.now().Sub(s.SeenAt) < seenEvery {
+		return nil
 	}
-	return nil
+	return m.Change(ctx, cookie, func(s *Session) { s.SeenAt = m.now() })
 }
 
-// Change stores the session as changed, under the same cookie.
-func (m *Manager) Change(ctx context.Context, cookie string, s Session) error {
-	return m.put(ctx, hash(cookie), s)
+// Change has f change the session, under the same cookie. One that was ended
+// meanwhile stays ended: [ErrNone]. f may be called several times.
+func (m *Manager) Change(ctx context.Context, cookie string, f func(*Session)) error {
+	for {
+		s, revision, err := m.get(ctx, sessionKey(cookie))
+		if err != nil {
+			return err
+		}
+		f(&s)
+		b, err := json.Marshal(s)
+		if err != nil {
+			return fmt.Errorf("encoding a session: %w", err)
+		}
+		if err = m.bucket.Replace(ctx, sessionKey(cookie), b, revision, m.life(s)); !errors.Is(err, streams.ErrKeyMoved) {
+			return err
+		}
+	}
 }
 
 // Renew ends the session of the cookie and goes on with s under a new one, as
@@ -145,7 +177,7 @@ func (m *Manager) Renew(ctx context.Context, cookie string, s Session) (fresh st
 	if fresh, s, err = m.Create(ctx, s); err != nil {
 		return "", s, err
 	}
-	return fresh, s, m.bucket.Delete(ctx, hash(cookie))
+	return fresh, s, m.End(ctx, cookie)
 }
 
 // End ends the session of that cookie.
@@ -153,49 +185,43 @@ func (m *Manager) End(ctx context.Context, cookie string) error {
 	if !cookieForm.MatchString(cookie) {
 		return nil
 	}
-	return m.bucket.Delete(ctx, hash(cookie))
+	return m.bucket.Delete(ctx, sessionKey(cookie))
 }
 
 // List is a person's sessions that hold, newest first.
 func (m *Manager) List(ctx context.Context, person domain.Name) (out []Session, err error) {
-	err = m.each(ctx, func(_ string, s Session) error {
-		if s.Person == person {
-			out = append(out, s)
-		}
+	err = m.of(ctx, person, func(_ string, s Session) error {
+		out = append(out, s)
 		return nil
 	})
 	slices.SortFunc(out, func(a, b Session) int { return b.SignedInAt.Compare(a.SignedInAt) })
 	return out, err
 }
 
-// Revoke ends the person's session of that id; [ErrNone] if they have none of it.
-func (m *Manager) Revoke(ctx context.Context, person domain.Name, id string) error {
-	found := false
-	err := m.each(ctx, func(key string, s Session) error {
-		if s.ID != id || s.Person != person {
+// Revoke ends those of the person's sessions that match, and tells which they were.
+func (m *Manager) Revoke(ctx context.Context, person domain.Name, match func(Session) bool) (ended []Session, err error) {
+	err = m.of(ctx, person, func(key string, s Session) error {
+		if !match(s) {
 			return nil
 		}
-		found = true
+		ended = append(ended, s)
 		return m.bucket.Delete(ctx, key)
 	})
-	if err == nil && !found {
-		return ErrNone
-	}
-	return err
+	return ended, err
 }
 
-// each calls f with every session that holds, and takes the others away.
-func (m *Manager) each(ctx context.Context, f func(key string, s Session) error) error {
-	keys, err := m.bucket.Keys(ctx)
+// of calls f with every session of a person that holds.
+func (m *Manager) of(ctx context.Context, person domain.Name, f func(key string, s Session) error) error {
+	keys, err := m.bucket.Keys(ctx, ofSessions)
 	if err != nil {
 		return err
 	}
 	for _, key := range keys {
-		s, err := m.get(ctx, key)
-		switch {
-		case errors.Is(err, ErrNone):
-			err = m.bucket.Delete(ctx, key)
-		case err == nil:
+		s, _, err := m.get(ctx, key)
+		if errors.Is(err, ErrNone) || err == nil && s.Person != person {
+			continue
+		}
+		if err == nil {
 			err = f(key, s)
 		}
 		if err != nil {
@@ -203,11 +229,6 @@ func (m *Manager) each(ctx context.Context, f func(key string, s Session) error)
 		}
 	}
 	return nil
-}
-
-// Sweep takes away the sessions that are over.
-func (m *Manager) Sweep(ctx context.Context) error {
-	return m.each(ctx, func(string, Session) error { return nil })
 }
 
 // Caller is the session's person, as /v1 takes callers.
