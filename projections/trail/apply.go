@@ -174,6 +174,9 @@ func (f *file) add(rows []row, bodies []body, applied uint64) error {
 	if err := addSlots(tx.Stmt(f.addSlot), slots); err != nil {
 		return err
 	}
+	if err := countActivity(tx.Stmt(f.addActivity), tx.Stmt(f.dropActivity), rows); err != nil {
+		return err
+	}
 	if _, err := tx.Stmt(f.setApplied).Exec(int64(applied)); err != nil {
 		return err
 	}
@@ -192,13 +195,14 @@ func addSlots(add *sql.Stmt, slots map[int64][2]int64) error {
 // slotOf is the minute that a time is in; it only ever grows with it.
 func slotOf(nanoseconds int64) int64 { return nanoseconds / slotNanoseconds }
 
-// row is an event as the file has it; words only on its way in.
+// row is an event as the file has it; words and counts only on its way in.
 type row struct {
 	pos, time                                    int64
 	typ, actor, subject                          string
 	connection, workload, outcome, requestID, id string
 	summary                                      string
 	words                                        string
+	issued, denied                               int64
 }
 
 func (t *Trail) rows(commits []domain.Commit) (rows []row, bodies []body, err error) {
@@ -257,6 +261,7 @@ func (t *Trail) row(p domain.Position, e domain.Envelope, seen map[string]struct
 	}
 	r.connection, r.workload = typ.Workload(e)
 	r.words = document(r, e, seen)
+	r.issued, r.denied = exchanged(e.Event)
 	return r, nil
 }
 

@@ -22,7 +22,7 @@ const (
 	applicationID = 0x53616c70
 	// schemaVersion is raised whenever the tables, the marks, the words or the
 	// sentences change: a file of another version is folded anew.
-	schemaVersion = 2
+	schemaVersion = 3
 	// asideSuffix is what a corrupt file is renamed to.
 	asideSuffix = ".corrupt"
 	// readers is how many questions are answered at once.
@@ -35,7 +35,8 @@ const (
 // together, compressed, since they are much alike. slot has for every minute the first
 // and the last key of an event of that time: clocks of replicas differ, so time
 // only nearly follows the log. words_sum is the sum of the index, written when
-// the file is closed and gone with the first write after it is opened.
+// the file is closed and gone with the first write after it is opened. activity
+// counts what came of exchanges (activity.go).
 const schema = `
 CREATE TABLE event (
 	pos        INTEGER PRIMARY KEY,
@@ -56,6 +57,10 @@ CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, tokenize='
 INSERT INTO words (words, rank) VALUES ('automerge', 8); -- a little more to merge for a question, a good deal less for an event
 INSERT INTO words (words, rank) VALUES ('hashsize', 16777216); -- what one transaction adds is written at once, not in pieces that have to be merged
 CREATE TABLE slot (slot INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
+CREATE TABLE activity (
+	connection TEXT NOT NULL, hour INTEGER NOT NULL, issued INTEGER NOT NULL, denied INTEGER NOT NULL,
+	last_issued INTEGER NOT NULL, last_denied INTEGER NOT NULL, PRIMARY KEY (connection, hour)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL, words_sum INTEGER) STRICT;
 INSERT INTO checkpoint VALUES (1, 0, NULL);
 `
@@ -79,8 +84,8 @@ type file struct {
 	reader *sql.DB
 
 	// Prepared on the writer's only connection; used by the one Apply.
-	addEvent, addBody, addWords, addSlot, setApplied *sql.Stmt
-	body                                             *sql.Stmt // of the reader
+	addEvent, addBody, addWords, addSlot, addActivity, dropActivity, setApplied *sql.Stmt
+	body                                                                        *sql.Stmt // of the reader
 }
 
 // openFile opens the file, creating or replacing what is no trail of this
@@ -220,7 +225,7 @@ func (f *file) standing() (*sql.Tx, error) {
 // read; an index that was damaged after a kill, by FTS5, or not at all: the
 // unfiltered trail is whole even then.
 func check(ctx context.Context, tx *sql.Tx) error {
-	for _, table := range []string{"event", "body", "words_data", "words_idx", "slot", "checkpoint"} {
+	for _, table := range []string{"event", "body", "words_data", "words_idx", "slot", "activity", "checkpoint"} {
 		var verdict string
 		if err := tx.QueryRowContext(ctx, `PRAGMA quick_check(`+table+`)`).Scan(&verdict); err != nil {
 			return err
@@ -294,7 +299,7 @@ func (f *file) prepare(ctx context.Context) (err error) {
 		`INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`: &f.addEvent,
 		`INSERT INTO body VALUES (?, ?, ?)`:                             &f.addBody,
 		`INSERT INTO words (rowid, text) VALUES (?, ?)`:                 &f.addWords,
-		addSlot: &f.addSlot,
+		addSlot: &f.addSlot, addActivity: &f.addActivity, dropActivity: &f.dropActivity,
 		`UPDATE checkpoint SET applied = ?, words_sum = NULL`: &f.setApplied,
 	} {
 		if *to, err = f.writer.PrepareContext(ctx, sqlText); err != nil {
