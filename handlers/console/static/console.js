@@ -69,7 +69,8 @@ const refresh = () => {
 refresh();
 setInterval(refresh, 15000);
 
-// What was refused is read first.
-const problem = () => document.getElementById("problem")?.focus();
-problem();
-document.addEventListener("htmx:after:swap", () => { refresh(); problem(); });
+// What was refused is read first; in a whole page by autofocus.
+document.addEventListener("htmx:after:swap", () => {
+  refresh();
+  document.getElementById("problem")?.focus();
+});
