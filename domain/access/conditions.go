@@ -59,7 +59,7 @@ func (a *asking) approval(c policy.Condition, m *Method, r resource.Resource) Re
 	// also once the type is disabled or deleted; only nothing new is raised then.
 	q.Request, q.Until, q.Met = a.Requests.Approved(key, a.now)
 	if m.BreakGlass > 0 {
-		_, until, broken := a.Access.Broken(a.ID, r.Ref, m.ID, a.now)
+		_, until, broken := a.Access.Broken(a.ID, r.Ref, m.ID, m.Username, a.now)
 		if broken && until.After(q.Until) {
 			q.Met, q.Until, q.BreakGlass, q.Request = true, until, true, ""
 		}

@@ -20,6 +20,7 @@ type Glass struct {
 	Method       string
 	Policy, Rule domain.Name
 	Account      domain.Name
+	Username     string        // who one is on the server; "" of a secret
 	RequestTypes []domain.Name // whose approvers were skipped, and may review it
 	By           string        // a person's name
 	Reason       string
@@ -46,6 +47,7 @@ type GlassWasBroken struct {
 	Policy       domain.Name   `json:"policy"`
 	Rule         domain.Name   `json:"rule"`
 	Account      domain.Name   `json:"account,omitempty"`
+	Username     string        `json:"username,omitempty"` // who one is on the server: an account that becomes another user's is another
 	RequestTypes []domain.Name `json:"request_types"`
 	By           string        `json:"by"`
 	Reason       string        `json:"reason"`
@@ -80,7 +82,7 @@ func (c BreakGlass) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 			Message: "No approval is missing for this access method: ask for access as it is."}
 	}
 	return []domain.Fact{{ID: c.ID, Subject: "break_glass/" + c.ID, Event: GlassWasBroken{
-		Resource: c.Resource, Method: c.Method, Policy: method.Policy, Rule: method.Rule, Account: method.Account,
+		Resource: c.Resource, Method: c.Method, Policy: method.Policy, Rule: method.Rule, Account: method.Account, Username: method.Username,
 		RequestTypes: skipped, By: c.Subject.ID, Reason: c.Reason, Until: m.Now.Add(time.Duration(method.BreakGlass) * time.Second),
 	}}}, nil
 }
@@ -100,11 +102,11 @@ func (ev GlassWasBroken) evolve(s State, e domain.Envelope) (State, error) {
 		return s, fmt.Errorf("%q broke glass before it was reviewed, or twice as one", ev.By)
 	}
 	s.glasses[e.ID] = Glass{
-		ID: e.ID, Resource: ev.Resource, Method: ev.Method, Policy: ev.Policy, Rule: ev.Rule, Account: ev.Account,
+		ID: e.ID, Resource: ev.Resource, Method: ev.Method, Policy: ev.Policy, Rule: ev.Rule, Account: ev.Account, Username: ev.Username,
 		RequestTypes: ev.RequestTypes, By: ev.By, Reason: ev.Reason, At: e.Time, Until: ev.Until,
 	}
 	s.order = append(s.order, e.ID)
-	s.latest[pane{ev.By, ev.Resource, ev.Method}] = e.ID
+	s.latest[pane{ev.By, ev.Resource, ev.Method, ev.Username}] = e.ID
 	s.open[ev.By] = e.ID
 	return s, nil
 }

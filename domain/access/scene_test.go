@@ -3,6 +3,7 @@ package access_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain"
@@ -192,7 +193,22 @@ func (x *scene) checkout(by string, ref resource.Ref, account domain.Name, d tim
 
 func (x *scene) glass(by string, ref resource.Ref, method string, d time.Duration) {
 	x.t.Helper()
-	x.accesses(access.GlassWasBroken{Resource: ref, Method: method, By: by, Reason: "fire", Until: x.now.Add(d)}, by)
+	x.accesses(access.GlassWasBroken{Resource: ref, Method: method, Username: x.user(by, ref, method), By: by, Reason: "fire", Until: x.now.Add(d)}, by)
+}
+
+// user is who somebody is on the server by the method.
+func (x *scene) user(who string, ref resource.Ref, method string) string {
+	r, _ := x.w.Resources.Resource(ref)
+	_, account, _ := strings.Cut(method, ":")
+	if r.ServerSpec == nil {
+		return ""
+	}
+	for _, a := range r.ServerSpec.Accounts {
+		if a.Name.String() == account && a.Kind == resource.Vaulted {
+			return a.Username
+		}
+	}
+	return who
 }
 
 // resolve is the decision as it is now.

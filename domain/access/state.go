@@ -30,9 +30,10 @@ type spot struct {
 
 // pane is what glass is broken for.
 type pane struct {
-	subject string
-	ref     resource.Ref
-	method  string
+	subject  string
+	ref      resource.Ref
+	method   string
+	username string
 }
 
 // Holder is who has the account of a server checked out at now, or with "" as
@@ -64,11 +65,12 @@ func (s State) Checkouts(now time.Time) (out []Checkout) {
 	return out
 }
 
-// Broken is the glass that the subject broke for the method on the resource and
-// that gives them access at now, and until when. It says what the log says;
-// whether the rule still allows it is for [Resolve] to tell.
-func (s State) Broken(subject string, ref resource.Ref, method string, now time.Time) (id string, until time.Time, ok bool) {
-	g, ok := s.glasses[s.latest[pane{subject, ref, method}]]
+// Broken is the glass that the subject broke for the method on the resource, as
+// the user that they would be on the server, and that gives them access at now, and
+// until when. It says what the log says; whether the rule still allows it is for
+// [Resolve] to tell.
+func (s State) Broken(subject string, ref resource.Ref, method, username string, now time.Time) (id string, until time.Time, ok bool) {
+	g, ok := s.glasses[s.latest[pane{subject, ref, method, username}]]
 	if !ok || now.Before(g.At) || !now.Before(g.Until) {
 		return "", time.Time{}, false
 	}

@@ -209,7 +209,7 @@ func TestABrokenGlassIsReviewedBySomebodyElse(t *testing.T) {
 	if g.By != "carol" || g.Reason != "fire" || g.Until.Sub(g.At) != 10*time.Minute || !slices.Equal(g.RequestTypes, []domain.Name{"prod"}) || g.ReviewedBy != "" {
 		t.Fatalf("it is %+v", g)
 	}
-	if id, _, ok := x.w.Access.Broken("carol", "server/web-1", askedDBA, x.now); !ok || id != g.ID || !x.w.Access.Unreviewed("carol") {
+	if id, _, ok := x.w.Access.Broken("carol", "server/web-1", askedDBA, "postgres", x.now); !ok || id != g.ID || !x.w.Access.Unreviewed("carol") {
 		t.Error("it lets nobody in")
 	}
 	for name, opens := range map[string]bool{
@@ -217,10 +217,17 @@ func TestABrokenGlassIsReviewedBySomebodyElse(t *testing.T) {
 		"another server":  brokenFor(x, "carol", "server/db-1", askedDBA),
 		"another account": brokenFor(x, "carol", "server/web-1", "prod/asked/ssh:root"),
 		"before its time": func() bool {
-			_, _, ok := x.w.Access.Broken("carol", "server/web-1", askedDBA, g.At.Add(-time.Second))
+			_, _, ok := x.w.Access.Broken("carol", "server/web-1", askedDBA, "postgres", g.At.Add(-time.Second))
 			return ok
 		}(),
-		"at its very end":  func() bool { _, _, ok := x.w.Access.Broken("carol", "server/web-1", askedDBA, g.Until); return ok }(),
+		"an account that became another user's": func() bool {
+			_, _, ok := x.w.Access.Broken("carol", "server/web-1", askedDBA, "root", x.now)
+			return ok
+		}(),
+		"at its very end": func() bool {
+			_, _, ok := x.w.Access.Broken("carol", "server/web-1", askedDBA, "postgres", g.Until)
+			return ok
+		}(),
 		"nobody in person": brokenFor(x, "", "server/web-1", askedDBA),
 	} {
 		if opens {
@@ -261,7 +268,7 @@ func TestABrokenGlassIsReviewedBySomebodyElse(t *testing.T) {
 }
 
 func brokenFor(x *scene, who string, ref resource.Ref, method string) bool {
-	_, _, ok := x.w.Access.Broken(who, ref, method, x.now)
+	_, _, ok := x.w.Access.Broken(who, ref, method, x.user(who, ref, method), x.now)
 	return ok
 }
 

@@ -27,7 +27,7 @@ func examplesOfAccess() map[string]example {
 		"checkout.lapsed": {subject: secret, actor: "system:clock", event: access.CheckoutHasLapsed{Resource: secret, Of: "alice", Until: noon},
 			summary: "the checkout of secret/payments/db/password by alice was over at 2026-11-22 12:00:00 UTC"},
 		"break_glass.used": {subject: "break_glass/" + glass, actor: "alice", event: access.GlassWasBroken{
-			Resource: web, Method: ssh, Policy: "production", Rule: "servers", Account: "deploy", RequestTypes: []domain.Name{"production-access"},
+			Resource: web, Method: ssh, Policy: "production", Rule: "servers", Account: "deploy", Username: "deploy", RequestTypes: []domain.Name{"production-access"},
 			By: "alice", Reason: "the shop is down and nobody answers", Until: noon.Add(time.Hour)},
 			summary: "alice broke glass for deploy on server/web-1 until 2026-11-22 13:00:00 UTC, by rule production/servers: the shop is down and nobody answers"},
 		"break_glass.reviewed": {subject: "break_glass/" + glass, actor: "bob", event: access.GlassWasReviewed{By: "alice", Comment: "seen, ticket 4711"},

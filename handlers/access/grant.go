@@ -235,7 +235,7 @@ func (g *grant) decide(s *control.State) error {
 	for _, req := range g.method.Requires {
 		switch {
 		case req.BreakGlass:
-			e.BreakGlass, _, _ = v.world.Access.Broken(v.subject.ID, r.Ref, g.method.ID, v.now)
+			e.BreakGlass, _, _ = v.world.Access.Broken(v.subject.ID, r.Ref, g.method.ID, g.method.Username, v.now)
 		case req.Type != policy.AccessRequest || req.Request == "":
 		case !slices.Contains(e.Requests, req.Request):
 			e.Requests = append(e.Requests, req.Request)

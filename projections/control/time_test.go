@@ -167,7 +167,7 @@ func (w *twin) seen(b *book, at time.Time) (m moment) {
 			if _, _, ok := s.Requests().Approved(request.Key{Subject: who.String(), Resource: server, Method: logIn, Username: "postgres", Type: "approve"}, at); ok {
 				m.Approved = append(m.Approved, who)
 			}
-			if _, _, ok := s.Access().Broken(who.String(), server, logIn, at); ok {
+			if _, _, ok := s.Access().Broken(who.String(), server, logIn, "postgres", at); ok {
 				m.Broken = append(m.Broken, who)
 			}
 			answer := access.Resolve(s.World(), s.PersonSubject(domain.Actor{ID: who.String()}, at), r, at)
