@@ -34,6 +34,9 @@ const (
 	dropActivity = `DELETE FROM activity WHERE connection = ? AND hour < ?`
 )
 
+// Everything stands for all connections together, where [Trail.Activity] takes a name.
+const Everything = ""
+
 // exchanged is how many exchanges an event tells of.
 func exchanged(e domain.Event) (issued, denied int64) {
 	switch e := e.(type) {
@@ -73,10 +76,12 @@ func countActivity(add, drop *sql.Stmt, rows []row) error {
 			continue
 		}
 		hour := hourOf(r.time)
-		newest[r.connection] = max(newest[r.connection], hour)
-		for _, h := range []int64{hour, everHour} {
-			k := key{r.connection, h}
-			hours[k] = hours[k].with(r)
+		for _, connection := range []string{r.connection, Everything} {
+			newest[connection] = max(newest[connection], hour)
+			for _, h := range []int64{hour, everHour} {
+				k := key{connection, h}
+				hours[k] = hours[k].with(r)
+			}
 		}
 	}
 	for k, c := range hours {

@@ -36,9 +36,11 @@ func TestActivityCountsByHourAndKnowsTheLast(t *testing.T) {
 	want := map[string]trail.Activity{
 		"ci":  {LastIssued: late, LastDenied: noon, Issued: []int{2, 0, 1}, Denied: []int{1, 0, 40}},
 		"old": {LastDenied: longAgo, Issued: []int{0, 0, 0}, Denied: []int{0, 0, 0}},
+
+		trail.Everything: {LastIssued: late, LastDenied: noon, Issued: []int{2, 0, 2}, Denied: []int{1, 0, 40}},
 	}
 	for range 2 {
-		if diff := cmp.Diff(want, activity(t, tr, noon.Add(time.Minute), 3, "ci", "old", "never")); diff != "" {
+		if diff := cmp.Diff(want, activity(t, tr, noon.Add(time.Minute), 3, "ci", "old", "never", trail.Everything)); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 		if err := tr.Close(); err != nil {

@@ -117,6 +117,15 @@ func BenchmarkQuery(b *testing.B) {
 			})
 		}
 	}
+	for name, q := range map[string]trail.Query{"everything": {}, "connection": {Connection: "ci-7"}, "nothing": {Type: "person.*", Outcome: trail.Denied}} {
+		b.Run("summary/"+name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := tr.Summarize(b.Context(), q, 1000, 8); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 	b.Run("reopen", func(b *testing.B) {
 		for b.Loop() {
 			if err := tr.Close(); err != nil {

@@ -66,6 +66,10 @@ type Entry struct {
 	ID       string // ULID
 	Type     string
 	Summary  string // one sentence for people
+	Time     time.Time
+	// Actor is who did it; Subject what it is about; Connection, Workload and
+	// RequestID are "" where it has none.
+	Actor, Subject, Connection, Workload, Outcome, RequestID string
 	// JSON is the CloudEvent as stored, members "position" and "summary" appended.
 	JSON json.RawMessage
 }

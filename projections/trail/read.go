@@ -129,9 +129,19 @@ func (f *file) last(ctx context.Context) (domain.Position, error) {
 	return unpack(pos), err
 }
 
-// find is one page, and whether there is more. The rows it sees are fixed by
-// upTo, since events are never changed: no transaction is needed.
+// find is one page, and whether there is more.
 func (f *file) find(ctx context.Context, p *plan, after domain.Position, upTo int64) ([]Entry, bool, error) {
+	found, more, err := f.rows(ctx, p, after, upTo)
+	if err != nil {
+		return nil, false, err
+	}
+	entries, err := f.entries(ctx, found)
+	return entries, more, err
+}
+
+// rows is the rows of one page. Those it sees are fixed by upTo, since events are
+// never changed: no transaction is needed.
+func (f *file) rows(ctx context.Context, p *plan, after domain.Position, upTo int64) ([]row, bool, error) {
 	from, to := pack(after)+1, upTo
 	if p.desc {
 		from, to = 0, upTo
@@ -154,12 +164,7 @@ func (f *file) find(ctx context.Context, p *plan, after domain.Position, upTo in
 	if err != nil {
 		return nil, false, err
 	}
-	found, more, err := p.take(rows)
-	if err != nil {
-		return nil, false, err
-	}
-	entries, err := f.entries(ctx, found)
-	return entries, more, err
+	return p.take(rows)
 }
 
 // take is the rows of one page, and whether there are more; it closes rows.
@@ -201,7 +206,10 @@ func (f *file) entries(ctx context.Context, rows []row) ([]Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Entry{Position: p, ID: r.id, Type: r.typ, Summary: r.summary, JSON: shown})
+		out = append(out, Entry{
+			Position: p, ID: r.id, Type: r.typ, Summary: r.summary, JSON: shown, Time: instant(r.time), Actor: r.actor, Subject: r.subject,
+			Connection: r.connection, Workload: r.workload, Outcome: r.outcome, RequestID: r.requestID,
+		})
 	}
 	return out, nil
 }
