@@ -382,3 +382,20 @@ func TestSharedPins(t *testing.T) {
 		})
 	}
 }
+
+func TestAsksAreWhatFillTakes(t *testing.T) {
+	for _, k := range provider.Kinds() {
+		var asked []string
+		given := provider.Settings{}
+		for _, a := range k.Asks() {
+			if asked = append(asked, a.Name); a.Form == "" {
+				t.Errorf("%s does not say what %s looks like", k, a.Name)
+			}
+			given[a.Name] = " " // no setting looks like that
+		}
+		_, errs := provider.Fill(k, given, ourIssuer)
+		if len(errs) != len(asked) {
+			t.Errorf("%s asks for %v, and refuses %v", k, asked, errs)
+		}
+	}
+}
