@@ -25,7 +25,7 @@ func TestASummaryIsAPlainCount(t *testing.T) {
 		}
 		tr := fill(rt, t, filepath.Join(t.TempDir(), "trail.db"), commits)
 		defer func() { tr.Close() }()
-		q, most := aQuery(rt), rapid.IntRange(1, 20).Draw(rt, "most")
+		q, most := aQuery(rt), rapid.IntRange(1, 5).Draw(rt, "most")
 		slices.Reverse(all)
 		all = slices.DeleteFunc(all, func(e domain.Envelope) bool { return !holds(q, e) })
 		want := trail.Summary{Counted: min(most, len(all)), More: len(all) > most}
