@@ -78,8 +78,8 @@ var homes = []struct{ module, home string }{
 	{"go.opentelemetry.io/", "handlers/telemetry"},
 	{"github.com/getkin/kin-openapi", "e2e"},
 	{"github.com/cloudevents/", "e2e"},
-	{"github.com/coreos/go-oidc", "e2e"},
-	{"golang.org/x/oauth2", "e2e"},
+	{"github.com/coreos/go-oidc", "handlers/signin"},
+	{"golang.org/x/oauth2", "handlers/signin"},
 	{"github.com/rogpeppe/go-internal", "e2e"},
 }
 
