@@ -88,9 +88,22 @@ func hash(cookie string) string {
 
 func sessionKey(cookie string) string { return ofSessions + "." + hash(cookie) }
 
-// Create signs s.Person in and gives the cookie, which is known here and now alone.
-func (m *Manager) Create(ctx context.Context, s Session) (cookie string, _ Session, err error) {
+// Name makes the cookie of a session that will be, and its id, so that its
+// beginning is recorded before there is one. The cookie is known here and now alone.
+func Name() (cookie, id string) {
 	cookie = newCookie()
+	return cookie, hash(cookie)[:16]
+}
+
+// Create signs s.Person in and gives the cookie.
+func (m *Manager) Create(ctx context.Context, s Session) (cookie string, _ Session, err error) {
+	cookie, _ = Name()
+	s, err = m.CreateAs(ctx, cookie, s)
+	return cookie, s, err
+}
+
+// CreateAs signs s.Person in by a cookie that [Name] made.
+func (m *Manager) CreateAs(ctx context.Context, cookie string, s Session) (Session, error) {
 	now := m.now()
 	s.ID = hash(cookie)[:16]
 	if s.SignedInAt.IsZero() {
@@ -102,9 +115,9 @@ func (m *Manager) Create(ctx context.Context, s Session) (cookie string, _ Sessi
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
-		return "", s, fmt.Errorf("encoding a session: %w", err)
+		return s, fmt.Errorf("encoding a session: %w", err)
 	}
-	return cookie, s, m.bucket.Create(ctx, sessionKey(cookie), b, m.life(s))
+	return s, m.bucket.Create(ctx, sessionKey(cookie), b, m.life(s))
 }
 
 // maxUserAgent bounds what a browser says it is, in bytes.
@@ -169,15 +182,6 @@ func (m *Manager) Change(ctx context.Context, cookie string, f func(*Session)) e
 			return err
 		}
 	}
-}
-
-// Renew ends the session of the cookie and goes on with s under a new one, as
-// after every proof of who it is.
-func (m *Manager) Renew(ctx context.Context, cookie string, s Session) (fresh string, _ Session, err error) {
-	if fresh, s, err = m.Create(ctx, s); err != nil {
-		return "", s, err
-	}
-	return fresh, s, m.End(ctx, cookie)
 }
 
 // End ends the session of that cookie.
