@@ -117,6 +117,9 @@ func ofTrust() []definition {
 			return fmt.Sprintf("%s took role %s from %s", v.Actor, e.Role, e.Name)
 		}),
 		control("api_token.created", func(e person.TokenWasCreated, v domain.Envelope) string {
+			if v.Actor == e.Person.String() {
+				return fmt.Sprintf("%s logged in with an API token as %s, until %s", v.Actor, roles(e.Roles), clock(e.ExpiresAt))
+			}
 			return fmt.Sprintf("%s created an API token for %s as %s, until %s", v.Actor, e.Person, roles(e.Roles), clock(e.ExpiresAt))
 		}),
 		control("api_token.revoked", func(e person.TokenWasRevoked, v domain.Envelope) string {

@@ -30,6 +30,9 @@ type Token struct {
 	ExpiresAt time.Time
 	RevokedAt time.Time // zero unless revoked
 	RevokedBy string
+	// MFAAt is when the person had last proved a second factor as they made it
+	// themself; zero: never, or somebody else made it.
+	MFAAt time.Time
 }
 
 // Errors of API tokens.
@@ -76,6 +79,9 @@ func (s State) Authenticate(hash string, now time.Time, more func(domain.Name) [
 	return a, nil
 }
 
+// TokenOf is the API token of that hash.
+func (s State) TokenOf(hash string) (Token, bool) { return s.Token(s.hashes[hash]) }
+
 // Token is the API token of that id.
 func (s State) Token(id string) (Token, bool) {
 	t, ok := s.tokens[id]
@@ -107,14 +113,12 @@ var hashForm = regexp.MustCompile(`\A[0-9a-f]{64}\z`)
 func (c CreateToken) decide(s State, m domain.Meta) ([]Event, error) {
 	roles, err := canonical(c.Roles)
 	p, known := s.people[c.Person]
-	id, idErr := ulid.ParseStrict(c.ID)
-	ttl := c.ExpiresAt.Sub(m.Now)
 	switch {
 	case !m.Actor.IsSystem():
 		return nil, ErrRole.With("API tokens are created on the host, with sallyportd token create.")
 	case !known:
 		return nil, ErrNotFound.With("There is no person %q.", c.Person)
-	case idErr != nil || id.String() != c.ID || !hashForm.MatchString(c.Hash):
+	case !wellFormed(c.ID, c.Hash):
 		return nil, ErrTokenForm
 	case err != nil:
 		return nil, err
@@ -123,17 +127,60 @@ func (c CreateToken) decide(s State, m domain.Meta) ([]Event, error) {
 	if len(roles) == 0 || lacks(p, roles) {
 		return nil, ErrTokenRoles.With("%s bears %v: a token takes at least one role, and only of these.", c.Person, p.Roles)
 	}
-	e := TokenWasCreated{ID: c.ID, Person: c.Person, Roles: roles, Hash: c.Hash, ExpiresAt: c.ExpiresAt.UTC()}
-	if t, ok := s.tokens[c.ID]; ok && t.same(e) {
+	return s.createToken(TokenWasCreated{ID: c.ID, Person: c.Person, Roles: roles, Hash: c.Hash, ExpiresAt: c.ExpiresAt.UTC()}, m)
+}
+
+// createToken is e, if it may be and is not so already.
+func (s State) createToken(e TokenWasCreated, m domain.Meta) ([]Event, error) {
+	ttl := e.ExpiresAt.Sub(m.Now)
+	if t, ok := s.tokens[e.ID]; ok && t.same(e) {
 		return nil, nil // already so
 	}
-	if _, ok := s.tokens[c.ID]; ok || s.hashes[c.Hash] != "" {
+	if _, ok := s.tokens[e.ID]; ok || s.hashes[e.Hash] != "" {
 		return nil, ErrTokenTaken
 	}
 	if ttl < MinTokenTTL || ttl > MaxTokenTTL {
 		return nil, ErrTokenTTL
 	}
 	return []Event{e}, nil
+}
+
+// LoginTTL is how long an API token lives that a person made by logging in.
+const LoginTTL = 8 * time.Hour
+
+// LogIn records an API token that a person made for themself, having proved who
+// they are. It bears what they bear now, for [LoginTTL].
+type LogIn struct {
+	ID     string        // ULID
+	Lent   []domain.Role // what groups lend the person now
+	Hash   string        // SHA-256 of the token, lower-case hex
+	MFAAt  time.Time     // when they last proved a second factor; zero: never
+	Person domain.Name   // who the actor must be
+}
+
+func (c LogIn) decide(s State, m domain.Meta) ([]Event, error) {
+	p, known := s.people[c.Person]
+	switch {
+	case m.Actor.ID != c.Person.String():
+		return nil, ErrRole.With("Nobody logs in as somebody else.")
+	case !known:
+		return nil, ErrNotFound.With("There is no person %q.", c.Person)
+	case !wellFormed(c.ID, c.Hash):
+		return nil, ErrTokenForm
+	}
+	roles, err := canonical(slices.Concat(p.Roles, c.Lent))
+	if err != nil {
+		return nil, err
+	}
+	return s.createToken(TokenWasCreated{
+		ID: c.ID, Person: c.Person, Roles: roles, Hash: c.Hash, ExpiresAt: m.Now.Add(LoginTTL).UTC(), MFAAt: c.MFAAt.UTC(),
+	}, m)
+}
+
+// wellFormed tells whether a token's id and hash are what they must be.
+func wellFormed(id, hash string) bool {
+	parsed, err := ulid.ParseStrict(id)
+	return err == nil && parsed.String() == id && hashForm.MatchString(hash)
 }
 
 // lacks tells whether one of the roles is not the person's.
@@ -152,6 +199,8 @@ type TokenWasCreated struct {
 	Roles     []domain.Role `json:"roles"`
 	Hash      string        `json:"hash"`
 	ExpiresAt time.Time     `json:"expires_at"`
+	// MFAAt is when the person had last proved a second factor as they made it themself.
+	MFAAt time.Time `json:"mfa_at,omitzero"`
 }
 
 // EventType is api_token.created.
@@ -168,7 +217,7 @@ func (e TokenWasCreated) evolve(s State, env domain.Envelope) (State, error) {
 	}
 	s.tokens[e.ID] = Token{
 		ID: e.ID, Person: e.Person, Roles: e.Roles, Hash: e.Hash,
-		CreatedAt: env.Time, CreatedBy: env.Actor, ExpiresAt: e.ExpiresAt,
+		CreatedAt: env.Time, CreatedBy: env.Actor, ExpiresAt: e.ExpiresAt, MFAAt: e.MFAAt,
 	}
 	s.hashes[e.Hash] = e.ID
 	return s, nil

@@ -32,13 +32,18 @@ func callerIn(ctx context.Context) (c Caller, ok bool) {
 }
 
 // tokenCaller is a person by their API token.
-type tokenCaller struct{ hash string }
+type tokenCaller struct {
+	hash  string
+	mfaAt time.Time // as the token says; known once it was looked for
+}
 
-func (t tokenCaller) Actor(s *control.State, now time.Time) (domain.Actor, error) {
+func (t *tokenCaller) Actor(s *control.State, now time.Time) (domain.Actor, error) {
+	token, _ := s.People().TokenOf(t.hash)
+	t.mfaAt = token.MFAAt
 	return s.Authenticate(t.hash, now)
 }
 
-func (tokenCaller) MFAAt() time.Time { return time.Time{} }
+func (t *tokenCaller) MFAAt() time.Time { return t.mfaAt }
 
 // person is who the caller is by the state as folded here.
 func (c *Call) person() (a domain.Actor, err error) {

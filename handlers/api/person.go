@@ -93,7 +93,7 @@ func (c *Call) identify() (err error) {
 		return err
 	}
 	if c.hash != "" {
-		c.caller = tokenCaller{c.hash}
+		c.caller = &tokenCaller{hash: c.hash}
 	}
 	c.Meta.Actor, err = c.person()
 	return err

@@ -37,14 +37,7 @@ const tokenPrefix = "sallyport_"
 // lends the person is not given besides: the token bears it as long as the group
 // lends it. The token is handed out once its event is durable.
 func (o *Organisation) CreateToken(ctx context.Context, m domain.Meta, who domain.Name, role domain.Role, ttl time.Duration) (APIToken, error) {
-	secret := make([]byte, 32)
-	if _, err := rand.Read(secret); err != nil {
-		return APIToken{}, err
-	}
-	t := APIToken{
-		ID: ulid.Make().String(), Person: who, Role: role, ExpiresAt: m.Now.Add(ttl),
-		Secret: tokenPrefix + base64.RawURLEncoding.EncodeToString(secret),
-	}
+	t := APIToken{ID: ulid.Make().String(), Person: who, Role: role, ExpiresAt: m.Now.Add(ttl), Secret: newTokenSecret()}
 	_, err := o.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
 		lent := s.LentRoles(who, m.Now)
 		people, facts, err := withRole(s.People(), who, role, lent, m)
@@ -55,6 +48,29 @@ func (o *Organisation) CreateToken(ctx context.Context, m domain.Meta, who domai
 			ID: t.ID, Person: who, Roles: []domain.Role{role}, Lent: lent, Hash: person.HashToken(t.Secret), ExpiresAt: t.ExpiresAt,
 		}, m)
 		return append(facts, created...), err
+	})
+	if err != nil {
+		return APIToken{}, err
+	}
+	return t, nil
+}
+
+// newTokenSecret is 256 bits of chance, as API tokens are written.
+func newTokenSecret() string {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	return tokenPrefix + base64.RawURLEncoding.EncodeToString(secret)
+}
+
+// LogIn makes an API token of who is m's actor, who proved who they are: with
+// every role that they bear now, for [person.LoginTTL]. mfaAt is when they last
+// proved a second factor. The token is handed out once its event is durable.
+func (o *Organisation) LogIn(ctx context.Context, m domain.Meta, who domain.Name, mfaAt time.Time) (APIToken, error) {
+	t := APIToken{ID: ulid.Make().String(), Person: who, ExpiresAt: m.Now.Add(person.LoginTTL), Secret: newTokenSecret()}
+	_, err := o.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
+		return person.Decide(s.People(), person.LogIn{
+			ID: t.ID, Person: who, Lent: s.LentRoles(who, m.Now), Hash: person.HashToken(t.Secret), MFAAt: mfaAt,
+		}, m)
 	})
 	if err != nil {
 		return APIToken{}, err
