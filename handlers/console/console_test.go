@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/handlers/access"
 	"sallyport.dev/handlers/admin"
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/organisation"
@@ -35,7 +36,7 @@ func newSite(t testing.TB, more ...screen) *site {
 	t.Helper()
 	s := &site{t: t, world: orgtest.New(t), cookies: map[domain.Name]*http.Cookie{}}
 	s.handler = api.New(api.Options{Log: orgtest.Quiet()})
-	admin.Mount(s.handler.Group("/orgs/"+s.world.Name().String()), s.world.Organisation, admin.Options{})
+	admin.Mount(s.handler.Group("/orgs/"+s.world.Name().String()), s.world.Organisation, admin.Options{More: access.New(s.world.Organisation, access.Options{PerSecond: 1000}).Routes()})
 	var err error
 	s.console, err = New(Options{
 		Orgs: []*organisation.Organisation{s.world.Organisation}, API: s.handler, BaseURL: "http://sallyport.test",

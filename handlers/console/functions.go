@@ -25,6 +25,7 @@ func (c *Console) functions() template.FuncMap {
 
 		"columns": columns, "empty": newEmpty, "pager": newPager,
 		"field": newField, "required": required, "area": area, "of": ofType, "choose": choose, "mono": mono, "auto": autocomplete,
+		"asked":  askedView,
 		"submit": newSubmit, "danger": danger,
 		"sparkline": newSparkline, "histogram": newHistogram,
 	}

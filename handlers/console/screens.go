@@ -25,6 +25,7 @@ type screen struct {
 func (c *Console) screens() []screen {
 	return slices.Concat(
 		c.overview(),
+		c.requests(),
 	)
 }
 

@@ -26,6 +26,7 @@ var views = map[string][]any{
 		errorView{problem: errNothing, RequestID: "01"},
 	},
 	"organisations": {[]domain.Name{"acme", "default"}},
+	"request":       {viewedRequest(), viewedRequest().others()},
 	"overview":      {overviewView{Issuer: "https://sallyport.example/orgs/default", Active: 1, Position: 7}},
 }
 
