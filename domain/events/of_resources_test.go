@@ -13,7 +13,7 @@ func examplesOfResources() map[string]example {
 	spec := resource.ServerSpec{
 		Description: "Payments database", Project: "payments", Address: "db-1.internal.example", Port: 22, Labels: labels,
 		Accounts: []resource.Account{{Name: "me", Kind: resource.Personal}, {Name: "dba", Kind: resource.Vaulted, Username: "postgres"}},
-		Owner:    resource.Owner{Group: "dbas"}, HostKeys: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB0000000000000000000000000000000000000000000"}, AnySource: true,
+		Owner:    resource.Owner{Group: "dbas"}, HostKeys: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB0000000000000000000000000000000000000000000"}, AnySource: true, OwnPrincipals: true,
 	}
 	about := resource.SecretSpec{Description: "Of the application", Project: "payments", Labels: labels, Owner: resource.Owner{Person: "alice"}}
 	return map[string]example{

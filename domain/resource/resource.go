@@ -90,6 +90,10 @@ type ServerSpec struct {
 	// AnySource leaves source-address out of certificates: for servers that see
 	// another address of the client than we do.
 	AnySource bool `json:"any_source,omitempty"`
+	// OwnPrincipals has certificates for it name SERVER/USERNAME instead of the
+	// username alone, which every server takes that trusts the authority and has such
+	// a user. Its sshd lets that in by an AuthorizedPrincipalsFile.
+	OwnPrincipals bool `json:"own_principals,omitempty"`
 }
 
 // SecretSpec is what people write of a secret; its path never changes.

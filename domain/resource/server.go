@@ -108,7 +108,7 @@ func (p ServerSpec) Vaulted(account domain.Name) (Account, bool) {
 
 func (p ServerSpec) equal(q ServerSpec) bool {
 	return p.Description == q.Description && p.Project == q.Project && p.Address == q.Address && p.Port == q.Port &&
-		p.Owner == q.Owner && p.AnySource == q.AnySource && maps.Equal(p.Labels, q.Labels) &&
+		p.Owner == q.Owner && p.AnySource == q.AnySource && p.OwnPrincipals == q.OwnPrincipals && maps.Equal(p.Labels, q.Labels) &&
 		slices.Equal(p.Accounts, q.Accounts) && slices.Equal(p.HostKeys, q.HostKeys)
 }
 

@@ -236,6 +236,18 @@ func TestACertificateOpensItsAccountAndNoOther(t *testing.T) {
 			run(t, c.to(t, s, login, "id")).mustBeDenied(t, s)
 		})
 	}
+	t.Run("one for this very server alone", func(t *testing.T) {
+		c := newClient(t)
+		a.certify(t, c, func(c *sshca.Certificate) { c.Server = "web-1" })
+		run(t, c.to(t, s, login, "id")).mustBeDenied(t, s)
+		own := sshd.Start(t, a.trusted(), "pamadmin1")
+		own.Principals("web-1/pamadmin1")
+		if r := run(t, c.to(t, own, login, "id -un")); r.code != 0 {
+			t.Errorf("the server itself refuses it: %v\n%s", r, own.Log())
+		}
+		a.certify(t, c, nil)
+		run(t, c.to(t, own, login, "id")).mustBeDenied(t, own)
+	})
 	t.Run("one for this very address", func(t *testing.T) {
 		t.Parallel()
 		for _, address := range []string{"127.0.0.1", "::ffff:127.0.0.1"} {

@@ -3,6 +3,7 @@ package access_test
 import (
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -291,6 +292,18 @@ func TestACertificateIsBoundToWhereTheCallerIs(t *testing.T) {
 		if got := cert.CriticalOptions["source-address"]; got != tt.want {
 			t.Errorf("%s is bound to %q, want %q", tt.name, got, tt.want)
 		}
+	}
+}
+
+func TestACertificateForAServerThatWantsItIsGoodNowhereElse(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.as("sec", 201, "POST", "/policies", doc{"name": "anywhere", "principals": doc{"groups": []string{"developers"}}, "rules": []doc{
+		{"name": "own", "resource": doc{"server": "web-3"}, "privileges": []doc{{"type": "ssh", "accounts": []string{"own"}}}}}})
+	h.as("sec", 200, "POST", "/policies/anywhere/publish", nil, "If-Match", `"1"`)
+	answer := h.as("alice", 200, "POST", "/access/grants", doc{"resource": "server/web-3", "method": "anywhere/own/ssh:own", "public_key": h.key})
+	if cert := h.certificate(answer); !slices.Equal(cert.ValidPrincipals, []string{"web-3/alice"}) || answer["username"] != "alice" {
+		t.Errorf("the principals are %v, for %v", cert.ValidPrincipals, answer["username"])
 	}
 }
 

@@ -330,6 +330,9 @@ func (g *grant) open(ctx context.Context, at domain.Position) (api.Answer, error
 	if address := g.c.Echo.RealIP(); !g.server.AnySource && knownAddress(address) {
 		cert.SourceAddress = address
 	}
+	if g.server.OwnPrincipals {
+		cert.Server = strings.TrimPrefix(string(g.in.ref), "server/")
+	}
 	signed, err := g.h.org.SSH().Sign(ctx, cert)
 	if err != nil {
 		return api.Answer{}, fmt.Errorf("granting %s: %w", g.id, err)

@@ -141,6 +141,7 @@ func (h *house) furnish() {
 	h.as("res", 201, "POST", "/servers", doc{"name": "web-1", "project": "shop", "address": "127.0.0.1", "port": 2222,
 		"accounts": vaulted("deploy", "root", "shared", "admin")})
 	h.as("res", 201, "POST", "/servers", doc{"name": "web-2", "project": "shop", "address": "127.0.0.1", "accounts": vaulted("deploy"), "any_source": true})
+	h.as("res", 201, "POST", "/servers", doc{"name": "web-3", "project": "shop", "address": "127.0.0.1", "accounts": vaulted("deploy"), "own_principals": true})
 	h.as("res", 200, "PUT", "/servers/web-1/accounts/deploy/password", doc{"value": "deploys-password"})
 	h.as("res", 201, "POST", "/secrets", doc{"path": "payments/db/password", "project": "shop", "value": "hunter2"})
 	h.as("res", 201, "POST", "/secrets", doc{"path": "elsewhere/key", "project": "shop", "value": "not-yours"})

@@ -14,15 +14,16 @@ import (
 // serverRequest is a server as written.
 type serverRequest struct {
 	document
-	Description string            `json:"description"`
-	Project     domain.Name       `json:"project"`
-	Address     string            `json:"address"`
-	Port        int               `json:"port"`
-	Labels      map[string]string `json:"labels"`
-	Accounts    []writtenAccount  `json:"accounts"`
-	Owner       writtenOwner      `json:"owner"`
-	HostKeys    []string          `json:"host_keys"`
-	AnySource   bool              `json:"any_source"`
+	Description   string            `json:"description"`
+	Project       domain.Name       `json:"project"`
+	Address       string            `json:"address"`
+	Port          int               `json:"port"`
+	Labels        map[string]string `json:"labels"`
+	Accounts      []writtenAccount  `json:"accounts"`
+	Owner         writtenOwner      `json:"owner"`
+	HostKeys      []string          `json:"host_keys"`
+	AnySource     bool              `json:"any_source"`
+	OwnPrincipals bool              `json:"own_principals"`
 }
 
 type writtenAccount struct {
@@ -40,7 +41,7 @@ type writtenOwner struct {
 func (in serverRequest) spec() resource.ServerSpec {
 	spec := resource.ServerSpec{
 		Description: in.Description, Project: in.Project, Address: in.Address, Port: in.Port, Labels: in.Labels,
-		Owner: in.Owner.Owner, HostKeys: in.HostKeys, AnySource: in.AnySource,
+		Owner: in.Owner.Owner, HostKeys: in.HostKeys, AnySource: in.AnySource, OwnPrincipals: in.OwnPrincipals,
 	}
 	for _, a := range in.Accounts {
 		spec.Accounts = append(spec.Accounts, a.Account)
@@ -50,21 +51,22 @@ func (in serverRequest) spec() resource.ServerSpec {
 
 // shownServer is a server as answered.
 type shownServer struct {
-	Name        domain.Name       `json:"name"`
-	Description string            `json:"description"`
-	Project     domain.Name       `json:"project"`
-	Address     string            `json:"address"`
-	Port        int               `json:"port"`
-	Labels      map[string]string `json:"labels"`
-	Accounts    []shownAccount    `json:"accounts"`
-	Owner       *shownOwner       `json:"owner,omitempty"` // absent where there is none
-	HostKeys    []string          `json:"host_keys"`
-	AnySource   bool              `json:"any_source"`
-	Version     uint64            `json:"version"`
-	CreatedAt   time.Time         `json:"created_at"`
-	CreatedBy   string            `json:"created_by"`
-	UpdatedAt   time.Time         `json:"updated_at"`
-	UpdatedBy   string            `json:"updated_by"`
+	Name          domain.Name       `json:"name"`
+	Description   string            `json:"description"`
+	Project       domain.Name       `json:"project"`
+	Address       string            `json:"address"`
+	Port          int               `json:"port"`
+	Labels        map[string]string `json:"labels"`
+	Accounts      []shownAccount    `json:"accounts"`
+	Owner         *shownOwner       `json:"owner,omitempty"` // absent where there is none
+	HostKeys      []string          `json:"host_keys"`
+	AnySource     bool              `json:"any_source"`
+	OwnPrincipals bool              `json:"own_principals"`
+	Version       uint64            `json:"version"`
+	CreatedAt     time.Time         `json:"created_at"`
+	CreatedBy     string            `json:"created_by"`
+	UpdatedAt     time.Time         `json:"updated_at"`
+	UpdatedBy     string            `json:"updated_by"`
 }
 
 type shownAccount struct {
@@ -134,7 +136,7 @@ func showServer(s *control.State, r resource.Resource) shownServer {
 	spec := r.ServerSpec
 	shown := shownServer{
 		Name: domain.Name(r.Name), Description: spec.Description, Project: spec.Project, Address: spec.Address, Port: spec.Port,
-		Labels: spec.Labels, Accounts: []shownAccount{}, Owner: showOwner(s, spec.Owner), HostKeys: orEmpty(spec.HostKeys), AnySource: spec.AnySource,
+		Labels: spec.Labels, Accounts: []shownAccount{}, Owner: showOwner(s, spec.Owner), HostKeys: orEmpty(spec.HostKeys), AnySource: spec.AnySource, OwnPrincipals: spec.OwnPrincipals,
 		Version: r.Version, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy, UpdatedAt: r.UpdatedAt, UpdatedBy: r.UpdatedBy,
 	}
 	if shown.Labels == nil {

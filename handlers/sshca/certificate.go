@@ -26,7 +26,8 @@ const (
 // SourceAddress leaves them out; everything else is required.
 type Certificate struct {
 	PublicKey     string    // as ParsePublicKey takes it
-	Username      string    // its one principal
+	Username      string    // its one principal, but for Server
+	Server        string    // "" or the one server that it is for: the principal is then SERVER/USERNAME
 	KeyID         string    // what sshd logs; see KeyID
 	Serial        uint64    // see Serial
 	From, Until   time.Time // at most Lifetime and Backdated apart; cut to seconds
@@ -76,7 +77,9 @@ var (
 	// usernames is what may be a principal: nothing that a list of principals or
 	// a line of AuthorizedPrincipalsFile gives a meaning.
 	usernames = regexp.MustCompile(`\A[a-z_][a-z0-9_-]{0,31}\z`)
-	keyIDs    = regexp.MustCompile(`\A[0-9A-HJKMNP-TV-Z]{26} [A-Za-z0-9._~:/@+%=-]+\z`)
+	// serverNames is what may stand before a user in a principal.
+	serverNames = regexp.MustCompile(`\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\z`)
+	keyIDs      = regexp.MustCompile(`\A[0-9A-HJKMNP-TV-Z]{26} [A-Za-z0-9._~:/@+%=-]+\z`)
 )
 
 // Principal tells whether a user of that name can be a certificate's principal.
@@ -88,12 +91,22 @@ func (c Certificate) check() error {
 	switch {
 	case !usernames.MatchString(c.Username):
 		return fmt.Errorf("%q is not one user's name", c.Username)
+	case c.Server != "" && !serverNames.MatchString(c.Server):
+		return fmt.Errorf("%q is not one server's name", c.Server)
 	case len(c.KeyID) > maxKeyID || !keyIDs.MatchString(c.KeyID):
 		return fmt.Errorf("%q is not a key id", c.KeyID)
 	case c.From.Unix() <= 0 || !c.Until.After(c.From) || c.Until.Sub(c.From) > Lifetime+Backdated:
 		return fmt.Errorf("it would hold from %s to %s", c.From.UTC().Format(time.RFC3339), c.Until.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// principal is the one that the certificate has.
+func (c Certificate) principal() string {
+	if c.Server == "" {
+		return c.Username
+	}
+	return c.Server + "/" + c.Username
 }
 
 // SourceAddress is an IP address as source-address wants it: an IPv4 address
@@ -122,7 +135,7 @@ func (a *Authority) Sign(ctx context.Context, c Certificate) (string, error) {
 		return fail(err)
 	}
 	cert := &ssh.Certificate{
-		Key: key, Serial: c.Serial, CertType: ssh.UserCert, KeyId: c.KeyID, ValidPrincipals: []string{c.Username},
+		Key: key, Serial: c.Serial, CertType: ssh.UserCert, KeyId: c.KeyID, ValidPrincipals: []string{c.principal()},
 		ValidAfter: uint64(c.From.Unix()), ValidBefore: uint64(c.Until.Unix()), //nolint:gosec // both are after 1970
 		Permissions: ssh.Permissions{CriticalOptions: map[string]string{}, Extensions: map[string]string{}},
 	}
