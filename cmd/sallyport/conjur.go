@@ -60,7 +60,7 @@ nothing until a policy names it.`,
 		},
 	}
 	fs := c.Flags()
-	fs.StringVar(&f.variables, "variables", "", "YAML or JSON file with the values of the authenticator's variables by name, as `conjur variable get` prints them")
+	fs.StringVar(&f.variables, "variables", "", "YAML or JSON `FILE` with the values of the authenticator's variables by name, as conjur variable get prints them")
 	fs.StringVar(&f.service, "service", "", "service id of the authenticator: gitlab of conjur/authn-jwt/gitlab")
 	fs.StringVar(&f.connection, "connection", "", "name of the connection; made of the service id otherwise")
 	fs.StringArrayVar(&f.names, "name", nil, "HOST=NAME, to call the role of a host otherwise; repeat it")

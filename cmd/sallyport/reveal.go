@@ -70,7 +70,7 @@ waits for approval. With -o json or yaml the whole answer is printed.`,
 		},
 	}
 	c.Flags().IntVar(&s.version, "version", 0, "this version instead of the newest")
-	c.Flags().StringVar(&s.method, "method", "", "id of the access method, as `sallyport access resolve` shows it")
+	c.Flags().StringVar(&s.method, "method", "", "`ID` of the access method, as sallyport access resolve shows it")
 	c.Flags().StringVar(&s.role, "role", "", "of a workload: the role to use")
 	c.Flags().StringVar(&server, "server", "", "server whose account's password it is")
 	c.Flags().StringVar(&s.account, "account", "", "vaulted account whose password it is")
