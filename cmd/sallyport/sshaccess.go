@@ -267,7 +267,7 @@ func (a *app) choose(c *cobra.Command, f *sshFlags, host string, all []sshMethod
 	if !a.interactive() {
 		return sshMethod{}, &cli.Error{
 			Exit: cli.ExitUsage, Message: fmt.Sprintf("%d access methods lead to %s: say which one", len(fit), host),
-			Details: described(fit), Next: "add --account NAME, or --method ID",
+			Details: described(fit), Next: howToSay(fit),
 		}
 	}
 	return a.ask(c.Context(), host, fit)
@@ -322,7 +322,7 @@ func (a *app) ask(ctx context.Context, host string, fit []sshMethod) (sshMethod,
 		}
 	case <-ctx.Done(): // whoever reads the terminal goes down with us
 	}
-	return sshMethod{}, &cli.Error{Exit: cli.ExitUsage, Message: "none was chosen", Next: "add --account NAME, or --method ID"}
+	return sshMethod{}, &cli.Error{Exit: cli.ExitUsage, Message: "none was chosen", Next: howToSay(fit)}
 }
 
 // number asks for one of 1 to last until it is told one; 0 at the end of the input.
@@ -385,6 +385,15 @@ func (a *app) askApproval(c *cobra.Command, client *client, f *sshFlags, host st
 		e.Next = "ask for it: add --request --justification TEXT"
 	}
 	return "", e
+}
+
+// howToSay tells how one of the methods is chosen: accounts differ, or the roles
+// of a workload that is a user of its own in each.
+func howToSay(methods []sshMethod) string {
+	if slices.ContainsFunc(methods, func(m sshMethod) bool { return m.Account != "" }) {
+		return "add --account NAME, or --method ID"
+	}
+	return "add --role ROLE, or --method ID"
 }
 
 // pollEvery is how often an approval is asked for, unless the server wants it less often.
