@@ -25,6 +25,7 @@ import (
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/limit"
 	"sallyport.dev/handlers/organisation"
+	"sallyport.dev/handlers/signin"
 )
 
 // Options of [New].
@@ -34,6 +35,8 @@ type Options struct {
 	BaseURL string           // where we are reached from outside, without a slash at the end
 	Log     *slog.Logger     // nil: slog.Default
 	Now     func() time.Time // nil: time.Now; for relative times alone
+	// SignIn is the OpenID providers that people sign in at; nil: none.
+	SignIn *signin.Providers
 	// Limiter bounds how often one network may ask; nil bounds nothing.
 	Limiter *limit.Limiter
 	// Stopping ends the streams that are open when it is closed; nil never does.
@@ -52,6 +55,7 @@ type Console struct {
 	static    static
 	templates map[string]*template.Template
 	all       []screen
+	doors     doors
 }
 
 // New reads the templates and the static files. Its error is one of ours: a
@@ -81,6 +85,7 @@ func New(opt Options) (*Console, error) {
 		return nil, err
 	}
 	c.all = c.screens()
+	c.doors = newDoors(c.replicas)
 	return c, nil
 }
 
@@ -98,6 +103,7 @@ func (c *Console) Mount(e *echo.Echo) {
 	g.Use(c.guard)
 	g.GET("/", c.entrance)
 	g.POST("/theme", c.chooseTheme)
+	g.GET("/callback", c.callback)
 	orgs := g.Group("/orgs/:org")
 	orgs.GET("", func(ec echo.Context) error {
 		return ec.Redirect(http.StatusSeeOther, c.home(domain.Name(ec.Param("org"))))
@@ -141,15 +147,32 @@ func (c *Console) entrance(ec echo.Context) error {
 	return c.stranger(ec).render("organisations", c.names)
 }
 
+// replicas is how many processes serve: limits hold for all of them together.
+func (c *Console) replicas() int {
+	if len(c.opt.Orgs) == 0 {
+		return 1
+	}
+	return c.opt.Orgs[0].Replicas()
+}
+
 // secure tells whether browsers reach us by TLS, as everywhere but in dev.
 func (c *Console) secure() bool { return strings.HasPrefix(c.opt.BaseURL, "https://") }
+
+// ours tells whether a request changes nothing, or was sent by a page of ours.
+// Every browser says on a POST where it is from; one that does not is none.
+func (c *Console) ours(r *http.Request) bool {
+	if r.Method == http.MethodPost && r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
+		return false
+	}
+	return c.origin.Check(r) == nil
+}
 
 // guard gives every answer of the console its headers, refuses what another
 // site's page sends, and shows what went wrong as a page.
 func (c *Console) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(ec echo.Context) error {
 		setHeaders(ec)
-		if err := c.origin.Check(ec.Request()); err != nil {
+		if !c.ours(ec.Request()) {
 			return c.fail(ec, errElsewhere)
 		}
 		if err := next(ec); err != nil {

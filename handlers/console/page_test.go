@@ -90,6 +90,7 @@ func TestAFormIsBoundedAndNothingElse(t *testing.T) {
 	}
 	r := httptest.NewRequest(http.MethodPost, s.path("/trial/x/do"), strings.NewReader(`{"name":"ops"}`))
 	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	if w := s.as("olga", r); w.Code != http.StatusBadRequest {
 		t.Errorf("JSON for a form: %d", w.Code)
 	}

@@ -25,6 +25,8 @@ type screen struct {
 func (c *Console) screens() []screen {
 	return slices.Concat(
 		c.overview(),
+		c.signIn(),
+		c.sessions(),
 		c.requests(),
 	)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/identity"
+	"sallyport.dev/handlers/session"
 )
 
 // views has for each template filled views: html/template finds a field that is
@@ -24,6 +27,16 @@ var views = map[string][]any{
 	"error": {
 		errorView{problem: &problem{Status: 503, Code: "log.unavailable", Detail: "The log cannot be reached."}, RequestID: "01"},
 		errorView{problem: errNothing, RequestID: "01"},
+	},
+	"signin": {
+		signInView{Return: "/console/orgs/acme/", Providers: []providerView{{Name: "okta"}, {Name: "google", Down: true}}},
+		signInView{Again: true, Providers: []providerView{{Name: "okta"}}}, signInView{},
+	},
+	"signed-out": {struct{}{}},
+	"sessions": {
+		sessionsView{Sessions: []session.Session{{ID: "0123456789abcdef", Person: "carol", Method: "oidc", Provider: "okta", Source: "192.0.2.7", UserAgent: "Browser"}, {ID: "b", Method: "passkey"}},
+			This: "b", Accounts: []identity.Account{{Issuer: "https://login.example.com", Subject: "00u1"}}},
+		sessionsView{},
 	},
 	"organisations": {[]domain.Name{"acme", "default"}},
 	"request":       {viewedRequest(), viewedRequest().others()},
@@ -53,6 +66,78 @@ func TestEveryTemplateIsRenderedWithFilledViews(t *testing.T) {
 			}
 		}
 	}
+}
+
+// chosen are texts as a workload, a provider or a stranger would choose them.
+var chosen = []string{`"><img src=x onerror=alert(1)>`, "javascript:alert(1)", "'--></script><script>alert(1)</script>", "{{.V}}"}
+
+var (
+	brokenOut = regexp.MustCompile(`(?i)<img src=x|<script>alert`)
+	runsForm  = regexp.MustCompile(`(?i)\s(?:href|src|action|formaction|hx-[a-z:]+)="\s*javascript:`)
+)
+
+func TestNoTextThatSomebodyChoseIsMoreThanText(t *testing.T) {
+	c, err := New(Options{BaseURL: "http://sallyport.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, all := range views {
+		for _, v := range all {
+			if v == nil {
+				continue
+			}
+			for _, text := range chosen {
+				for part, html := range renderAll(t, c, name, poisoned(reflect.ValueOf(v), text).Interface()) {
+					if m := brokenOut.FindString(html) + runsForm.FindString(html); m != "" {
+						t.Errorf("%s %s lets %q be more than text: %s", name, part, text, m)
+					}
+				}
+			}
+		}
+	}
+}
+
+// poisoned is a view with the text in place of every string that it holds.
+func poisoned(v reflect.Value, text string) reflect.Value {
+	if !v.IsValid() || v.Type().PkgPath() == "html/template" {
+		return v // made by us as HTML
+	}
+	out := reflect.New(v.Type()).Elem()
+	out.Set(v)
+	switch v.Kind() {
+	case reflect.String:
+		out.SetString(text)
+	case reflect.Pointer:
+		if !v.IsNil() {
+			out.Set(reflect.New(v.Type().Elem()))
+			out.Elem().Set(poisoned(v.Elem(), text))
+		}
+	case reflect.Interface:
+		if !v.IsNil() {
+			out.Set(poisoned(v.Elem(), text))
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() != reflect.Uint8 && !v.IsNil() {
+			out.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
+			for i := range v.Len() {
+				out.Index(i).Set(poisoned(v.Index(i), text))
+			}
+		}
+	case reflect.Map:
+		if !v.IsNil() {
+			out.Set(reflect.MakeMap(v.Type()))
+			for _, k := range v.MapKeys() {
+				out.SetMapIndex(k, poisoned(v.MapIndex(k), text))
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				out.Field(i).Set(poisoned(v.Field(i), text))
+			}
+		}
+	}
+	return out
 }
 
 // renderAll renders the page, and each of its pieces.

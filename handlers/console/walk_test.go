@@ -94,7 +94,7 @@ func TestNoActionIsDoneForAnotherSitesPage(t *testing.T) {
 	}
 	for _, path := range actions {
 		path = strings.ReplaceAll(path, ":", "x")
-		for _, header := range []http.Header{{"Sec-Fetch-Site": {"cross-site"}}, {"Sec-Fetch-Site": {"same-site"}}, {"Origin": {"https://evil.example"}}} {
+		for _, header := range []http.Header{{"Sec-Fetch-Site": {"cross-site"}}, {"Sec-Fetch-Site": {"same-site"}}, {"Origin": {"https://evil.example"}}, {"Origin": {"null"}}, {}} {
 			r := httptest.NewRequest(http.MethodPost, path, strings.NewReader("theme=dark"))
 			r.Header = header.Clone()
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

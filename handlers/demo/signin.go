@@ -139,7 +139,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // without an origin the form would be nobody's
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' "+target.Scheme+"://"+target.Host)
 	// The connection is gone if this fails, and nobody is left to tell.
 	_ = signInTemplate.Execute(w, map[string]any{"Nonce": nonce, "Hidden": hidden, "People": p.directory.people, "Again": q.get("prompt") == "login"})

@@ -191,7 +191,7 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 	case p.whyFailed != nil && now.Sub(p.failedAt) < retryAfter && p.found == nil:
 		return nil, p.whyFailed
 	}
-	d, err := p.fetch(ctx)
+	d, err := p.fetch(context.WithoutCancel(ctx)) // one browser that goes away is not the others' loss
 	if err != nil {
 		p.failedAt, p.whyFailed = now, unreachable(p.Name, err)
 		if p.found != nil {
@@ -247,6 +247,19 @@ func reason(err error) string {
 		return "it did not answer in time"
 	}
 	return "it was not reached, or answered something else"
+}
+
+// Origin is where the provider's sign-in page is: its scheme and host.
+func (p *Provider) Origin(ctx context.Context) (string, error) {
+	d, err := p.discover(ctx)
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(d.endpoint.AuthURL)
+	if err != nil {
+		return "", err
+	}
+	return u.Scheme + "://" + u.Host, nil
 }
 
 // Attempt is what is kept of a sign-in until the person comes back. It is the

@@ -1,0 +1,311 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/identity"
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/limit"
+	"sallyport.dev/handlers/session"
+	"sallyport.dev/handlers/signin"
+	"sallyport.dev/projections/control"
+)
+
+// signIn is where people prove who they are: at first, and anew.
+func (c *Console) signIn() []screen {
+	return []screen{
+		{path: signInPath, open: true, get: c.showSignIn, post: map[string]func(*page) error{"with": c.goToProvider}},
+		{path: stepUpPath, get: c.showSignIn, post: map[string]func(*page) error{"with": c.goToProvider}},
+		{path: "/sign-out", open: true, get: c.showSignedOut, post: map[string]func(*page) error{"now": c.signOut}},
+	}
+}
+
+// signInView is the page where people prove who they are.
+type signInView struct {
+	Again     bool // they are signed in, and prove anew who they are
+	Return    string
+	Providers []providerView
+}
+
+// providerView is a provider to prove it at.
+type providerView struct {
+	Name string
+	Down bool // it cannot be asked right now
+}
+
+func (c *Console) showSignIn(p *page) error {
+	again := p.screen.path == stepUpPath
+	if !again && p.Person.ID != "" {
+		return p.redirect(p.returnTo(p.query("return"))) // they are signed in
+	}
+	return p.renderSignIn(again)
+}
+
+// renderSignIn shows where one can sign in. A form may be led to the providers
+// that answer, which is asked of each once an hour.
+func (p *page) renderSignIn(again bool) error {
+	all := p.console.opt.SignIn.All()
+	v := signInView{Again: again, Return: p.query("return"), Providers: make([]providerView, len(all))}
+	targets := make([]string, len(all))
+	var asked sync.WaitGroup
+	for i, one := range all {
+		asked.Go(func() {
+			origin, err := one.Origin(p.Context())
+			v.Providers[i], targets[i] = providerView{Name: one.Name.String(), Down: err != nil}, origin
+		})
+	}
+	asked.Wait()
+	for _, t := range targets {
+		if t != "" {
+			p.FormTargets = append(p.FormTargets, t)
+		}
+	}
+	return p.render("signin", v)
+}
+
+// returnTo is a path of this organisation's console to go to after a sign-in:
+// what a parameter says, as far as it leads nowhere else.
+func (p *page) returnTo(path string) string {
+	path = local(path)
+	if path == "" || !strings.HasPrefix(path, p.url("/")) || strings.HasPrefix(path, p.url(signInPath)) || strings.HasPrefix(path, p.url("/sign-out")) {
+		return p.url("/")
+	}
+	return path
+}
+
+// How often one network may begin or end a sign-in, a second and at once, and how
+// many of its refused ones are recorded.
+const (
+	signInsPerSecond, signInsAtOnce = 1, 60
+	refusalsPerSecond               = 1.0 / 60
+	refusalsAtOnce                  = 10
+	sourcesRemembered               = 20_000
+)
+
+// doors bound what strangers may do at the sign-in.
+type doors struct{ tries, refusals *limit.Limiter }
+
+func newDoors(replicas func() int) doors {
+	d := doors{limit.New(signInsPerSecond, signInsAtOnce, sourcesRemembered), limit.New(refusalsPerSecond, refusalsAtOnce, sourcesRemembered)}
+	if replicas != nil {
+		d.tries.Share(replicas)
+		d.refusals.Share(replicas)
+	}
+	return d
+}
+
+// source is the network that the browser is in.
+func source(ec echo.Context) string { return limit.Source(ec.RealIP()) }
+
+// mayTry refuses a network that begins or ends too many sign-ins.
+func (p *page) mayTry() error {
+	if !p.console.doors.tries.Allow(source(p.Echo), p.console.now()) {
+		return &domain.Error{Kind: domain.KindTooMany, Code: "rate.limited", Message: "Too many sign-ins from this network: wait a moment."}
+	}
+	return nil
+}
+
+// ofProvider tells attempts at a provider from others.
+const ofProvider = "oidc"
+
+// attemptCookie names the attempt that this browser has begun.
+func (c *Console) attemptCookie() string { return c.cookieName() + "-attempt" }
+
+// goToProvider sends the browser to the provider that was chosen, and keeps what
+// has to be known when it comes back.
+func (c *Console) goToProvider(p *page) error {
+	form, err := p.form()
+	if err != nil {
+		return err
+	}
+	if err := p.mayTry(); err != nil {
+		return err
+	}
+	name, err := domain.ParseName(form.Get("provider"))
+	provider := c.opt.SignIn.Find(name)
+	if err != nil || provider == nil {
+		return errNothing
+	}
+	var again domain.Name
+	if p.screen.path == stepUpPath {
+		again = p.Session.Person
+	}
+	to, attempt, err := provider.Begin(p.Context(), again, p.returnTo(form.Get("return")))
+	if err != nil {
+		return err
+	}
+	cookie, err := p.Org.Sessions().Begin(p.Context(), ofProvider, attempt)
+	if err != nil {
+		return err
+	}
+	p.setCookie(c.attemptCookie(), p.Org.Name().String()+"."+cookie, session.AttemptLife)
+	return p.redirect(to)
+}
+
+// setCookie gives the browser a cookie that no script reads and no other site
+// sends; a life of zero is until the browser closes, a negative one takes it away.
+func (p *page) setCookie(name, value string, life time.Duration) {
+	p.Echo.SetCookie(&http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()),
+		Secure: p.console.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// callback is where providers send browsers back to. Nothing is done, and nothing
+// is recorded, unless this very browser has begun a sign-in that is not over yet.
+func (c *Console) callback(ec echo.Context) error {
+	p := c.stranger(ec)
+	cookie, err := ec.Cookie(c.attemptCookie())
+	if err != nil {
+		return session.ErrAttempt
+	}
+	org, secret, _ := strings.Cut(cookie.Value, ".")
+	if p.Org = c.orgs[domain.Name(org)]; p.Org == nil {
+		return session.ErrAttempt
+	}
+	if err := p.mayTry(); err != nil {
+		return err
+	}
+	p.setCookie(c.attemptCookie(), "", -time.Second)
+	var a signin.Attempt
+	if err := p.Org.Sessions().Finish(p.Context(), ofProvider, secret, &a); err != nil {
+		return err
+	}
+	provider := c.opt.SignIn.Find(a.Provider)
+	if provider == nil {
+		return session.ErrAttempt
+	}
+	if err := p.identify(); err != nil && !errors.Is(err, session.ErrNone) {
+		return err
+	}
+	proof, err := provider.Finish(p.Context(), a, ec.QueryParams())
+	if err == nil {
+		err = p.enterWith(provider, a, proof)
+	}
+	if err != nil {
+		p.recordRefusal(provider.Name.String(), proof.Account, err)
+		return err
+	}
+	return p.redirect(p.returnTo(a.Return))
+}
+
+// enterWith signs in whom the provider vouches for.
+func (p *page) enterWith(provider *signin.Provider, a signin.Attempt, proof signin.Proof) error {
+	s := session.Session{Method: "oidc", Provider: provider.Name.String(), FreshAt: proof.At}
+	if proof.MFA {
+		s.MFAAt = proof.At
+		if s.MFAAt.IsZero() {
+			s.MFAAt = p.now()
+		}
+	}
+	return p.enter(s, func(s *control.State, m domain.Meta) (domain.Name, []domain.Fact, error) {
+		who, facts, err := provider.Decide(s, proof, m)
+		if err == nil && a.Person != "" && who != a.Person {
+			err = signin.ErrOther
+		}
+		return who, facts, err
+	})
+}
+
+// enter signs somebody in who has proved who they are: whom tells who it is by the
+// state, and what else follows. That is recorded before there is a session. A
+// session that the browser had ends; whose it was is signed in again, under
+// another cookie. s says how they proved it, and when.
+func (p *page) enter(s session.Session, whom func(*control.State, domain.Meta) (domain.Name, []domain.Fact, error)) error {
+	cookie, id := session.Name()
+	s.Source, s.UserAgent = source(p.Echo), p.Echo.Request().UserAgent()
+	m := domain.Meta{Actor: signin.Actor(), Now: p.now(), RequestID: api.RequestID(p.Echo)}
+	if s.FreshAt.After(m.Now) {
+		s.FreshAt = m.Now // by a clock that is ahead
+	}
+	_, err := p.Org.Execute(p.Context(), m, func(state *control.State) ([]domain.Fact, error) {
+		who, facts, err := whom(state, m)
+		if err != nil {
+			return nil, err
+		}
+		s.Person = who
+		signedIn, err := identity.Decide(state.Identities(), identity.SignIn{
+			Person: who, Method: s.Method, Provider: s.Provider, Session: id, MFA: !s.MFAAt.IsZero(), Source: s.Source,
+			Again: p.Session.Person == who,
+		}, m)
+		return append(facts, signedIn...), err
+	})
+	if err != nil {
+		return err
+	}
+	if p.Session.Person == s.Person {
+		s.Notice = p.Session.Notice
+	}
+	if s, err = p.Org.Sessions().CreateAs(p.Context(), cookie, s); err != nil {
+		return err
+	}
+	if old, err := p.Echo.Cookie(p.console.cookieName()); err == nil {
+		if err := p.Org.Sessions().End(p.Context(), old.Value); err != nil {
+			return err
+		}
+	}
+	p.Session = s
+	p.setCookie(p.console.cookieName(), cookie, 0)
+	return nil
+}
+
+// recordRefusal records that somebody with a sign-in of their own could not sign
+// in, so many times of one network; what is no proof of anything is not written.
+func (p *page) recordRefusal(provider string, account identity.Account, err error) {
+	var told *domain.Error
+	if !errors.As(err, &told) || told.Kind != domain.KindForbidden && told.Kind != domain.KindConflict ||
+		errors.Is(err, signin.ErrState) || errors.Is(err, signin.ErrDenied) ||
+		!p.console.doors.refusals.Allow(source(p.Echo), p.console.now()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Context()), 5*time.Second)
+	defer cancel()
+	m := domain.Meta{Actor: signin.Actor(), Now: p.now(), RequestID: api.RequestID(p.Echo)}
+	_, failed := p.Org.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
+		return identity.Decide(s.Identities(), identity.Refuse{Code: told.Code, Provider: provider, Account: account, Source: source(p.Echo)}, m)
+	})
+	if failed != nil { // they are refused all the same
+		p.console.log.WarnContext(ctx, "a refused sign-in could not be recorded", "error", failed, "request_id", m.RequestID)
+	}
+}
+
+func (c *Console) showSignedOut(p *page) error {
+	if p.Person.ID != "" {
+		return p.redirect(p.url("/"))
+	}
+	return p.render("signed-out", struct{}{})
+}
+
+// signOut ends the session of this browser; the cookie goes whatever comes of it.
+func (c *Console) signOut(p *page) error {
+	if _, err := p.form(); err != nil {
+		return err
+	}
+	p.setCookie(c.cookieName(), "", -time.Second)
+	if p.Person.ID != "" {
+		cookie, err := p.Echo.Cookie(c.cookieName())
+		if err == nil {
+			err = p.Org.Sessions().End(p.Context(), cookie.Value)
+		}
+		if err == nil {
+			err = signedOut(p.Context(), p.Org, p.meta(), []session.Session{p.Session})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return p.Echo.Redirect(http.StatusSeeOther, p.url("/sign-out"))
+}
+
+// meta is who asks, of what is no call of /v1.
+func (p *page) meta() domain.Meta {
+	return domain.Meta{Actor: p.Person, Now: p.now(), RequestID: api.RequestID(p.Echo)}
+}
