@@ -31,9 +31,9 @@ const (
 	maxSpecBytes = 40 << 10
 )
 
-// algorithms that a proof may be signed with: public keys only, so never an
-// HMAC, never none, and no RSA below SHA-256.
-func algorithms() []string {
+// Algorithms lists what a proof may be signed with: public keys only, so never
+// an HMAC, never none, and no RSA below SHA-256.
+func Algorithms() []string {
 	return []string{"RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA"}
 }
 
@@ -249,14 +249,14 @@ func checkDuration(errs *fieldErrors, pointer string, d Duration) {
 }
 
 func (s Spec) checkAlgorithms(errs *fieldErrors) {
-	if len(s.Algorithms) == 0 || len(s.Algorithms) > len(algorithms()) {
+	if len(s.Algorithms) == 0 || len(s.Algorithms) > len(Algorithms()) {
 		errs.refuse("/algorithms", "invalid", "1 to 8 algorithms are needed")
 		return
 	}
 	for i, a := range s.Algorithms {
 		at := "/algorithms/" + strconv.Itoa(i)
-		if !slices.Contains(algorithms(), a) {
-			errs.refuse(at, "unknown", "algorithms are %s", strings.Join(algorithms(), ", "))
+		if !slices.Contains(Algorithms(), a) {
+			errs.refuse(at, "unknown", "algorithms are %s", strings.Join(Algorithms(), ", "))
 		} else if slices.Contains(s.Algorithms[:i], a) {
 			errs.refuse(at, "duplicate", "the algorithm is there already")
 		}
