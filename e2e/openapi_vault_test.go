@@ -79,7 +79,7 @@ func TestTheVaultAnswersAsTheOpenAPIDocumentSays(t *testing.T) {
 		"listSecrets", "createSecret", "editSecret", "putSecret", "destroySecretVersion", "deleteSecret",
 	} {
 		if !slices.ContainsFunc(u.watcher.Seen(op), func(status int) bool { return status < 300 }) {
-			t.Error(fmt.Sprintf("%s was never answered with success", op))
+			t.Errorf("%s was never answered with success", op)
 		}
 	}
 }

@@ -89,8 +89,7 @@ func (a *authority) trusted() []string { return []string{a.public[a.active], a.p
 
 // client is a key on a disk, with the certificate for it.
 type client struct {
-	key, private string
-	public       string
+	key, public string
 }
 
 func newClient(t *testing.T) *client {

@@ -46,7 +46,7 @@ func Window(now, until time.Time) (from, to time.Time) {
 }
 
 // Serial numbers the certificate that the event at that place in the log grants.
-func Serial(p domain.Position) uint64 { return p.Sequence*256 + uint64(p.Index) } //nolint:gosec // an index is not negative
+func Serial(p domain.Position) uint64 { return p.Sequence*256 + uint64(p.Index) }
 
 // maxKeyID bounds a key id, in bytes: sshd logs it with each use.
 const maxKeyID = 255
@@ -136,7 +136,7 @@ func (a *Authority) Sign(ctx context.Context, c Certificate) (string, error) {
 	}
 	cert := &ssh.Certificate{
 		Key: key, Serial: c.Serial, CertType: ssh.UserCert, KeyId: c.KeyID, ValidPrincipals: []string{c.principal()},
-		ValidAfter: uint64(c.From.Unix()), ValidBefore: uint64(c.Until.Unix()), //nolint:gosec // both are after 1970
+		ValidAfter: uint64(c.From.Unix()), ValidBefore: uint64(c.Until.Unix()),
 		Permissions: ssh.Permissions{CriticalOptions: map[string]string{}, Extensions: map[string]string{}},
 	}
 	if c.SourceAddress != "" {

@@ -3,7 +3,8 @@ package sshca_test
 import (
 	"context"
 	"crypto"
-	"crypto/dsa" //nolint:staticcheck // what is refused
+	//lint:ignore SA1019 it is what is refused
+	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -248,7 +249,8 @@ func TestWhichPublicKeysGetACertificate(t *testing.T) {
 	good["ed25519"] = public
 	good["RSA of 3072 bits"] = line(t, rsaOf(3072))
 	good["sk-ed25519"] = "sk-ssh-ed25519@openssh.com " + blob("sk-ssh-ed25519@openssh.com", string(private.Public().(ed25519.PublicKey)), "ssh:")
-	point := elliptic.Marshal(elliptic.P256(), elliptic.P256().Params().Gx, elliptic.P256().Params().Gy) //nolint:staticcheck // the wire form
+	//lint:ignore SA1019 it is the wire form
+	point := elliptic.Marshal(elliptic.P256(), elliptic.P256().Params().Gx, elliptic.P256().Params().Gy)
 	good["sk-ecdsa"] = "sk-ecdsa-sha2-nistp256@openssh.com " + blob("sk-ecdsa-sha2-nistp256@openssh.com", "nistp256", string(point), "ssh:")
 	for name, text := range good {
 		t.Run(name, func(t *testing.T) {
