@@ -164,6 +164,16 @@ func (s State) Requests() iter.Seq[Request] {
 	}
 }
 
+// Waiting is every request that is pending at now, oldest first.
+func (s State) Waiting(now time.Time) (out []Request) {
+	for _, id := range slices.Sorted(maps.Keys(s.pending)) { // ids begin with the time
+		if r := s.requests[id].At(now); r.Status == Pending {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // Approved is the request whose approval opens the key at now, and until when.
 func (s State) Approved(k Key, now time.Time) (id string, until time.Time, ok bool) {
 	r, found := s.requests[s.approved[k]]

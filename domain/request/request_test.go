@@ -541,3 +541,29 @@ func TestOldRequestsAreForgotten(t *testing.T) {
 		t.Errorf("%d are remembered, from %v to %v", len(all), all[0].RaisedAt, all[len(all)-1].RaisedAt)
 	}
 }
+
+func TestWhatWaitsIsListedOldestFirst(t *testing.T) {
+	o := newOrg(t)
+	o.publish("one", forAccess(step("first", byGroup("approvers"))))
+	first := o.raise(o.access("one"))
+	c := o.access("one")
+	c.Method = "another/method/ssh:x"
+	second := o.raise(c)
+	ids := func() (ids []string) {
+		for _, r := range o.state.Waiting(o.now) {
+			ids = append(ids, r.ID)
+		}
+		return ids
+	}
+	if got := ids(); !slices.Equal(got, []string{first, second}) {
+		t.Errorf("%v wait, want %v", got, []string{first, second})
+	}
+	o.must("ann", o.yes(first))
+	if got := ids(); !slices.Equal(got, []string{second}) {
+		t.Errorf("%v wait, want %v", got, []string{second})
+	}
+	o.now = o.now.Add(365 * 24 * time.Hour)
+	if got := ids(); got != nil {
+		t.Errorf("%v wait after their time", got)
+	}
+}

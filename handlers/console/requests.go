@@ -21,6 +21,12 @@ import (
 // notifications lead ([request.Link]).
 func (c *Console) requests() []screen {
 	return []screen{
+		{path: "/inbox", menu: "Inbox", icon: "inbox", group: "Access", count: countInbox, get: showInbox},
+		{path: "/requests", menu: "My requests", icon: "form", group: "Access", get: showRequests},
+		{path: "/requests/membership", get: showMembership, post: map[string]func(*page) error{"raise": raiseMembership}},
+		{path: "/delegation", menu: "Delegation", icon: "people", group: "Access", get: showDelegation, post: map[string]func(*page) error{
+			"set": setDelegation, "end": endDelegation,
+		}},
 		{path: "/requests/:id", get: showRequest, post: map[string]func(*page) error{
 			"approve": approveRequest, "deny": denyRequest, "cancel": cancelRequest,
 		}},
@@ -112,22 +118,18 @@ func requestPage(p *page, typed url.Values) (v requestView, err error) {
 		if r, now, err = seenRequest(p, s, p.param("id")); err != nil {
 			return
 		}
-		v = viewRequest(r)
+		v = viewRequest(r, typed)
 		deciders := s.Approvers(r.ID, now)
 		v.MayDecide = slices.Contains(deciders, domain.Name(p.Person.ID))
 		v.MayCancel = r.Status == request.Pending && r.Requester == p.Person.ID && !begun(r)
 		v.Deciders = someNames(deciders)
 		v.Told = v.notYours(p.Person.ID)
 	})
-	for i := range v.Asked {
-		v.Asked[i].Value = typed.Get("fields." + v.Asked[i].Name.String())
-	}
-	v.Comment = typed.Get("comment")
 	return v, err
 }
 
 // viewRequest is the request alone, whoever looks at it.
-func viewRequest(r request.Request) requestView {
+func viewRequest(r request.Request, typed url.Values) requestView {
 	v := requestView{
 		Request: r, What: whatIsAsked(r), Holds: time.Duration(r.ApprovalSeconds) * time.Second,
 		Filled: fillIn(r.Spec.Fields, r.Fields), Timeline: timeline(r), Step: len(r.Steps), Of: len(r.Spec.Steps),
@@ -136,11 +138,8 @@ func viewRequest(r request.Request) requestView {
 	if r.Group == "" {
 		v.How = r.Policy.String() + "/" + r.Rule.String()
 	}
-	for _, f := range r.Spec.Fields {
-		if f.Of == request.OfApprover {
-			v.Asked = append(v.Asked, fieldAsked{Field: f})
-		}
-	}
+	v.Asked = fieldsToAsk(r.Spec.Fields, request.OfApprover, typed)
+	v.Comment = typed.Get("comment")
 	return v
 }
 

@@ -26,7 +26,7 @@ func viewedRequest() requestView {
 		Steps: []request.Opened{{OpenedAt: viewAt, ExpiresAt: viewAt, EscalatedAt: viewAt, Decisions: []request.Decision{
 			{By: "carol", For: "bob", Verdict: request.Approved, Comment: "fine", Fields: map[string]string{"risk": "low"}, At: viewAt},
 		}}},
-	})
+	}, nil)
 	v.Deciders, v.Told, v.MayDecide = "dave", "Not yours.", true
 	return v
 }
@@ -36,4 +36,23 @@ func (v requestView) others() requestView {
 	v.MayDecide, v.MayCancel = false, true
 	v.Group, v.Until = "watch", viewAt
 	return v
+}
+
+func viewedRows() []requestRow {
+	row := requestRow{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", What: "Log in", Requester: "alice", Why: "why", Status: request.Pending, RaisedAt: viewAt, Holds: time.Minute, Decide: viewAt}
+	over := row
+	over.Status, over.Holds, over.Until, over.ValidUntil, over.Decide = request.Approved, 0, viewAt, viewAt, time.Time{}
+	return []requestRow{row, over}
+}
+
+func viewedMembership() membershipView {
+	t := membershipType{Name: "on-call", Says: "Nights", Groups: []option{{"watch", "watch"}}, Longest: time.Hour, Why: true, Steps: []string{"lead"}}
+	v := membershipView{Types: []membershipType{t}, Chosen: &t, Group: "watch", Until: "2026-11-22T12:00", Justification: "why"}
+	v.Asked = []fieldAsked{{Field: request.Field{Name: "day", Type: request.Date}}, {Field: request.Field{Name: "ticket", Type: request.Text}}}
+	return v
+}
+
+func viewedDelegation() delegationView {
+	d := request.Delegation{From: "alice", To: "bob", Until: viewAt}
+	return delegationView{Mine: d, Received: []request.Delegation{d}}
 }

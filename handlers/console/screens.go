@@ -17,6 +17,8 @@ type screen struct {
 	// open lets in who is not signed in; the page then has no Person and no Session.
 	open bool
 	get  func(*page) error
+	// count is how many things wait there, told beside the entry; nil counts nothing.
+	count func(*page) int
 	// post has the screen's actions: POST to path/name. A GET there leads back to the screen.
 	post map[string]func(*page) error
 }
@@ -55,6 +57,7 @@ type menuGroup struct {
 type menuEntry struct {
 	Name, Icon, URL string
 	Current         bool // the page is it, or below it
+	Count           int  // of what waits there
 }
 
 // menu is what the person of p may open.
@@ -71,7 +74,11 @@ func (c *Console) menu(p *page) (groups []menuGroup) {
 func (c *Console) entries(p *page, group string) (entries []menuEntry) {
 	for _, s := range c.all {
 		if s.menu != "" && s.group == group && s.admits(p.Person) {
-			entries = append(entries, menuEntry{Name: s.menu, Icon: s.icon, URL: p.url(s.path), Current: p.within(s.path)})
+			entry := menuEntry{Name: s.menu, Icon: s.icon, URL: p.url(s.path), Current: p.within(s.path)}
+			if s.count != nil {
+				entry.Count = s.count(p)
+			}
+			entries = append(entries, entry)
 		}
 	}
 	return entries

@@ -40,6 +40,10 @@ var views = map[string][]any{
 	},
 	"organisations": {[]domain.Name{"acme", "default"}},
 	"request":       {viewedRequest(), viewedRequest().others()},
+	"inbox":         {inboxView{}, inboxView{Waiting: viewedRows(), Done: viewedRows(), More: 1, From: []domain.Name{"bob"}}},
+	"requests":      {requestsView{}, requestsView{Rows: viewedRows(), All: true, Seer: true, Next: "/x", First: "/y", Membership: true}},
+	"delegation":    {delegationView{}, viewedDelegation()},
+	"membership":    {membershipView{}, membershipView{Types: viewedMembership().Types}, viewedMembership()},
 	"overview":      {overviewView{Issuer: "https://sallyport.example/orgs/default", Active: 1, Position: 7}},
 }
 

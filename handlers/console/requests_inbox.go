@@ -1,0 +1,99 @@
+package console
+
+import (
+	"slices"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/request"
+	"sallyport.dev/projections/control"
+)
+
+// requestRow is a request in a list.
+type requestRow struct {
+	ID, What, Requester, Why string
+	Status                   request.Status
+	RaisedAt                 time.Time
+	Holds                    time.Duration // of access, from the approval; zero of a membership
+	Until                    time.Time     // of a membership
+	Decide                   time.Time     // when it is too late to; zero once it is over
+	ValidUntil, EndedAt      time.Time
+	Waits                    bool // for whoever looks
+}
+
+// maxWhy is how much of a justification a list shows, in characters.
+const maxWhy = 240
+
+func rowOf(r request.Request) requestRow {
+	why := []rune(visible(r.Justification))
+	if len(why) > maxWhy {
+		why = append(why[:maxWhy], '…')
+	}
+	row := requestRow{
+		ID: r.ID, What: whatIsAsked(r), Requester: visible(r.Requester), Why: string(why), Status: r.Status, RaisedAt: r.RaisedAt,
+		Holds: time.Duration(r.ApprovalSeconds) * time.Second, Until: r.Until, ValidUntil: r.ValidUntil, EndedAt: r.EndedAt,
+	}
+	if r.Status == request.Pending && len(r.Steps) > 0 {
+		row.Decide = r.Steps[len(r.Steps)-1].ExpiresAt
+	}
+	return row
+}
+
+// How many rows lists have at most.
+const (
+	maxInbox = 100
+	maxDone  = 20
+)
+
+// inboxView is what waits for somebody, and what they decided lately.
+type inboxView struct {
+	Waiting []requestRow // oldest first
+	More    int          // that wait, beside those shown
+	Done    []requestRow // newest first
+	From    []domain.Name
+}
+
+// waitingFor is the requests that somebody may decide now, oldest first.
+func waitingFor(s *control.State, who domain.Name, now time.Time) (out []request.Request) {
+	for _, r := range s.Requests().Waiting(now) {
+		if slices.Contains(s.Approvers(r.ID, now), who) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// countInbox is how many requests wait for the person.
+func countInbox(p *page) (n int) {
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		n = len(waitingFor(s, domain.Name(p.Person.ID), s.Later(p.now())))
+	})
+	return n
+}
+
+func showInbox(p *page) error {
+	var v inboxView
+	me := domain.Name(p.Person.ID)
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		now := s.Later(p.now())
+		for _, r := range waitingFor(s, me, now) {
+			if len(v.Waiting) == maxInbox {
+				v.More++
+				continue
+			}
+			v.Waiting = append(v.Waiting, rowOf(r))
+		}
+		for _, d := range s.Requests().DelegatedTo(me, now) {
+			v.From = append(v.From, d.From)
+		}
+		for r := range s.Requests().Requests() {
+			if len(v.Done) == maxDone {
+				break
+			}
+			if spoke(r, p.Person.ID) {
+				v.Done = append(v.Done, rowOf(r.At(now)))
+			}
+		}
+	})
+	return p.render("inbox", v)
+}
