@@ -57,6 +57,8 @@ type Config struct {
 	Tracing TracingConfig `json:"tracing"`
 	// Notify says how people are told of access requests and what became of them.
 	Notify NotifyConfig `json:"notify"`
+	// SignIn says where people sign in to the console.
+	SignIn SignInConfig `json:"sign_in"`
 	// Log says what goes to stderr.
 	Log LogConfig `json:"log"`
 }
@@ -197,6 +199,7 @@ func (c Config) check(p *problems) {
 	c.checkListeners(p)
 	c.checkBounds(p)
 	c.checkNotify(p)
+	c.checkSignIn(p)
 	if err := checkEndpoint(c.Tracing.Endpoint); err != nil {
 		p.add("tracing.endpoint", "%v", err)
 	}

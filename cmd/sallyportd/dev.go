@@ -25,21 +25,23 @@ import (
 	"sallyport.dev/handlers/host"
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/handlers/notify"
+	"sallyport.dev/handlers/signin"
 )
 
 // people are those of every dev server, each with a role of their own.
 var people = []struct {
-	name string
-	role domain.Role
+	name  string
+	role  domain.Role
+	title string // what the demo provider calls them
 }{
-	{"owner", domain.Owner},
-	{"devops", domain.DevOpsAdmin},
-	{"security", domain.SecurityAdmin},
-	{"security2", domain.SecurityAdmin},
-	{"resource", domain.ResourceAdmin},
-	{"auditor", domain.Auditor},
-	{"alice", domain.Member},
-	{"bob", domain.Member},
+	{"owner", domain.Owner, "Olga Owner"},
+	{"devops", domain.DevOpsAdmin, "Dana Devops"},
+	{"security", domain.SecurityAdmin, "Sam Security"},
+	{"security2", domain.SecurityAdmin, "Sofia Security"},
+	{"resource", domain.ResourceAdmin, "Rui Resource"},
+	{"auditor", domain.Auditor, "Ada Auditor"},
+	{"alice", domain.Member, "Alice Member"},
+	{"bob", domain.Member, "Bob Member"},
 }
 
 // devTokenTTL is how long the people's tokens live; one with less than a day
@@ -53,6 +55,7 @@ type credentials struct {
 	Issuer   string            `json:"issuer"`
 	Tokens   map[string]string `json:"tokens"`
 	Provider providerURLs      `json:"provider"`
+	SignIn   signInURLs        `json:"sign_in"`
 	// WebhookSecret signs what is posted to --notify-webhook; made when that is first asked for.
 	WebhookSecret string `json:"webhook_secret,omitempty"`
 }
@@ -61,6 +64,13 @@ type providerURLs struct {
 	Issuer  string `json:"issuer"`
 	JWKSURL string `json:"jwks_url"`
 	MintURL string `json:"mint_url"`
+}
+
+// signInURLs is where people sign in to the console, and at what.
+type signInURLs struct {
+	Console  string `json:"console"`
+	Issuer   string `json:"issuer"`
+	ClientID string `json:"client_id"`
 }
 
 // devServer is `sallyportd dev`.
@@ -72,7 +82,8 @@ type devServer struct {
 	log                *slog.Logger
 	kept               credentials // of the last start on this data
 	provider           *demo.Provider
-	wrote              []byte // to file, by this start
+	client             demo.Client // of the provider: our console
+	wrote              []byte      // to file, by this start
 }
 
 func dev(s cli.IO) *cobra.Command {
@@ -210,7 +221,11 @@ func (d *devServer) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(cli.Fail("name another with --notify-webhook", "%v", err), l.Close())
 	}
+	if err := d.startProvider(ctx, baseURL); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	m := &Main{
+		SignIn: d.signIn(baseURL),
 		Config: devConfig(d.data, orElse(d.kept.BaseURL, baseURL)), Listener: l, Sealer: sealer,
 		Gate: gate, Notify: notifier, Log: d.log,
 		Ready: func(ctx context.Context, h *host.Host) error { return d.ready(ctx, h, baseURL) },
@@ -351,12 +366,10 @@ func (d *devServer) listenProvider(main string) (net.Listener, error) {
 // ready makes the people and the provider, tells where everything is, and
 // walks through the main job if asked to.
 func (d *devServer) ready(ctx context.Context, h *host.Host, baseURL string) error {
-	if err := d.startProvider(ctx, hostOf(baseURL)); err != nil {
-		return err
-	}
 	c := credentials{
 		BaseURL: baseURL, Org: "default", Issuer: orElse(d.kept.BaseURL, baseURL) + "/orgs/default",
 		Provider:      providerURLs{Issuer: d.provider.Issuer(), JWKSURL: d.provider.JWKSURL(), MintURL: d.provider.MintURL()},
+		SignIn:        signInURLs{Console: baseURL + "/console/", Issuer: d.provider.Issuer(), ClientID: d.client.ID},
 		WebhookSecret: d.kept.WebhookSecret,
 	}
 	var err error
@@ -381,6 +394,7 @@ func (d *devServer) ready(ctx context.Context, h *host.Host, baseURL string) err
 	}
 	d.Note("Sallyport is ready.")
 	d.Note("  server        %s  (organisation default)", c.BaseURL)
+	d.Note("  console       %s", c.SignIn.Console)
 	d.Note("  people        owner, devops, security, security2, resource, auditor, alice, bob; their tokens are in %s", file)
 	d.Note("  demo provider %s", c.Provider.Issuer)
 	if d.walk {
@@ -389,8 +403,10 @@ func (d *devServer) ready(ctx context.Context, h *host.Host, baseURL string) err
 	return nil
 }
 
-func (d *devServer) startProvider(ctx context.Context, main string) error {
-	l, err := d.listenProvider(main)
+// startProvider serves the demo provider, which signs our people in for the
+// console at baseURL and for nobody else.
+func (d *devServer) startProvider(ctx context.Context, baseURL string) error {
+	l, err := d.listenProvider(hostOf(baseURL))
 	if err != nil {
 		return err
 	}
@@ -398,6 +414,11 @@ func (d *devServer) startProvider(ctx context.Context, main string) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	var there []demo.Person
+	for _, p := range people {
+		there = append(there, demo.Person{Name: p.name, Title: p.title, Email: p.name + "@example.com"})
+	}
+	d.client = d.provider.SignIn([]string{baseURL + signin.CallbackPath}, there)
 	server := api.NewServer(d.provider.Handler(), d.log)
 	context.AfterFunc(ctx, func() { server.Close() })
 	go func() {
@@ -406,6 +427,15 @@ func (d *devServer) startProvider(ctx context.Context, main string) error {
 		}
 	}()
 	return nil
+}
+
+// signIn has the console believe the demo provider, whose people are ours by name.
+// That is safe here and nowhere else: it is of this process, on the loopback, and
+// whoever reaches it may be anybody by asking.
+func (d *devServer) signIn(baseURL string) signin.Options {
+	return signin.Options{BaseURL: baseURL, Providers: []signin.Settings{{
+		Name: "demo", Issuer: d.provider.Issuer(), ClientID: d.client.ID, ClientSecret: d.client.Secret, TrustNames: true,
+	}}}
 }
 
 // tokens are the people's, those of the last start as far as they still hold.

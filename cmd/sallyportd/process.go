@@ -240,8 +240,12 @@ func (p *process) handler(t *tenants, clock *probe.Clock) (http.Handler, func(),
 		p.metrics.Limit("", "address", sources.Denied)
 	}
 	probe.New(probe.Options{OpenAPI: sallyport.OpenAPI, Catalogue: events.New(), Log: p.log, Ready: ready}).Mount(e)
+	providers, err := p.m.providers()
+	if err != nil {
+		return nil, nil, err
+	}
 	pages, err := console.New(console.Options{
-		Orgs: t.orgs, API: e, BaseURL: c.BaseURL, Log: p.log, Limiter: sources, Stopping: p.stop.streams,
+		SignIn: providers, Orgs: t.orgs, API: e, BaseURL: c.BaseURL, Log: p.log, Limiter: sources, Stopping: p.stop.streams,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -16,6 +16,7 @@ import (
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/handlers/notify"
 	"sallyport.dev/handlers/organisation"
+	"sallyport.dev/handlers/signin"
 	"sallyport.dev/streams"
 	"sallyport.dev/streams/repair"
 )
@@ -34,6 +35,7 @@ type Main struct {
 	Sealer         *jose.Sealer
 	Gate           jose.Gate
 	Notify         *notify.Notifier // nil: nobody is told of anything
+	SignIn         signin.Options   // but for the gate, which is ours
 	Log            *slog.Logger
 	// Ready is called once, when everything is open and answers. Its error stops
 	// the server; its context ends when the server is asked to stop.

@@ -101,6 +101,10 @@ func production(path string, s cli.IO) (*Main, error) {
 	if err != nil {
 		return nil, err
 	}
+	signIn, err := c.signIn()
+	if err != nil {
+		return nil, err
+	}
 	log, err := newLog(s.Err, c.Log)
 	if err != nil {
 		return nil, err
@@ -108,7 +112,7 @@ func production(path string, s cli.IO) (*Main, error) {
 	for _, name := range l.unused {
 		log.Warn("a variable looks like a setting and is none", "variable", name)
 	}
-	return &Main{Config: c, Sealer: sealer, Gate: c.gate(), Notify: notifier, Log: log}, nil
+	return &Main{Config: c, Sealer: sealer, Gate: c.gate(), Notify: notifier, SignIn: signIn, Log: log}, nil
 }
 
 // misconfigured is how a person is told what is wrong with a configuration file.

@@ -65,6 +65,9 @@ func (s setting) env() string {
 func (s setting) parse(text string) any {
 	switch s.typ.Kind() {
 	case reflect.Slice:
+		if s.typ.Elem().Kind() == reflect.Struct {
+			return json.RawMessage(text)
+		}
 		var list []any
 		for item := range strings.SplitSeq(text, ",") {
 			list = append(list, setting{typ: s.typ.Elem()}.parse(strings.TrimSpace(item)))
