@@ -30,6 +30,8 @@ func (c *Console) screens() []screen {
 		c.signIn(),
 		c.sessions(),
 		c.requests(),
+		c.people(),
+		c.groups(),
 	)
 }
 

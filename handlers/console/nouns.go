@@ -1,0 +1,459 @@
+package console
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/projections/control"
+)
+
+// noun is a kind of thing that /v1 has as a collection of documents: how it is
+// listed, and shown, and written, by a form of fields or as a document.
+type noun struct {
+	path              string // of the list, in the console and in /v1
+	one, many         string // group, groups
+	menu, icon, group string
+	lead              string // what it is
+	writers           []domain.Role
+	columns           []string
+	entries           func(p *page, s *control.State) []entry
+	open              func(p *page, raw json.RawMessage, s *sheet) error // shows one
+	actions           map[string]func(*page) error                       // beside delete
+	deleting          []string                                           // what follows from it
+
+	// Written by a form:
+	fields func(p *page, v url.Values, added bool) []sheetField
+	values func(raw json.RawMessage) (url.Values, error)
+	body   func(v url.Values) any
+	// Written as a document:
+	keep     []string // members that people write, in their order
+	outline  func(p *page, raw json.RawMessage) ([]sheetSection, error)
+	examples []example
+}
+
+// example is a document to start from.
+type example struct{ Name, Title, Text string }
+
+// entry is one of a list; its cells are asked for if it is on the page.
+type entry struct {
+	match string // what the filter looks into
+	cells func() []cell
+}
+
+// pageRows is how many rows a page of a list has.
+const pageRows = 100
+
+// newPath is below a list, where no name can be: names do not begin with a hyphen.
+const newPath = "/-/new"
+
+func (n noun) screens() []screen {
+	create := map[string]func(*page) error{"save": n.saveNew}
+	edit := map[string]func(*page) error{"save": n.saveEdit}
+	if n.outline != nil {
+		create["preview"], edit["preview"] = n.previewNew, n.previewEdit
+	}
+	actions := map[string]func(*page) error{"delete": n.delete}
+	for name, f := range n.actions {
+		actions[name] = f
+	}
+	return []screen{
+		{path: n.path, menu: n.menu, icon: n.icon, group: n.group, roles: readers, get: n.list},
+		{path: n.path + newPath, roles: n.writers, get: n.showNew, post: create},
+		{path: n.path + "/:name", roles: readers, get: n.showOne, post: actions},
+		{path: n.path + "/:name/edit", roles: n.writers, get: n.showEdit, post: edit},
+		{path: n.path + "/:name/delete", roles: n.writers, get: n.askDelete},
+	}
+}
+
+// writes tells whether the person may write this, as far as roles tell.
+func (n noun) writes(p *page) bool { return slices.ContainsFunc(n.writers, p.Person.Has) }
+
+func (n noun) list(p *page) error {
+	q := strings.ToLower(strings.TrimSpace(p.query("q")))
+	var t sheetTable
+	var total int
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		all := n.entries(p, s)
+		if total = len(all); q != "" {
+			all = slices.DeleteFunc(all, func(e entry) bool { return !strings.Contains(strings.ToLower(e.match), q) })
+		}
+		t = p.pageOf(all, n.path, q)
+	})
+	t.Caption, t.Columns = upper(n.many), n.columns
+	t.EmptyTitle, t.EmptyText = "No "+n.many+" yet", n.lead
+	v := sheet{Title: upper(n.many), Lead: n.lead, Tables: []sheetTable{t}}
+	if total > 0 {
+		v.Filter = &sheetFilter{"Find " + n.many, p.query("q")}
+	}
+	if q != "" {
+		v.Tables[0].EmptyTitle, v.Tables[0].EmptyText = "Nothing found", "No "+n.one+" has this in its name or description."
+	}
+	if n.writes(p) {
+		v.Actions = []sheetAction{{Do: "Add a " + n.one, Path: p.url(n.path + newPath), Primary: true}}
+	}
+	return p.render("sheet", v)
+}
+
+// pageOf is the page of a list that the query asks for.
+func (p *page) pageOf(all []entry, path, q string) (t sheetTable) {
+	from, err := strconv.Atoi(p.query("from"))
+	if err != nil || from < 0 || from >= len(all) {
+		from = 0
+	}
+	to := min(from+pageRows, len(all))
+	for _, e := range all[from:to] {
+		t.Rows = append(t.Rows, e.cells())
+	}
+	if len(all) <= pageRows {
+		return t
+	}
+	at := func(from int) string {
+		return p.url(path) + "?" + url.Values{"q": {q}, "from": {strconv.Itoa(from)}}.Encode()
+	}
+	pager := newPager("", "", fmt.Sprintf("%d to %d of %d", from+1, to, len(all)))
+	if from > 0 {
+		pager.Previous = at(max(0, from-pageRows))
+	}
+	if to < len(all) {
+		pager.Next = at(to)
+	}
+	t.Pager = &pager
+	return t
+}
+
+// at is the path of the one that the page is about.
+func (n noun) at(p *page) string { return n.path + "/" + p.param("name") }
+
+// read is the one that the page is about, as /v1 answers it.
+func (n noun) read(p *page) (raw json.RawMessage, err error) {
+	if _, err := p.name("name"); err != nil {
+		return nil, err
+	}
+	return raw, p.API(http.MethodGet, n.at(p), nil, nil, &raw)
+}
+
+// one is the sheet of the one that the page is about.
+func (n noun) sheet(p *page) (v sheet, err error) {
+	raw, err := n.read(p)
+	if err != nil {
+		return v, err
+	}
+	v = sheet{Title: p.param("name"), Up: sheetLink{upper(n.many), p.url(n.path)}}
+	if n.writes(p) {
+		v.Actions = []sheetAction{
+			{Do: "Edit", Path: p.url(n.at(p) + "/edit")}, {Do: "Delete", Path: p.url(n.at(p) + "/delete")},
+		}
+	}
+	if err := n.open(p, raw, &v); err != nil {
+		return v, err
+	}
+	v.Facts = append(v.Facts, whoWrote(raw)...)
+	return v, nil
+}
+
+func (n noun) showOne(p *page) error {
+	v, err := n.sheet(p)
+	if err != nil {
+		return err
+	}
+	return p.render("sheet", v)
+}
+
+// again shows the one again after an action on it was refused.
+func (n noun) again(p *page, refusal error) error {
+	v, err := n.sheet(p)
+	if err != nil {
+		return err
+	}
+	return p.refused("sheet", v, refusal)
+}
+
+// act sends a word to /v1 about the one that the page is about; fresh asks
+// first who the person is.
+func (n noun) act(word, notice string, fresh bool) func(*page) error {
+	return func(p *page) error {
+		form, err := p.form()
+		if err != nil {
+			return err
+		}
+		if fresh {
+			if ok, err := p.stepUp(); !ok {
+				return err
+			}
+		}
+		if err := p.API(http.MethodPost, n.at(p)+"/"+word, ifMatch(form.Get("etag")), nil, nil); err != nil {
+			return n.again(p, err)
+		}
+		return p.done(n.at(p), notice)
+	}
+}
+
+// button is the action of that word on what was just read.
+func (n noun) button(p *page, do, word string) sheetAction {
+	return sheetAction{Do: do, Path: p.url(n.at(p) + "/" + word), Post: true, Hidden: map[string]string{"etag": p.ETag}}
+}
+
+func (n noun) confirmDelete(p *page) (confirmView, error) {
+	if _, err := n.read(p); err != nil {
+		return confirmView{}, err
+	}
+	return confirmView{
+		Heading: "Delete the " + n.one + " " + p.param("name") + "?", Text: "This cannot be undone, and the name is never given again.",
+		Points: n.deleting, Action: p.url(n.at(p) + "/delete"), Do: "Delete", Danger: true, Cancel: p.url(n.at(p)),
+		Hidden: map[string]string{"etag": p.ETag},
+	}, nil
+}
+
+func (n noun) askDelete(p *page) error {
+	v, err := n.confirmDelete(p)
+	if err != nil {
+		return err
+	}
+	return p.render("confirm", v)
+}
+
+func (n noun) delete(p *page) error {
+	form, err := p.form()
+	if err != nil {
+		return err
+	}
+	if refusal := p.API(http.MethodDelete, n.at(p), ifMatch(form.Get("etag")), nil, nil); refusal != nil {
+		v, err := n.confirmDelete(p)
+		if err != nil {
+			return refusal
+		}
+		return p.refused("confirm", v, refusal)
+	}
+	return p.done(n.path, upper(n.one)+" "+p.param("name")+" is deleted.")
+}
+
+// editor is the form for one that is added, or, with etag, replaced.
+func (n noun) editor(p *page, v url.Values, etag string) sheet {
+	added := etag == ""
+	s := sheet{Title: "Add a " + n.one, Lead: n.lead, Up: sheetLink{upper(n.many), p.url(n.path)}}
+	at, cancel := n.path+newPath, n.path
+	if !added {
+		s.Title, s.Lead, at, cancel = "Edit "+p.param("name"), "", n.at(p)+"/edit", n.at(p)
+		s.Up = sheetLink{p.param("name"), p.url(n.at(p))}
+	}
+	s.Form = &sheetForm{Path: p.url(at + "/save"), Do: "Save", Cancel: p.url(cancel), Hidden: map[string]string{"etag": etag}}
+	if n.outline == nil {
+		s.Form.Fields = n.fields(p, v, added)
+		return s
+	}
+	s.Form.Other = &sheetAction{Do: "Check and preview", Path: p.url(at + "/preview")}
+	s.Form.Fields = []sheetField{{Pointer: "/document", Label: "Document, as YAML or JSON", Value: v.Get("document"), Rows: 26, Mono: true, Required: true,
+		Hint: "Checking saves nothing."}}
+	if added {
+		for _, e := range n.examples {
+			s.Actions = append(s.Actions, sheetAction{Do: "Start from: " + e.Title, Path: p.url(at) + "?from=" + e.Name})
+		}
+	}
+	return s
+}
+
+func (n noun) showNew(p *page) error {
+	v := url.Values{}
+	if len(n.examples) > 0 {
+		i := max(0, slices.IndexFunc(n.examples, func(e example) bool { return e.Name == p.query("from") }))
+		v.Set("document", n.examples[i].Text)
+	}
+	return p.render("sheet", n.editor(p, v, ""))
+}
+
+// written is the one that the page is about, as its editor has it.
+func (n noun) written(raw json.RawMessage) (url.Values, error) {
+	if n.outline == nil {
+		return n.values(raw)
+	}
+	text, err := writeDocument(raw, n.keep)
+	return url.Values{"document": {text}}, err
+}
+
+func (n noun) showEdit(p *page) error {
+	raw, err := n.read(p)
+	if err != nil {
+		return err
+	}
+	v, err := n.written(raw)
+	if err != nil {
+		return err
+	}
+	return p.render("sheet", n.editor(p, v, p.ETag))
+}
+
+// bodyOf is what the form says, to be sent to /v1. Its error is a refusal of what is no document.
+func (n noun) bodyOf(p *page, v url.Values) (body any, d document, err error) {
+	if n.outline == nil {
+		return n.body(v), d, nil
+	}
+	if d, err = readDocument(v.Get("document")); err != nil {
+		return nil, d, p.invalid("/document", err.Error())
+	}
+	return d.JSON, d, nil
+}
+
+func (n noun) saveNew(p *page) error {
+	v, err := p.form()
+	if err != nil {
+		return err
+	}
+	body, d, err := n.bodyOf(p, v)
+	var made struct{ Name string }
+	if err == nil {
+		err = p.API(http.MethodPost, n.path, nil, body, &made)
+	}
+	if err != nil {
+		return n.refuse(p, n.editor(p, v, ""), d, err)
+	}
+	return p.done(n.path+"/"+made.Name, upper(n.one)+" "+made.Name+" is added.")
+}
+
+func (n noun) saveEdit(p *page) error {
+	v, err := p.form()
+	if err != nil {
+		return err
+	}
+	body, d, err := n.bodyOf(p, v)
+	if err == nil {
+		err = p.API(http.MethodPut, n.at(p), ifMatch(v.Get("etag")), body, nil)
+	}
+	if err == nil {
+		return p.done(n.at(p), "Saved.")
+	}
+	s := n.editor(p, v, v.Get("etag"))
+	if told := (*problem)(nil); errors.As(err, &told) && told.Status == http.StatusPreconditionFailed {
+		if err := n.meanwhile(p, &s, v); err != nil {
+			return err
+		}
+	}
+	return n.refuse(p, s, d, err)
+}
+
+// meanwhile has the editor, which keeps what was typed, say what somebody else
+// saved since, and save over that, now that it is known.
+func (n noun) meanwhile(p *page, s *sheet, typed url.Values) error {
+	raw, err := n.read(p)
+	if err != nil {
+		return err
+	}
+	theirs, err := n.written(raw)
+	if err != nil {
+		return err
+	}
+	s.Form.Hidden["etag"] = p.ETag
+	s.Notes = append(s.Notes, sheetNote{"warn", "Somebody else saved this while you were editing. What you typed is still in the form: compare, then save again to have it replace theirs."})
+	s.Sections = append(s.Sections, sheetSection{ID: "theirs", Heading: "From what they saved to what you typed", Diff: diffText(plainForm(theirs), plainForm(typed))})
+	return nil
+}
+
+// plainForm is what a form says, one line a field, or the document in it.
+func plainForm(v url.Values) string {
+	if v.Has("document") {
+		return strings.ReplaceAll(v.Get("document"), "\r\n", "\n")
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(v)) {
+		if name != "etag" && name != onceField && len(v[name]) > 0 {
+			fmt.Fprintf(&b, "%s: %s\n", name, strings.Join(v[name], ", "))
+		}
+	}
+	return b.String()
+}
+
+// refuse shows the editor again; what is wrong inside of a document is told with its line.
+func (n noun) refuse(p *page, s sheet, d document, err error) error {
+	if told := (*problem)(nil); errors.As(err, &told) && n.outline != nil {
+		s.Form.Wrong = wrongLines(told, d)
+	}
+	return p.refused("sheet", s, err)
+}
+
+// wrongLines tells of each refused member of a document on which line it is.
+func wrongLines(told *problem, d document) (wrong []fieldLink) {
+	for _, pointer := range told.Order {
+		if line := d.line(pointer); line > 0 {
+			told.Fields[pointer] = fmt.Sprintf("line %d: %s", line, told.Fields[pointer])
+		}
+		if pointer != "/document" {
+			wrong = append(wrong, fieldLink{ID: fieldID(pointer), Name: pointer, Detail: told.Fields[pointer]})
+		}
+	}
+	return wrong
+}
+
+func (n noun) previewNew(p *page) error {
+	v, err := p.form()
+	if err != nil {
+		return err
+	}
+	return n.preview(p, n.editor(p, v, ""), v)
+}
+
+func (n noun) previewEdit(p *page) error {
+	v, err := p.form()
+	if err != nil {
+		return err
+	}
+	return n.preview(p, n.editor(p, v, v.Get("etag")), v)
+}
+
+// preview shows the document in words, and what /v1 would say to it. It is asked
+// to make one that has no name, which it never does: whatever else is wrong, it names.
+func (n noun) preview(p *page, s sheet, v url.Values) error {
+	body, d, err := n.bodyOf(p, v)
+	if err != nil {
+		return n.refuse(p, s, d, err)
+	}
+	s.Sections, err = n.outline(p, d.JSON)
+	if err != nil {
+		s.Sections = nil // /v1 says why
+	}
+	var nameless map[string]json.RawMessage
+	if err := json.Unmarshal(body.(json.RawMessage), &nameless); err != nil {
+		return fmt.Errorf("reading a document: %w", err)
+	}
+	_, named := nameless["name"]
+	nameless["name"] = json.RawMessage(`""`)
+	told := (*problem)(nil)
+	if err := p.API(http.MethodPost, n.path, nil, nameless, nil); !errors.As(err, &told) || told.Status != http.StatusUnprocessableEntity {
+		return n.refuse(p, s, d, err)
+	}
+	if told.Order = slices.DeleteFunc(told.Order, func(pointer string) bool { return pointer == "/name" }); len(told.Order) > 0 {
+		return n.refuse(p, s, d, told)
+	}
+	s.Notes = append(s.Notes, sheetNote{"good", "This is in order. Nothing is saved yet."})
+	if !named && v.Get("etag") == "" {
+		s.Notes = append(s.Notes, sheetNote{"warn", "It has no name yet: write name: and a name at its beginning."})
+	}
+	return p.render("sheet", s)
+}
+
+// whoWrote is who made a document, and who changed it last.
+func whoWrote(raw json.RawMessage) []sheetFact {
+	var d struct {
+		CreatedAt string `json:"created_at"`
+		CreatedBy string `json:"created_by"`
+		UpdatedAt string `json:"updated_at"`
+		UpdatedBy string `json:"updated_by"`
+	}
+	if err := json.Unmarshal(raw, &d); err != nil || d.CreatedAt == "" {
+		return nil
+	}
+	facts := []sheetFact{factOf("Added", timeText(d.CreatedAt), quietCell("by "+d.CreatedBy))}
+	if d.UpdatedAt != d.CreatedAt {
+		facts = append(facts, factOf("Changed", timeText(d.UpdatedAt), quietCell("by "+d.UpdatedBy)))
+	}
+	return facts
+}
+
+// upper begins with a capital letter.
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
