@@ -24,7 +24,7 @@ type requestRow struct {
 // maxWhy is how much of a justification a list shows, in characters.
 const maxWhy = 240
 
-func rowOf(r request.Request) requestRow {
+func requestRowOf(r request.Request) requestRow {
 	why := []rune(visible(r.Justification))
 	if len(why) > maxWhy {
 		why = append(why[:maxWhy], '…')
@@ -81,7 +81,7 @@ func showInbox(p *page) error {
 				v.More++
 				continue
 			}
-			v.Waiting = append(v.Waiting, rowOf(r))
+			v.Waiting = append(v.Waiting, requestRowOf(r))
 		}
 		for _, d := range s.Requests().DelegatedTo(me, now) {
 			v.From = append(v.From, d.From)
@@ -91,7 +91,7 @@ func showInbox(p *page) error {
 				break
 			}
 			if spoke(r, p.Person.ID) {
-				v.Done = append(v.Done, rowOf(r.At(now)))
+				v.Done = append(v.Done, requestRowOf(r.At(now)))
 			}
 		}
 	})

@@ -60,7 +60,7 @@ func (v *requestsView) fill(all request.State, who, before string, now time.Time
 			v.Next = v.Rows[perPage-1].ID
 			return
 		default:
-			v.Rows = append(v.Rows, rowOf(r.At(now)))
+			v.Rows = append(v.Rows, requestRowOf(r.At(now)))
 		}
 	}
 }
