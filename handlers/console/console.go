@@ -56,6 +56,7 @@ type Console struct {
 	templates map[string]*template.Template
 	all       []screen
 	doors     doors
+	tails     tails
 }
 
 // New reads the templates and the static files. Its error is one of ours: a

@@ -74,3 +74,37 @@ document.addEventListener("htmx:after:swap", () => {
   refresh();
   document.getElementById("problem")?.focus();
 });
+
+// The live tail: paused it takes nothing off the stream, so that nothing is lost;
+// how many came is said now and then, not for each.
+let resume = null, paused = null, came = 0;
+const mostRows = 500;
+document.addEventListener("click", event => {
+  const button = event.target.closest("[data-pause]");
+  if (!button) return;
+  if (paused) {
+    resume();
+    paused = resume = null;
+  } else {
+    paused = new Promise(done => { resume = done; });
+  }
+  button.setAttribute("aria-pressed", String(Boolean(paused)));
+  status(paused ? "Paused." : "Going on.");
+});
+document.addEventListener("htmx:sse:before:message", event => {
+  if (paused) event.detail.waitUntil(paused);
+});
+document.addEventListener("htmx:sse:after:message", event => {
+  came++;
+  const rows = document.getElementById("rows");
+  while (rows?.children.length > mostRows) rows.lastElementChild.remove();
+});
+setInterval(() => {
+  if (came) status(came === 1 ? "1 new event." : came + " new events.");
+  came = 0;
+}, 10000);
+document.addEventListener("ended", event => {
+  const says = document.getElementById("tail-says");
+  if (says) says.textContent = event.detail?.data ?? "";
+  status(says?.textContent ?? "");
+});
