@@ -20,6 +20,9 @@ import (
 // views has for each template filled views: html/template finds a field that is
 // misspelled only when it is rendered, so everything that can be shown is.
 var views = map[string][]any{
+	"connections": connectionsViews, "connection": connectionViews, "connection_new": {newConnectionViews()}, "connection_form": connectionFormViews,
+	"connection_test": connectionTestViews, "connection_activate": reviewViews, "connection_deactivate": endViews, "connection_delete": endViews,
+	"denials": denialsViews, "denial": denialViews,
 	"confirm": {
 		confirmView{Heading: "Revoke the token?", Text: "It ends at once.", Points: []string{"a"}, Action: "/x", Do: "Revoke", Danger: true, Cancel: "/y", Hidden: map[string]string{"etag": `"1"`}},
 		confirmView{Heading: "Go on?", Action: "/x", Do: "Go on"},

@@ -1,0 +1,190 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/connection"
+	"sallyport.dev/projections/control"
+	"sallyport.dev/projections/trail"
+)
+
+// connectionView is one connection.
+type connectionView struct {
+	State      connection.State
+	Provider   string
+	Newest     specView
+	Changes    []changeWords // of the version that waits
+	Warnings   []connection.Warning
+	History    []connectionStep
+	Day        dayView
+	LastIssued time.Time
+	LastDenied time.Time
+	Reviewers  []domain.Name // who could activate it
+	// What the person may do.
+	MayEdit, MayActivate, MayDeactivate, MayDelete bool
+}
+
+// connectionStep is something that happened to a connection.
+type connectionStep struct {
+	What, By, Position string
+	At                 time.Time
+}
+
+// connection finds the connection in the path, as it is now.
+func (p *page) connection() (c connection.State, err error) {
+	name, err := p.name("name")
+	if err != nil {
+		return c, err
+	}
+	p.Org.Read(func(s *control.State, _ domain.Head) { c = s.Connection(name) })
+	if c.Status == connection.None || c.Status == connection.Deleted {
+		return c, connection.ErrNotFound
+	}
+	return c, nil
+}
+
+func showConnection(p *page) error {
+	c, err := p.connection()
+	if err != nil {
+		return err
+	}
+	v := connectionView{
+		State: c, Provider: providerTitle(c.Newest().Provider), Newest: saySpec(c.Newest()), Changes: sayChanges(c.Diff()),
+		Warnings: connection.Warnings(c.Newest(), p.Org.Issuer()), MayEdit: connection.MayWrite(c, p.Person) == nil,
+		MayActivate:   p.Person.Has(domain.SecurityAdmin) && (c.Status != connection.Active || c.Pending != nil),
+		MayDeactivate: p.Person.Has(domain.SecurityAdmin) && c.Status != connection.Drafted,
+		Reviewers:     p.couldActivate(c),
+	}
+	v.MayDelete = v.MayEdit && c.Status != connection.Active
+	p.Org.Settle(p.Context())
+	if v.History, err = p.history(c.Name); err != nil {
+		return err
+	}
+	days, err := p.Org.Trail().Activity(p.Context(), []string{c.Name.String()}, p.now(), dayHours)
+	if err != nil {
+		return err
+	}
+	day := days[c.Name.String()]
+	v.Day, v.LastIssued, v.LastDenied = newDay(day), day.LastIssued, day.LastDenied
+	return p.render("connection", v)
+}
+
+// couldActivate is who may activate the newest version: security admins that
+// wrote nothing of it, and where roles alone decide, those that did too.
+func (p *page) couldActivate(c connection.State) (names []domain.Name) {
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		for _, person := range s.Everybody() {
+			actor := domain.Actor{ID: person.Name.String(), Roles: s.EffectiveRoles(person.Name, p.now())}
+			if p.activation(s, c, actor) == nil {
+				names = append(names, person.Name)
+			}
+		}
+	})
+	return names
+}
+
+// activation is why somebody may not activate the newest version at all,
+// whatever they acknowledge; nil: they may.
+func (p *page) activation(s *control.State, c connection.State, who domain.Actor) error {
+	settings := s.Organisation()
+	_, err := connection.Decide(c, connection.Activate{
+		Version: c.Version, DualControl: string(settings.DualControl), LoosenedBy: settings.UpdatedBy, Issuer: p.Org.Issuer(),
+	}, domain.Meta{Actor: who, Now: p.now()})
+	var known *domain.Error
+	if errors.As(err, &known) && known.Kind == domain.KindForbidden {
+		return err
+	}
+	return nil
+}
+
+// historySteps is how much of its history a connection's page tells.
+const historySteps = 20
+
+// history is what people did with a connection, newest first.
+func (p *page) history(name domain.Name) (steps []connectionStep, err error) {
+	found, err := p.Org.Trail().Query(p.Context(), trail.Query{
+		Connection: name.String(), Order: trail.Descending, Limit: historySteps,
+		Type: "connection.drafted,connection.edited,connection.activated,connection.deactivated,connection.tested",
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range found.Events {
+		env, err := domain.ParseEvent(e.JSON)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, connectionStep{What: strings.TrimPrefix(env.Type, "connection."), By: env.Actor, At: env.Time, Position: e.Position.String()})
+	}
+	return steps, nil
+}
+
+// tested is the newest test of a version; nil if there was none of it lately.
+func (p *page) tested(c connection.State) (*testEvidence, error) {
+	found, err := p.Org.Trail().Query(p.Context(), trail.Query{
+		Connection: c.Name.String(), Type: connection.WasTested{}.EventType(), Order: trail.Descending, Limit: historySteps,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range found.Events {
+		event, env, err := p.decode(e)
+		if err != nil {
+			return nil, err
+		}
+		if t := event.(connection.WasTested); t.Version == c.Version {
+			return &testEvidence{By: env.Actor, At: env.Time, Verdict: t.Verdict, Identity: t.Identity, Checks: t.Checks}, nil
+		}
+	}
+	return nil, nil
+}
+
+// decode reads an event of the trail.
+func (p *page) decode(e trail.Entry) (domain.Event, domain.Envelope, error) {
+	env, err := domain.ParseEvent(e.JSON)
+	if err != nil {
+		return nil, env, err
+	}
+	event, err := p.Org.Catalogue().Decode(env.Type, env.Data)
+	return event, env, err
+}
+
+// version is the specification as it was written at a version, from the trail;
+// ok is false where the trail does not have it.
+func (p *page) version(ctx context.Context, name domain.Name, version uint64) (spec connection.Spec, ok bool, err error) {
+	for e, err := range p.Org.Trail().All(ctx, trail.Query{Connection: name.String(), Type: "connection.drafted,connection.edited", Order: trail.Descending}) {
+		if err != nil {
+			return spec, false, err
+		}
+		event, _, err := p.decode(e)
+		if err != nil {
+			return spec, false, err
+		}
+		switch event := event.(type) {
+		case connection.WasDrafted:
+			return event.Spec, version == 1, nil
+		case connection.WasEdited:
+			if event.Version == version {
+				return event.Spec, true, nil
+			}
+		}
+	}
+	return spec, false, nil
+}
+
+// blocking are the warnings that keep a version from being activated, and the others.
+func blocking(all []connection.Warning) (block, warn []connection.Warning) {
+	for _, w := range all {
+		if w.Blocks {
+			block = append(block, w)
+		} else {
+			warn = append(warn, w)
+		}
+	}
+	return slices.Clip(block), slices.Clip(warn)
+}

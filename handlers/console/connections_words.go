@@ -1,0 +1,137 @@
+package console
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"sallyport.dev/domain/claim"
+	"sallyport.dev/domain/connection"
+)
+
+// specView is a specification in words.
+type specView struct {
+	Facts      []fact
+	Conditions []conditionWords
+}
+
+// fact is one line of what is so.
+type fact struct {
+	Label, Text string
+	Code        bool // the text is a value, not a sentence
+}
+
+// conditionWords is a condition as people say it.
+type conditionWords struct {
+	Claim, Operator string
+	Values          []string
+}
+
+// operatorWords are the operators as people say them.
+var operatorWords = map[claim.Operator]string{
+	claim.Equals: "is", claim.StartsWith: "begins with", claim.Exists: "is there, whatever it says",
+	claim.OneOf: "is one of", claim.Includes: "is a list with",
+}
+
+func sayConditions(all []claim.Condition) (words []conditionWords) {
+	for _, c := range all {
+		w := conditionWords{Claim: string(c.Claim), Operator: operatorWords[c.Operator], Values: c.Values}
+		if c.Value != "" {
+			w.Values = []string{c.Value}
+		}
+		words = append(words, w)
+	}
+	return words
+}
+
+// saySpec tells everything that a specification says.
+func saySpec(s connection.Spec) specView {
+	v := specView{Conditions: sayConditions(s.Conditions)}
+	say := func(label, text string, code bool) {
+		if text != "" {
+			v.Facts = append(v.Facts, fact{label, text, code})
+		}
+	}
+	say("Description", s.Description, false)
+	say("Provider", providerTitle(s.Provider), false)
+	for _, ask := range s.Provider.Asks() {
+		say(settingLabel(ask.Name), s.Settings[ask.Name], true)
+	}
+	say("Keys at", s.JWKSURL, true)
+	say("Keys found by the issuer", s.IssuerURL, true)
+	say("Keys", keyWords(s.JWKS), false)
+	if s.CACertificate != "" {
+		say("Certificates", fmt.Sprintf("%d of the connection's own, to know the server of the keys by", strings.Count(s.CACertificate, "-----BEGIN CERTIFICATE")), false)
+	}
+	say("Workload is named by", string(s.IdentityClaim), true)
+	say("after the path", s.IdentityPath, true)
+	life := s.TokenTTL.String()
+	if s.TTLWithinProof {
+		life += ", and never longer than the proof"
+	}
+	say("Tokens live", life, false)
+	say("Proofs are signed with", strings.Join(s.Algorithms, ", "), false)
+	if s.SingleUse {
+		say("A proof", "makes one token only", false)
+	}
+	if s.ProofMaxAge != nil {
+		say("Proofs are taken until", s.ProofMaxAge.String()+" after they were made", false)
+	}
+	say("Tokens for others", strings.Join(s.Audiences, ", "), true)
+	say("Claims given to them", strings.Join(s.AudienceClaims, ", "), true)
+	return v
+}
+
+// keyWords tells of uploaded keys by their ids.
+func keyWords(jwks json.RawMessage) string {
+	if jwks == nil {
+		return ""
+	}
+	var set struct {
+		Keys []struct {
+			ID string `json:"kid"`
+		} `json:"keys"`
+	}
+	if json.Unmarshal(jwks, &set) != nil {
+		return "uploaded"
+	}
+	var ids []string
+	for _, k := range set.Keys {
+		ids = append(ids, k.ID)
+	}
+	return "uploaded: " + strings.Join(ids, ", ")
+}
+
+// settingLabel is the name of a provider's setting as a form says it.
+func settingLabel(name string) string {
+	words := strings.ReplaceAll(name, "_", " ")
+	return strings.ToUpper(words[:1]) + words[1:]
+}
+
+// changeWords is a difference between two versions as people read it.
+type changeWords struct{ Label, From, To string }
+
+// changeLabels are the fields of a specification as the table names them.
+var changeLabels = map[string]string{
+	"jwks_url": "Keys at", "issuer_url": "Keys found by the issuer", "jwks": "Uploaded keys", "ca_certificate": "Certificates",
+	"conditions": "Condition", "identity_claim": "Workload is named by", "identity_path": "after the path", "audiences": "Tokens for others",
+	"audience_claims": "Claims given to them", "token_ttl": "Tokens live", "algorithms": "Proofs are signed with", "single_use": "A proof makes one token only",
+	"proof_max_age": "Proofs are taken for", "ttl_within_proof": "Tokens end with their proof", "description": "Description", "provider": "Provider",
+}
+
+func sayChanges(all []connection.Change) (words []changeWords) {
+	for _, c := range all {
+		step, rest, _ := strings.Cut(strings.TrimPrefix(c.Pointer, "/"), "/")
+		label := changeLabels[step]
+		if step == "settings" {
+			label = settingLabel(rest)
+		}
+		words = append(words, changeWords{label, c.From, c.To})
+	}
+	return words
+}
+
+// between is what changed from one specification to another.
+func between(from, to connection.Spec) []changeWords {
+	return sayChanges(connection.State{Current: from, Pending: &to}.Diff())
+}
