@@ -88,11 +88,14 @@ type Link struct {
 var ErrLinked = &domain.Error{Kind: domain.KindConflict, Code: "identity.taken",
 	Message: "This account at the identity provider is another person's here: ask an owner to look."}
 
+// errOurs refuses whoever is not Sallyport itself: only a sign-in proves anything.
+var errOurs = &domain.Error{Kind: domain.KindForbidden, Code: "role.missing", Message: "Who somebody is is proved by signing in, and said by nobody else."}
+
 func (c Link) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	of, known := s.accounts[c.Account]
 	switch {
-	case !m.Actor.IsSystem(): // signing in links, nobody else does
-		return nil, &domain.Error{Kind: domain.KindForbidden, Code: "role.missing", Message: "An account is linked by signing in with it."}
+	case !m.Actor.IsSystem():
+		return nil, errOurs
 	case known && of == c.Person:
 		return nil, nil
 	case known:
@@ -143,13 +146,17 @@ type WasSignedIn struct {
 // EventType is person.signed_in.
 func (WasSignedIn) EventType() string { return "person.signed_in" }
 
-func (c SignIn) decide(State, domain.Meta) ([]domain.Fact, error) {
+func (c SignIn) decide(_ State, m domain.Meta) ([]domain.Fact, error) {
+	if !m.Actor.IsSystem() {
+		return nil, errOurs
+	}
 	return []domain.Fact{{Subject: "person/" + c.Person.String(), Actor: c.Person.String(), Event: WasSignedIn(c)}}, nil
 }
 
 func (WasSignedIn) evolve(s State, _ domain.Envelope) (State, error) { return s, nil }
 
-// SignOut records that a session ended: by whose it was, or by somebody who revoked it.
+// SignOut records that a session ended: by whose it was, by an owner, or by
+// Sallyport itself.
 type SignOut struct {
 	Person  domain.Name
 	Session string
@@ -166,7 +173,10 @@ type WasSignedOut struct {
 // EventType is person.signed_out.
 func (WasSignedOut) EventType() string { return "person.signed_out" }
 
-func (c SignOut) decide(State, domain.Meta) ([]domain.Fact, error) {
+func (c SignOut) decide(_ State, m domain.Meta) ([]domain.Fact, error) {
+	if m.Actor.ID != c.Person.String() && !m.Actor.Has(domain.Owner) && !m.Actor.IsSystem() {
+		return nil, &domain.Error{Kind: domain.KindForbidden, Code: "role.missing", Message: "Only an owner ends the sessions of others."}
+	}
 	return []domain.Fact{{Subject: "person/" + c.Person.String(), Event: WasSignedOut{c.Person, c.Session, c.At}}}, nil
 }
 
@@ -191,7 +201,10 @@ type WasRefused struct {
 // EventType is person.sign_in_refused.
 func (WasRefused) EventType() string { return "person.sign_in_refused" }
 
-func (c Refuse) decide(State, domain.Meta) ([]domain.Fact, error) {
+func (c Refuse) decide(_ State, m domain.Meta) ([]domain.Fact, error) {
+	if !m.Actor.IsSystem() {
+		return nil, errOurs
+	}
 	return []domain.Fact{{Subject: "sign_in", Event: WasRefused(c)}}, nil
 }
 
