@@ -172,7 +172,7 @@ func (c *Console) ours(r *http.Request) bool {
 // site's page sends, and shows what went wrong as a page.
 func (c *Console) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(ec echo.Context) error {
-		setHeaders(ec)
+		setHeaders(ec, c.secure())
 		if !c.ours(ec.Request()) {
 			return c.fail(ec, errElsewhere)
 		}

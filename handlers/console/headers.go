@@ -12,8 +12,9 @@ import (
 const nonceKey = "sallyport.nonce"
 
 // setHeaders says what browsers may do with an answer: nothing from elsewhere,
-// nothing inline, no script without this answer's nonce, no frame around it.
-func setHeaders(ec echo.Context) {
+// nothing inline, no script without this answer's nonce, no frame around it. By
+// TLS they come by TLS alone from then on: the first request has the session.
+func setHeaders(ec echo.Context, secure bool) {
 	raw := make([]byte, 16)
 	_, _ = rand.Read(raw) // never fails
 	nonce := base64.RawURLEncoding.EncodeToString(raw)
@@ -22,6 +23,9 @@ func setHeaders(ec echo.Context) {
 	h.Set("Content-Security-Policy", policy(nonce))
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	h.Set("Permissions-Policy", "publickey-credentials-get=(self), publickey-credentials-create=(self), camera=(), microphone=(), geolocation=()")
 }
 

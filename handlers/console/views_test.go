@@ -151,7 +151,7 @@ func poisoned(v reflect.Value, text string) reflect.Value {
 func renderAll(t *testing.T, c *Console, name string, view any) map[string]string {
 	t.Helper()
 	ec := echo.New().NewContext(httptest.NewRequest("GET", "/console/orgs/default/x", nil), httptest.NewRecorder())
-	setHeaders(ec)
+	setHeaders(ec, false)
 	f, err := c.stranger(ec).frame(view)
 	if err != nil {
 		t.Fatal(err)
