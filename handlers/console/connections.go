@@ -3,7 +3,6 @@ package console
 import (
 	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,16 +62,25 @@ func listConnections(p *page) error {
 	if err != nil || number < 1 {
 		number = 1
 	}
-	var found []connection.State
+	var shown []connection.State // of that page, and as long as it is not reached, of the last
+	found := 0
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		all := s.Connections()
-		v.Any = len(all) > 0
-		found = slices.DeleteFunc(all, func(c connection.State) bool { return !v.holds(c) })
+		for c := range s.EachConnection() {
+			v.Any = true
+			if !v.holds(c) {
+				continue
+			}
+			if found/connectionsPage < number {
+				if found%connectionsPage == 0 {
+					shown = shown[:0]
+				}
+				shown = append(shown, *c)
+			}
+			found++
+		}
 	})
-	number = min(number, max(1, (len(found)+connectionsPage-1)/connectionsPage))
-	first := (number - 1) * connectionsPage
-	shown := found[first:min(first+connectionsPage, len(found))]
-	v.Pages = v.pages(p, number, len(found), first, len(shown))
+	number = min(number, max(1, (found+connectionsPage-1)/connectionsPage))
+	v.Pages = v.pages(p, number, found, (number-1)*connectionsPage, len(shown))
 	if v.Rows, err = rowsOf(p, shown); err != nil {
 		return err
 	}
@@ -80,8 +88,11 @@ func listConnections(p *page) error {
 }
 
 // holds tells whether a connection meets the filters.
-func (v connectionsView) holds(c connection.State) bool {
-	newest := c.Newest()
+func (v connectionsView) holds(c *connection.State) bool {
+	newest := &c.Current
+	if c.Pending != nil {
+		newest = c.Pending
+	}
 	if v.Provider != "" && v.Provider != string(newest.Provider) {
 		return false
 	}

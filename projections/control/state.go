@@ -8,7 +8,7 @@
 package control
 
 import (
-	"cmp"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +25,7 @@ import (
 // [Projection.Read]; what its methods return may be kept, and is not to be modified.
 type State struct {
 	connections  map[domain.Name]connection.State
+	names        []domain.Name            // of connections that are not deleted, sorted
 	byIssuer     map[string][]domain.Name // active connections that pin iss, sorted
 	organisation organisation.State
 	keys         key.State
@@ -51,14 +52,24 @@ func (s *State) Connection(n domain.Name) connection.State { return s.connection
 
 // Connections is every connection that is not deleted, by name.
 func (s *State) Connections() []connection.State {
-	out := make([]connection.State, 0, len(s.connections))
-	for _, c := range s.connections {
-		if c.Status != connection.Deleted {
-			out = append(out, c)
+	out := make([]connection.State, 0, len(s.names))
+	for c := range s.EachConnection() {
+		out = append(out, *c)
+	}
+	return out
+}
+
+// EachConnection is every connection that is not deleted, by name, one after the
+// other: what is pointed to is the next one's then.
+func (s *State) EachConnection() iter.Seq[*connection.State] {
+	return func(yield func(*connection.State) bool) {
+		var c connection.State
+		for _, name := range s.names {
+			if c = s.connections[name]; !yield(&c) {
+				return
+			}
 		}
 	}
-	slices.SortFunc(out, func(a, b connection.State) int { return cmp.Compare(a.Name, b.Name) })
-	return out
 }
 
 // ConnectionsByIssuer is the active connections whose activated version pins
@@ -168,6 +179,13 @@ func (s *State) remember(c domain.Commit) {
 func (s *State) put(c connection.State) {
 	s.unlist(s.connections[c.Name])
 	s.connections[c.Name] = c
+	at, listed := slices.BinarySearch(s.names, c.Name)
+	switch {
+	case c.Status == connection.Deleted && listed:
+		s.names = slices.Delete(s.names, at, at+1)
+	case c.Status != connection.Deleted && !listed:
+		s.names = slices.Insert(s.names, at, c.Name)
+	}
 	if iss, ok := pinned(c); ok {
 		names := s.byIssuer[iss]
 		i, _ := slices.BinarySearch(names, c.Name)
