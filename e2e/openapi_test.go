@@ -22,6 +22,7 @@ import (
 	"sallyport.dev/handlers/access"
 	"sallyport.dev/handlers/admin"
 	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/device"
 	"sallyport.dev/handlers/exchange"
 	"sallyport.dev/handlers/issuer"
 	"sallyport.dev/handlers/limit"
@@ -52,7 +53,11 @@ func everything(t *testing.T, w *orgtest.World) *echo.Echo {
 	t.Helper()
 	e := api.New(api.Options{Log: orgtest.Quiet()})
 	g := e.Group("/orgs/" + w.Name().String())
-	x := exchange.New(w.Organisation, exchange.Options{Sources: limit.New(1000, 1000, 10)})
+	waiting := device.New(w.Organisation, nil)
+	waiting.Mount(g)
+	x := exchange.New(w.Organisation, exchange.Options{
+		Sources: limit.New(1000, 1000, 10), Grants: map[string]exchange.Grant{device.Grant: waiting.Token},
+	})
 	t.Cleanup(x.Close)
 	x.Mount(g)
 	issuer.New(w.Organisation, nil).Mount(e, g)
@@ -182,6 +187,7 @@ func TestTheServerAnswersAsTheOpenAPIDocumentSays(t *testing.T) {
 	p := orgtest.NewProvider(t, "RS256")
 	u.connections(w, p)
 	token := u.exchanges(w, p)
+	u.devices(w)
 	u.issuerAndProbes(token)
 	u.settings()
 	u.people()

@@ -28,7 +28,7 @@ const maxAnswer = 16 << 20
 type client struct {
 	http  *http.Client
 	org   string // URL of the organisation, which is its issuer
-	token string // a person's API token, "" for workloads
+	token string // a person's API token, of SALLYPORT_TOKEN or of login; "" for workloads
 }
 
 // open reads the address and the organisation from flags and environment.
@@ -48,14 +48,15 @@ func (a *app) open() (*client, error) {
 	if u.Scheme == "http" && !loopback(u.Hostname()) && !a.plainHTTP {
 		return nil, &cli.Error{Exit: cli.ExitUsage, Message: "tokens do not go over http:// to another machine", Next: "use https://, or --allow-plain-http where the network is trusted"}
 	}
-	org := first(a.org, a.Getenv("SALLYPORT_ORG"), "default")
+	name := first(a.org, a.Getenv("SALLYPORT_ORG"), "default")
+	org := strings.TrimRight(u.String(), "/") + "/orgs/" + url.PathEscape(name)
 	return &client{
 		http: &http.Client{
 			Timeout:       a.timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		org:   strings.TrimRight(u.String(), "/") + "/orgs/" + url.PathEscape(org),
-		token: strings.TrimSpace(a.Getenv("SALLYPORT_TOKEN")),
+		org:   org,
+		token: first(strings.TrimSpace(a.Getenv("SALLYPORT_TOKEN")), a.loggedIn(org)),
 	}, nil
 }
 
@@ -80,7 +81,7 @@ func (a *app) openAsPerson() (*client, error) {
 		return nil, err
 	}
 	if c.token == "" {
-		return nil, &cli.Error{Exit: cli.ExitUsage, Message: "no API token is given", Next: "set SALLYPORT_TOKEN to yours; `sallyportd token create` on the server's host makes one"}
+		return nil, &cli.Error{Exit: cli.ExitUsage, Message: "no API token is given", Next: "run `sallyport login`, or set SALLYPORT_TOKEN; `sallyportd token create` on the server's host makes one"}
 	}
 	return c, nil
 }
@@ -151,12 +152,7 @@ func (c *client) issuer(ctx context.Context) func() (string, error) {
 // exchange posts a form to the token endpoint, as a workload: without a
 // person's token.
 func (c *client) exchange(ctx context.Context, form url.Values) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.org+"/token", strings.NewReader(form.Encode()))
-	if err != nil {
-		return answer{}, fmt.Errorf("making the request: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return c.send(req, false)
+	return c.form(ctx, "/token", form)
 }
 
 func (c *client) send(req *http.Request, asPerson bool) (answer, error) {

@@ -52,7 +52,7 @@ func TestExitCodes(t *testing.T) {
 		exit   int
 		say    []string
 	}{
-		{"no token is a denial", 401, fmt.Sprintf(problem, 401, "api_token.unknown"), 3, []string{"It is so. (api_token.unknown)", "next: set SALLYPORT_TOKEN", "request id: R1"}},
+		{"no token is a denial", 401, fmt.Sprintf(problem, 401, "api_token.unknown"), 3, []string{"It is so. (api_token.unknown)", "next: run `sallyport login`, or set SALLYPORT_TOKEN", "request id: R1"}},
 		{"no role is a denial", 403, fmt.Sprintf(problem, 403, "role.missing"), 3, []string{"next: ask someone who has the role"}},
 		{"a field is named", 422, fmt.Sprintf(problem, 422, "request.invalid"), 1, []string{"NAME: too long (name.invalid)", "next: correct"}},
 		{"a stale version says what to do", 412, fmt.Sprintf(problem, 412, "version.stale"), 1, []string{"somebody changed it since you looked (version.stale)", "next: run `sallyport connection show NAME` and repeat"}},

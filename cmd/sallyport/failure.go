@@ -181,7 +181,7 @@ var nexts = map[string]string{
 	"request.not_needed":          "see what is: sallyport access resolve RESOURCE",
 	"request.not_approver":        "see who is: sallyport request show ID",
 	"request.not_requester":       "deny it if it is yours to decide: sallyport request deny ID",
-	"request.people_only":         "set SALLYPORT_TOKEN to a person's API token",
+	"request.people_only":         "run `sallyport login`, or set SALLYPORT_TOKEN to a person's API token",
 	"request.own":                 "ask an approver to run: sallyport request approve ID",
 	"request.decided":             "see who has still to decide: sallyport request show ID",
 	"request.over":                "see how it ended: sallyport request show ID",
@@ -201,7 +201,7 @@ var nexts = map[string]string{
 	"access.unmet":                "see `sallyport access resolve RESOURCE`, meet what is named and repeat",
 	"access.cancelled":            "have a rule without mfa, access request or checkout written for the workload's role",
 	"resource.not_found":          "check the name with `sallyport server list` and `sallyport secrets list`",
-	"workload.not_allowed":        "set SALLYPORT_TOKEN to a person's API token",
+	"workload.not_allowed":        "run `sallyport login`, or set SALLYPORT_TOKEN to a person's API token",
 	"grant.answered":              "ask again with a new Idempotency-Key",
 	"ssh.username":                "ask a resource_admin for an account whose user's name sshd can take from a certificate",
 	"checkout.taken":              "see `sallyport checkout list`, or ask a resource_admin to release it",
@@ -230,6 +230,8 @@ var nexts = map[string]string{
 	"route.not_found":             "check --org or SALLYPORT_ORG, and that SALLYPORT_ADDR names a Sallyport server",
 	"cursor.invalid":              "leave out --after",
 	"cursor.filter":               "repeat the filters of that page, or leave out --after",
+	"device.refused":              "run `sallyport login` again and confirm the code, if that was not meant",
+	"device.expired":              "run `sallyport login` again",
 	"proof.malformed":             "",
 	"proof.algorithm":             "compare the `alg` in the token's header with the connection's algorithms",
 	"proof.unknown_key":           "check the connection's key source, and that the token comes from that issuer",
@@ -250,7 +252,7 @@ func nextOf(res *http.Response, code string) string {
 	}
 	switch res.StatusCode {
 	case http.StatusUnauthorized:
-		return "set SALLYPORT_TOKEN to a token that is not expired or revoked"
+		return "run `sallyport login`, or set SALLYPORT_TOKEN to a token that is not expired or revoked"
 	case http.StatusForbidden:
 		return "ask someone who has the role"
 	case http.StatusNotFound:

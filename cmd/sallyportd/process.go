@@ -18,6 +18,7 @@ import (
 	"sallyport.dev/handlers/admin"
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/console"
+	"sallyport.dev/handlers/device"
 	"sallyport.dev/handlers/exchange"
 	"sallyport.dev/handlers/host"
 	"sallyport.dev/handlers/issuer"
@@ -226,7 +227,11 @@ func (p *process) handler(t *tenants, clock *probe.Clock) (http.Handler, func(),
 	for _, o := range t.orgs {
 		g := e.Group("/orgs/" + o.Name().String())
 		connections := limiter(c.RateLimits.PerConnection, connectionsRemembered, o.Replicas)
-		x := exchange.New(o, p.exchangeOptions(o, sources, connections))
+		waiting := device.New(o, sources)
+		waiting.Mount(g)
+		options := p.exchangeOptions(o, sources, connections)
+		options.Grants = map[string]exchange.Grant{device.Grant: waiting.Token}
+		x := exchange.New(o, options)
 		x.Mount(g)
 		issuer.New(o, sources).Mount(e, g)
 		doors := access.New(o, access.Options{})

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
@@ -67,6 +68,24 @@ func (h *Admin) whoami(c *api.Call) (api.Answer, error) {
 		who.ExpiresAt = tokens[i].ExpiresAt
 	}
 	return api.Answer{Body: who}, nil
+}
+
+// errNoToken is told to who is known by other means than an API token.
+var errNoToken = domain.Invalid("api_token.none", "You are not here by an API token, so there is none to revoke.")
+
+// logout revokes the caller's own API token.
+func (h *Admin) logout(c *api.Call, _ struct{}) (api.Answer, error) {
+	pos, err := execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		t, known := s.People().TokenOf(c.TokenHash())
+		if !known {
+			return nil, errNoToken
+		}
+		return person.Decide(s.People(), person.RevokeToken{ID: t.ID}, m)
+	})
+	if err != nil {
+		return api.Answer{}, err
+	}
+	return api.Answer{Status: http.StatusNoContent, Position: &pos}, nil
 }
 
 // settings is the organisation as answered.

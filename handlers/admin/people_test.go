@@ -91,6 +91,21 @@ func TestARemovedManagerIsShownAsMissing(t *testing.T) {
 	e.must(200, e.as("owner", "PUT", "/people/alice", doc{"roles": []string{"member"}, "manager": "resource", "email": "a@x.org"}, "If-Match", `"2"`))
 }
 
+func TestWhoLogsOutRevokesTheirTokenAndNoOther(t *testing.T) {
+	e := newEdge(t)
+	for _, who := range letters {
+		at := e.Last()
+		e.must(204, e.as(who, "POST", "/logout", nil))
+		if types := e.Types(at); !slices.Equal(types, []string{"api_token.revoked"}) {
+			t.Errorf("%s recorded %v", who, types)
+		}
+		if r := e.as(who, "GET", "/whoami", nil); r.Status != 401 || r.text("code") != "api_token.revoked" {
+			t.Errorf("the token of %s got %d %s", who, r.Status, r.Raw)
+		}
+	}
+	e.must(200, e.as("security2", "GET", "/whoami", nil))
+}
+
 func TestTheTokensOfWhoWasRemovedSpeakForNobody(t *testing.T) {
 	e := newEdge(t)
 	e.must(201, e.as("owner", "POST", "/groups", doc{"name": "night"}))

@@ -59,6 +59,7 @@ func (h *Admin) routes() []api.Route {
 	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	return slices.Concat([]api.Route{
 		{Method: get, Path: "/whoami", Roles: everybody, Workloads: true, Serve: api.Read(h.whoami)},
+		{Method: post, Path: "/logout", Roles: everybody, Serve: api.Write(nil, nil, h.logout)},
 		{Method: get, Path: "/organisation", Roles: readers, Serve: api.Read(h.showOrganisation)},
 		{Method: put, Path: "/organisation", Roles: owners, Serve: api.Write(h.matchOrganisation, checkSettings, h.changeOrganisation)},
 

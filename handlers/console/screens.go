@@ -29,6 +29,7 @@ func (c *Console) screens() []screen {
 		c.overview(),
 		c.signIn(),
 		c.sessions(),
+		c.device(),
 		c.requests(),
 		c.people(),
 		c.groups(),

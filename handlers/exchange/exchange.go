@@ -18,6 +18,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/connection"
 	"sallyport.dev/domain/proof"
@@ -60,7 +62,13 @@ type Options struct {
 	Meter Meter
 	// Tracer is told of every step; nil: nobody is.
 	Tracer Tracer
+	// Grants answer, by their grant type, what is no exchange of a workload's
+	// proof.
+	Grants map[string]Grant
 }
+
+// Grant answers a request at the token endpoint, its form as it was read.
+type Grant func(echo.Context, oauth.Form) error
 
 // Meter counts what became of requests. It is called from many goroutines at
 // once, and every request waits for it.

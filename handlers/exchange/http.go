@@ -29,7 +29,16 @@ func (x *Exchange) Mount(g *echo.Group) { g.POST("/token", x.serve) }
 func (x *Exchange) serve(c echo.Context) error {
 	begun := time.Now()
 	c.Response().Header().Set("Cache-Control", "no-store")
-	a, issued, decider, refusal := x.answer(c)
+	f, refusal := x.read(c)
+	if other := x.opt.Grants[f.Get("grant_type")]; refusal == nil && other != nil {
+		return other(c, f)
+	}
+	var a answer
+	var issued string
+	var decider domain.Name
+	if refusal == nil {
+		a, issued, decider, refusal = x.answer(c, f)
+	}
 	if x.opt.Meter != nil {
 		reason := ""
 		if refusal != nil {
@@ -47,8 +56,8 @@ func (x *Exchange) serve(c echo.Context) error {
 }
 
 // answer is the token, of the type issued, or why there is none.
-func (x *Exchange) answer(c echo.Context) (a answer, issued string, decider domain.Name, refusal *oauth.Error) {
-	r, refusal := x.read(c)
+func (x *Exchange) answer(c echo.Context, f oauth.Form) (a answer, issued string, decider domain.Name, refusal *oauth.Error) {
+	r, refusal := understand(f, x.org.Issuer(), limit.Source(c.RealIP()))
 	if refusal != nil {
 		return answer{}, "", "", refusal
 	}
@@ -66,19 +75,14 @@ func (x *Exchange) answer(c echo.Context) (a answer, issued string, decider doma
 	return a, r.issued, decider, refusal
 }
 
-// read turns an HTTP request into a request that was understood.
-func (x *Exchange) read(c echo.Context) (request, *oauth.Error) {
-	source := limit.Source(c.RealIP())
-	if x.opt.Sources != nil && !x.opt.Sources.Allow(source, x.org.Now()) {
-		return request{}, request{}.tell("rate.limited")
+// read is the form of a request that may be answered.
+func (x *Exchange) read(c echo.Context) (oauth.Form, *oauth.Error) {
+	if x.opt.Sources != nil && !x.opt.Sources.Allow(limit.Source(c.RealIP()), x.org.Now()) {
+		return nil, request{}.tell("rate.limited")
 	}
 	if len(c.Request().Header.Values("Authorization")) > 0 {
-		return request{}, &oauth.Error{Status: http.StatusUnauthorized, Code: "invalid_client", ErrorCode: "request.invalid",
+		return nil, &oauth.Error{Status: http.StatusUnauthorized, Code: "invalid_client", ErrorCode: "request.invalid",
 			Description: "no client is known here: leave the Authorization header out, the proof is enough"}
 	}
-	f, refusal := oauth.ReadForm(c)
-	if refusal != nil {
-		return request{}, refusal
-	}
-	return understand(f, x.org.Issuer(), source)
+	return oauth.ReadForm(c)
 }

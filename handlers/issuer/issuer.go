@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/device"
 	"sallyport.dev/handlers/limit"
 	"sallyport.dev/handlers/organisation"
 )
@@ -50,6 +51,7 @@ type metadata struct {
 	TokenEndpoint             string   `json:"token_endpoint"`
 	JWKSURI                   string   `json:"jwks_uri"`
 	IntrospectionEndpoint     string   `json:"introspection_endpoint"`
+	DeviceEndpoint            string   `json:"device_authorization_endpoint"`
 	GrantTypes                []string `json:"grant_types_supported"`
 	ResponseTypes             []string `json:"response_types_supported"`
 	SubjectTypes              []string `json:"subject_types_supported"`
@@ -64,9 +66,11 @@ func (i *Issuer) discovery(c echo.Context) error {
 	iss := i.org.Issuer()
 	return c.JSON(http.StatusOK, metadata{
 		Issuer: iss, TokenEndpoint: iss + "/token", JWKSURI: iss + "/jwks", IntrospectionEndpoint: iss + "/introspect",
+		DeviceEndpoint: iss + "/device_authorization",
 		GrantTypes: []string{
 			"urn:ietf:params:oauth:grant-type:token-exchange",
 			"urn:ietf:params:oauth:grant-type:jwt-bearer",
+			device.Grant,
 		},
 		// No authorization endpoint: the clouds want the members all the same.
 		ResponseTypes: []string{"id_token"}, SubjectTypes: []string{"public"},

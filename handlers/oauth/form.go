@@ -100,7 +100,7 @@ func known(name string) string {
 	switch name {
 	case "grant_type", "subject_token", "subject_token_type", "actor_token", "actor_token_type", "assertion", "connection",
 		"audience", "resource", "role_hint", "scope", "requested_token_type", "token", "token_type_hint", "client_id",
-		"client_secret", "client_assertion", "client_assertion_type":
+		"client_secret", "client_assertion", "client_assertion_type", "device_code":
 		return name
 	}
 	return "a parameter"
