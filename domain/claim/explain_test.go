@@ -120,13 +120,14 @@ func TestLongClaimsOfStrangersAreCheapToExplain(t *testing.T) {
 		{Claim: "repository", Operator: claim.StartsWith, Value: "acme/"},
 		{Claim: "repo", Operator: claim.Equals, Value: "acme/app"},
 	} {
-		const times = 50
-		begun := time.Now()
-		for range times {
+		quickest := time.Hour // of many, since others use this machine, too
+		for range 50 {
+			begun := time.Now()
 			c.Explain(long)
+			quickest = min(quickest, time.Since(begun))
 		}
-		if each := time.Since(begun) / times; each > 5*time.Millisecond { // it took 18 ms
-			t.Errorf("explaining %.40s takes %v", c, each)
+		if quickest > 5*time.Millisecond { // it took 18 ms
+			t.Errorf("explaining %.40s takes %v", c, quickest)
 		}
 	}
 }
