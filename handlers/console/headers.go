@@ -20,7 +20,7 @@ func setHeaders(ec echo.Context, secure bool) {
 	nonce := base64.RawURLEncoding.EncodeToString(raw)
 	ec.Set(nonceKey, nonce)
 	h := ec.Response().Header()
-	h.Set("Content-Security-Policy", policy(nonce))
+	h.Set("Content-Security-Policy", contentPolicy(nonce))
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	if secure {
@@ -29,8 +29,8 @@ func setHeaders(ec echo.Context, secure bool) {
 	h.Set("Permissions-Policy", "publickey-credentials-get=(self), publickey-credentials-create=(self), camera=(), microphone=(), geolocation=()")
 }
 
-// policy is the Content-Security-Policy; forms go to us, and to the origins named.
-func policy(nonce string, forms ...string) string {
+// contentPolicy is the Content-Security-Policy; forms go to us, and to the origins named.
+func contentPolicy(nonce string, forms ...string) string {
 	targets := strings.Join(append([]string{"'self'"}, forms...), " ")
 	return "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 		"form-action " + targets + "; base-uri 'none'; frame-ancestors 'none'; " +

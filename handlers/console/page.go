@@ -304,7 +304,7 @@ func (p *page) render(name string, view any) error {
 		return fmt.Errorf("rendering %s: %w", name, err)
 	}
 	if len(p.FormTargets) > 0 {
-		p.Echo.Response().Header().Set("Content-Security-Policy", policy(f.Nonce, p.FormTargets...))
+		p.Echo.Response().Header().Set("Content-Security-Policy", contentPolicy(f.Nonce, p.FormTargets...))
 	}
 	return p.Echo.HTMLBlob(max(p.status, http.StatusOK), b.Bytes())
 }
