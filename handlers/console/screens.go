@@ -31,6 +31,9 @@ func (c *Console) screens() []screen {
 		c.sessions(),
 		c.device(),
 		c.requests(),
+		c.connections(),
+		c.denials(),
+		c.audit(),
 		c.people(),
 		c.groups(),
 	)
