@@ -1,0 +1,133 @@
+package signin_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/group"
+	"sallyport.dev/domain/identity"
+	"sallyport.dev/domain/person"
+	"sallyport.dev/handlers/jose"
+	"sallyport.dev/handlers/organisation/orgtest"
+	"sallyport.dev/handlers/signin"
+	"sallyport.dev/projections/control"
+)
+
+const issuer = "https://login.example.com"
+
+// house has people: carol and dana with an address each, two who share one, and
+// one who was removed after signing in.
+func house(t *testing.T) *orgtest.World {
+	t.Helper()
+	w := orgtest.New(t)
+	do := func(f func(s *control.State, m domain.Meta) ([]domain.Fact, error)) {
+		m := domain.Meta{Actor: signin.Actor(), Now: w.Now()}
+		if _, err := w.Execute(t.Context(), m, func(s *control.State) ([]domain.Fact, error) { return f(s, m) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range []person.Add{
+		{Name: "carol", Email: "Carol@Example.com"}, {Name: "dana", Email: "dana@example.com"}, {Name: "erin"}, {Name: "gone", Email: "gone@example.com"},
+		{Name: "twin-a", Email: "twins@example.com"}, {Name: "twin-b", Email: "twins@example.com"}, {Name: "kim", Email: "kim@example.com"},
+	} {
+		p.Roles = []domain.Role{domain.Member}
+		do(func(s *control.State, m domain.Meta) ([]domain.Fact, error) { return person.Decide(s.People(), p, m) })
+	}
+	for who, sub := range map[domain.Name]string{"dana": "d", "gone": "g"} {
+		do(func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+			return identity.Decide(s.Identities(), identity.Link{Person: who, Account: identity.Account{Issuer: issuer, Subject: sub}}, m)
+		})
+	}
+	do(func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		return person.Decide(s.People(), person.Remove{Name: "gone", Version: 1}, m)
+	})
+	do(func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		return group.Decide(s.Groups(), group.Create{Name: "staff"}, m)
+	})
+	return w
+}
+
+func TestWhoSomebodyIsHere(t *testing.T) {
+	w := house(t)
+	account := func(sub string) identity.Account { return identity.Account{Issuer: issuer, Subject: sub} }
+	create := func(s *signin.Settings) { s.Create = true }
+	for _, tt := range []struct {
+		name   string
+		proof  signin.Proof
+		change func(*signin.Settings)
+		who    domain.Name
+		events string
+		err    error
+	}{
+		{name: "an account that is linked", proof: signin.Proof{Account: account("d")}, who: "dana"},
+		{name: "whatever address it has now", proof: signin.Proof{Account: account("d"), Email: "carol@example.com"}, who: "dana"},
+		{name: "somebody invited by their address", proof: signin.Proof{Account: account("c"), Email: "carol@example.com"}, who: "carol", events: "person.identity_linked"},
+		{name: "an address that nobody has", proof: signin.Proof{Account: account("x"), Email: "x@example.com"}, err: signin.ErrUnknown},
+		{name: "no address", proof: signin.Proof{Account: account("x")}, err: signin.ErrUnknown},
+		{name: "no address, as erin has none", proof: signin.Proof{Account: account("x"), Username: "erin"}, err: signin.ErrUnknown},
+		{name: "an address of who has an account already", proof: signin.Proof{Account: account("x"), Email: "dana@example.com"}, err: signin.ErrTaken},
+		{name: "nor is a member made of that", proof: signin.Proof{Account: account("x"), Email: "dana@example.com", Name: "dana2"}, change: create, err: signin.ErrTaken},
+		{name: "the same subject of another issuer", proof: signin.Proof{Account: identity.Account{Issuer: "https://other.example.com", Subject: "d"}}, err: signin.ErrUnknown},
+		{name: "an address that two have", proof: signin.Proof{Account: account("x"), Email: "twins@example.com"}, err: signin.ErrTaken},
+		{name: "a letter that only looks the same", proof: signin.Proof{Account: account("x"), Email: "\u212aim@example.com"}, err: signin.ErrUnknown},
+		{name: "who was removed", proof: signin.Proof{Account: account("g"), Email: "gone@example.com"}, err: signin.ErrUnknown},
+		{name: "who was removed is not made again", proof: signin.Proof{Account: account("g"), Email: "gone@example.com", Name: "gone"}, change: create, err: signin.ErrUnknown},
+		{name: "their name is given to nobody", proof: signin.Proof{Account: account("x"), Name: "gone"}, change: create, err: signin.ErrTaken},
+		{name: "a member is made", proof: signin.Proof{Account: account("x"), Name: "Frank.Meier@example.com", Email: "frank@example.com"}, change: create, who: "frank-meier", events: "person.added person.identity_linked"},
+		{name: "a taken name is not merged", proof: signin.Proof{Account: account("x"), Name: "carol"}, change: create, err: signin.ErrTaken},
+		{name: "nor one that becomes it", proof: signin.Proof{Account: account("x"), Name: "CAROL@evil.example.com"}, change: create, err: signin.ErrTaken},
+		{name: "not even one with nothing but the name", proof: signin.Proof{Account: account("x"), Name: "erin"}, change: create, err: signin.ErrTaken},
+		{name: "a name of ours", proof: signin.Proof{Account: account("x"), Name: "system"}, change: create, err: signin.ErrTaken},
+		{name: "a name that is none", proof: signin.Proof{Account: account("x"), Name: "\u202e漢"}, change: create, err: signin.ErrUnknown},
+		{name: "no name", proof: signin.Proof{Account: account("x")}, change: create, err: signin.ErrUnknown},
+		{name: "a name is not who they are", proof: signin.Proof{Account: account("x"), Username: "carol", Name: "carol"}, err: signin.ErrUnknown},
+		{name: "groups of theirs that are ours", proof: signin.Proof{Account: account("d"), Groups: []string{"Staff", "staff", "Nowhere", "Other"}},
+			change: func(s *signin.Settings) {
+				s.GroupsClaim, s.Groups = "groups", map[string]domain.Name{"Staff": "staff", "Nowhere": "nowhere"}
+			}, who: "dana", events: "group.member_added"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := signin.Settings{Name: "okta", Issuer: issuer, ClientID: "console"}
+			if tt.change != nil {
+				tt.change(&s)
+			}
+			ps, err := signin.New(signin.Options{Providers: []signin.Settings{s}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var who domain.Name
+			var facts []domain.Fact
+			w.Read(func(s *control.State, _ domain.Head) {
+				who, facts, err = ps.Find("okta").Decide(s, tt.proof, domain.Meta{Actor: signin.Actor(), Now: w.Now()})
+			})
+			var types []string
+			for _, f := range facts {
+				types = append(types, f.Event.EventType())
+			}
+			if who != tt.who || !errors.Is(err, tt.err) || strings.Join(types, " ") != tt.events {
+				t.Errorf("got %q, %v, %v", who, types, err)
+			}
+		})
+	}
+}
+
+// A name is trusted of the demo provider alone, which believes everybody.
+func TestTheDemoProvidersPeopleAreOursByName(t *testing.T) {
+	w := house(t)
+	ps, err := signin.New(signin.Options{
+		Providers: []signin.Settings{{Name: "demo", Issuer: "http://127.0.0.1:8421", ClientID: "sallyport", TrustNames: true}}, Gate: jose.Gate{LoopbackHTTP: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for username, want := range map[string]domain.Name{"erin": "erin", "nobody": "", "Erin": "", "": ""} {
+		w.Read(func(s *control.State, _ domain.Head) {
+			who, _, _ := ps.Find("demo").Decide(s, signin.Proof{Account: identity.Account{Issuer: "http://127.0.0.1:8421", Subject: "demo-" + username}, Username: username}, domain.Meta{Actor: signin.Actor(), Now: w.Now()})
+			if who != want {
+				t.Errorf("%q is %q, want %q", username, who, want)
+			}
+		})
+	}
+}
