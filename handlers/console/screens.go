@@ -30,6 +30,7 @@ func (c *Console) screens() []screen {
 		c.signIn(),
 		c.sessions(),
 		c.device(),
+		c.access(),
 		c.requests(),
 		c.connections(),
 		c.denials(),

@@ -1,0 +1,205 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/access"
+	"sallyport.dev/domain/policy"
+	"sallyport.dev/domain/resource"
+	"sallyport.dev/projections/control"
+)
+
+// glassFormView is the form by which somebody lets themself in.
+type glassFormView struct {
+	Ref          resource.Ref
+	Method, Does string
+	For          time.Duration
+	Told         string // who could have approved, and is told
+	Reason       string
+	Unreviewed   bool // the person's last is not reviewed yet
+	Back         string
+}
+
+func glassForm(p *page, ref, method string, typed url.Values) (v glassFormView, ok bool, err error) {
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		now := s.Later(p.now())
+		var m access.Method
+		if v.Ref, m, err = wayOf(p, s, ref, method, now); err != nil {
+			return
+		}
+		g := access.Glass{Resource: v.Ref, By: p.Person.ID}
+		for _, q := range m.Requires {
+			if q.Type == policy.AccessRequest && !q.Met {
+				g.RequestTypes = append(g.RequestTypes, q.RequestType)
+			}
+		}
+		ok = m.BreakGlass > 0 && len(g.RequestTypes) > 0
+		v.Method, v.Does, v.For = m.ID, does(v.Ref, m.Kind, m.Account.String(), m.Username), time.Duration(m.BreakGlass)*time.Second
+		v.Told, v.Unreviewed = someNames(s.Reviewers(g, now)), s.Access().Unreviewed(p.Person.ID)
+	})
+	v.Reason, v.Back = typed.Get("reason"), p.url(reachPath(ref))
+	return v, ok, err
+}
+
+func showGlassForm(p *page) error {
+	if p.query("resource") == "" {
+		return p.redirect(p.url("/access"))
+	}
+	v, ok, err := glassForm(p, p.query("resource"), p.query("method"), nil)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return p.redirect(v.Back)
+	}
+	return p.render("access-glass", v)
+}
+
+func breakGlass(p *page) error {
+	form, err := p.form()
+	if err != nil {
+		return err
+	}
+	in := struct {
+		Resource string `json:"resource"`
+		Method   string `json:"method"`
+		Reason   string `json:"reason"`
+	}{form.Get("resource"), form.Get("method"), form.Get("reason")}
+	err = p.API(http.MethodPost, "/access/break-glass", nil, in, nil)
+	if err == nil {
+		return p.done(reachPath(in.Resource), "You broke glass: it is open now, and somebody else will review it.")
+	}
+	v, ok, gone := glassForm(p, in.Resource, in.Method, form)
+	switch {
+	case gone != nil:
+		return gone
+	case !ok:
+		return refuseUse(p, form, err)
+	}
+	return p.refused("access-glass", v, err)
+}
+
+// glassRow is glass that somebody broke.
+type glassRow struct {
+	access.Glass
+	What   string
+	Review bool // whoever looks may review it
+	Open   bool // what it opened still is
+}
+
+// glassesView is the broken glass that somebody may see.
+type glassesView struct {
+	Review []glassRow // theirs to review, oldest first
+	Mine   []glassRow // newest first
+	Others []glassRow // newest first
+}
+
+// maxGlassRows is how many rows each list has at most.
+const maxGlassRows = 50
+
+// reviews tells whether the person may review the glass.
+func reviews(p *page, s *control.State, g access.Glass, now time.Time) bool {
+	return g.ReviewedBy == "" && g.By != p.Person.ID &&
+		(p.Person.Has(domain.SecurityAdmin) || slices.Contains(s.Reviewers(g, now), domain.Name(p.Person.ID)))
+}
+
+// seesGlass tells whether the person may see the glass, as /v1 has it.
+func seesGlass(p *page, s *control.State, g access.Glass, now time.Time) bool {
+	return g.By == p.Person.ID || g.ReviewedBy == p.Person.ID || slices.ContainsFunc(readers, p.Person.Has) || reviews(p, s, g, now)
+}
+
+func newGlassRow(p *page, s *control.State, g access.Glass, now time.Time) glassRow {
+	_, last, _ := cutLast(g.Method, "/")
+	kind, account, _ := strings.Cut(last, ":")
+	row := glassRow{Glass: g, What: does(g.Resource, access.Kind(kind), account, account), Review: reviews(p, s, g, now), Open: now.Before(g.Until)}
+	row.Reason, row.Comment = visible(g.Reason), visible(g.Comment)
+	return row
+}
+
+// countGlass is how many broken glasses the person is to review.
+func countGlass(p *page) (n int) {
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		now := s.Later(p.now())
+		for _, g := range s.Access().Glasses() {
+			if reviews(p, s, g, now) {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+func showGlasses(p *page) error {
+	var v glassesView
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		now := s.Later(p.now())
+		for _, g := range slices.Backward(s.Access().Glasses()) {
+			list := &v.Others
+			switch {
+			case reviews(p, s, g, now):
+				list = &v.Review
+			case g.By == p.Person.ID:
+				list = &v.Mine
+			case !seesGlass(p, s, g, now):
+				continue
+			}
+			if len(*list) < maxGlassRows {
+				*list = append(*list, newGlassRow(p, s, g, now))
+			}
+		}
+	})
+	slices.Reverse(v.Review)
+	return p.render("break-glass", v)
+}
+
+// glassView is one broken glass, with the form to review it where it is one's to.
+type glassView struct {
+	glassRow
+	Said string // the comment as typed
+}
+
+func glassPage(p *page, typed url.Values) (v glassView, err error) {
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		now := s.Later(p.now())
+		g, known := s.Access().Glass(p.param("id"))
+		if !known || !seesGlass(p, s, g, now) {
+			err = errNothing
+			return
+		}
+		v.glassRow = newGlassRow(p, s, g, now)
+	})
+	v.Said = typed.Get("comment")
+	return v, err
+}
+
+func showGlass(p *page) error {
+	v, err := glassPage(p, nil)
+	if err != nil {
+		return err
+	}
+	return p.render("glass-review", v)
+}
+
+func reviewGlass(p *page) error {
+	form, err := p.form()
+	if err != nil {
+		return err
+	}
+	in := struct {
+		Comment string `json:"comment,omitempty"`
+	}{form.Get("comment")}
+	err = p.API(http.MethodPost, "/access/break-glass/"+url.PathEscape(p.param("id"))+"/review", nil, in, nil)
+	if err == nil {
+		return p.done("/break-glass/"+p.param("id"), "Reviewed.")
+	}
+	v, gone := glassPage(p, form)
+	if gone != nil {
+		return gone
+	}
+	return p.refused("glass-review", v, err)
+}
