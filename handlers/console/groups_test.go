@@ -10,18 +10,32 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/session"
 )
+
+// api asks /v1 itself, as a person by their token.
+func (s *site) api(who domain.Name, method, path, body string) {
+	s.t.Helper()
+	r := httptest.NewRequest(method, "/orgs/"+s.world.Name().String()+"/v1"+path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r = r.WithContext(api.WithCaller(r.Context(), session.Caller{Session: session.Session{Person: who}}))
+	w := httptest.NewRecorder()
+	if s.handler.ServeHTTP(w, r); w.Code >= 300 {
+		s.t.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
+	}
+}
 
 // wants holds an answer to a status and to texts that it has.
 func (s *site) wants(status int, w *httptest.ResponseRecorder, texts ...string) string {
 	s.t.Helper()
 	body := w.Body.String()
 	if w.Code != status {
-		s.t.Fatalf("status %d to %q, want %d: %s", w.Code, w.Header().Get("Location"), status, body)
+		s.t.Fatalf("status %d to %q, want %d: %s", w.Code, w.Header().Get("Location"), status, mainOf(body))
 	}
 	for _, text := range texts {
 		if !strings.Contains(body, text) {
-			s.t.Errorf("the answer has no %q: %s", text, body)
+			s.t.Errorf("the answer has no %q: %s", text, mainOf(body))
 		}
 	}
 	return body

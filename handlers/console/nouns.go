@@ -173,7 +173,16 @@ func (n noun) again(p *page, refusal error) error {
 	if err != nil {
 		return err
 	}
+	if stale(refusal) {
+		v.Notes = append([]sheetNote{{"warn", "Somebody changed this meanwhile, so nothing was done. This is how it is now."}}, v.Notes...)
+	}
 	return p.refused("sheet", v, refusal)
+}
+
+// stale tells whether something was refused since somebody else changed it meanwhile.
+func stale(err error) bool {
+	told := (*problem)(nil)
+	return errors.As(err, &told) && told.Status == http.StatusPreconditionFailed
 }
 
 // act sends a word to /v1 about the one that the page is about; fresh asks
@@ -229,6 +238,9 @@ func (n noun) delete(p *page) error {
 		v, err := n.confirmDelete(p)
 		if err != nil {
 			return refusal
+		}
+		if stale(refusal) {
+			v.Text = "Somebody changed it meanwhile, so it is still there. " + v.Text
 		}
 		return p.refused("confirm", v, refusal)
 	}
@@ -330,7 +342,7 @@ func (n noun) saveEdit(p *page) error {
 		return p.done(n.at(p), "Saved.")
 	}
 	s := n.editor(p, v, v.Get("etag"))
-	if told := (*problem)(nil); errors.As(err, &told) && told.Status == http.StatusPreconditionFailed {
+	if stale(err) {
 		if err := n.meanwhile(p, &s, v); err != nil {
 			return err
 		}
@@ -430,11 +442,22 @@ func (n noun) preview(p *page, s sheet, v url.Values) error {
 	if told.Order = slices.DeleteFunc(told.Order, func(pointer string) bool { return pointer == "/name" }); len(told.Order) > 0 {
 		return n.refuse(p, s, d, told)
 	}
-	s.Notes = append(s.Notes, sheetNote{"good", "This is in order. Nothing is saved yet."})
+	if marked(s.Sections) {
+		s.Notes = append(s.Notes, sheetNote{"bad", "What is marked missing is not there: make it first, or leave it out. Nothing is saved yet."})
+	} else {
+		s.Notes = append(s.Notes, sheetNote{"good", "This is in order. Nothing is saved yet."})
+	}
 	if !named && v.Get("etag") == "" {
 		s.Notes = append(s.Notes, sheetNote{"warn", "It has no name yet: write name: and a name at its beginning."})
 	}
 	return p.render("sheet", s)
+}
+
+// marked tells whether something in the sections is wrong.
+func marked(sections []sheetSection) bool {
+	return slices.ContainsFunc(sections, func(v sheetSection) bool {
+		return slices.ContainsFunc(v.Lines, func(l sheetLine) bool { return l.Mark != "" })
+	})
 }
 
 // whoWrote is who made a document, and who changed it last.

@@ -37,6 +37,9 @@ func (c *Console) screens() []screen {
 		c.audit(),
 		c.people(),
 		c.groups(),
+		c.policies(),
+		c.roles(),
+		c.requestTypes(),
 	)
 }
 

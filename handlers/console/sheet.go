@@ -105,6 +105,20 @@ func timeText(s string) cell {
 // IsTime tells whether the cell is a time.
 func (c cell) IsTime() bool { return !c.Time.IsZero() }
 
+// People write these: nothing in them hides, or turns the text around.
+
+// Shown is the text as it is shown.
+func (c cell) Shown() string { return visible(c.Text) }
+
+// Shown is the text as it is shown.
+func (l sheetLine) Shown() string { return visible(l.Text) }
+
+// Shown is the text as it is shown.
+func (l diffLine) Shown() string { return visible(l.Text) }
+
+// Told is the lead as it is shown.
+func (s sheet) Told() string { return visible(s.Lead) }
+
 // UTC is the exact time.
 func (c cell) UTC() string { return c.Time.UTC().Format("Mon 2 Jan 2006 15:04:05") + " UTC" }
 

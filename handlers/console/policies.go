@@ -1,0 +1,310 @@
+package console
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sallyport.dev/domain"
+	rules "sallyport.dev/domain/policy" // policy is that of the content, of headers.go
+	"sallyport.dev/domain/resource"
+	"sallyport.dev/projections/control"
+)
+
+func policyNoun() noun {
+	n := noun{
+		path: "/policies", one: "policy", many: "policies", menu: "Policies", icon: "shield", group: "Trust",
+		lead:    "A policy says who may do what with which resource, and what has to be met besides. What no published policy allows is not allowed.",
+		writers: reviewers, columns: []string{"Policy", "State", "For", "#Rules", "Changed", "Description"},
+		entries: listPolicies, open: openPolicy, outline: outlinePolicy, examples: policyExamples,
+		keep:     []string{"name", "description", "principals", "rules"},
+		deleting: []string{"What it opens is closed at once, unless another policy opens it too."},
+	}
+	n.actions = map[string]func(*page) error{
+		"publish":   n.act("publish", "It decides from now on.", true),
+		"unpublish": n.act("unpublish", "It opens nothing any more.", true),
+	}
+	return n
+}
+
+func (c *Console) policies() []screen {
+	return append(policyNoun().screens(), reachScreen())
+}
+
+func listPolicies(p *page, s *control.State) (all []entry) {
+	for _, d := range s.Policies().Policies() {
+		all = append(all, entry{d.Name.String() + " " + d.Newest.Description, func() []cell {
+			state := badgeCell("draft")
+			switch {
+			case d.Published != nil && d.PublishedVersion != d.Version:
+				state = toneCell("info", "published, with an edit that waits")
+			case d.Published != nil:
+				state = badgeCell("published")
+			}
+			return []cell{
+				linkCell(d.Name.String(), p.url("/policies/"+d.Name.String())), state, textCell(principalsSay(d.Newest.Principals)),
+				numberCell(len(d.Newest.Rules)), timeCell(d.UpdatedAt), quietCell(d.Newest.Description),
+			}
+		}})
+	}
+	return all
+}
+
+// principalsSay is whom a policy is for, in a few words.
+func principalsSay(who rules.Principals) string {
+	var parts []string
+	if len(who.Groups) > 0 {
+		parts = append(parts, "group "+join(who.Groups))
+	}
+	if len(who.Roles) > 0 {
+		parts = append(parts, "workload role "+join(who.Roles))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// policyDocument is a policy as /v1 answers it.
+type policyDocument struct {
+	Name string `json:"name"`
+	rules.Spec
+	Status      string      `json:"status"`
+	Pending     bool        `json:"pending"`
+	Published   *rules.Spec `json:"published"`
+	PublishedAt time.Time   `json:"published_at"`
+	PublishedBy string      `json:"published_by"`
+}
+
+func openPolicy(p *page, raw json.RawMessage, v *sheet) error {
+	var d policyDocument
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return fmt.Errorf("reading a policy: %w", err)
+	}
+	n := policyNoun()
+	v.Lead, v.States = d.Description, []string{d.Status}
+	if n.writes(p) {
+		if d.Status == "draft" || d.Pending {
+			publish := n.button(p, "Publish", "publish")
+			publish.Primary = true
+			v.Actions = append(v.Actions, publish)
+		}
+		if d.Status != "draft" {
+			v.Actions = append(v.Actions, n.button(p, "Unpublish", "unpublish"))
+		}
+	}
+	if slices.ContainsFunc(simulators, p.Person.Has) {
+		v.Actions = append(v.Actions, sheetAction{Do: "Who can reach what", Path: p.url(reachPath)})
+	}
+	if d.PublishedBy != "" {
+		v.Facts = append(v.Facts, factOf("Published", timeCell(d.PublishedAt), quietCell("by "+d.PublishedBy)))
+	}
+	missing := missingIn(p, d.Spec)
+	if len(missing) > 0 {
+		v.Notes = append(v.Notes, sheetNote{"bad", "It names something that is not there. That lets nobody in; it is marked below."})
+	}
+	switch {
+	case d.Status == "draft":
+		v.Notes = append(v.Notes, sheetNote{"", "It is a draft, and decides nothing until it is published."})
+	case d.Pending:
+		section, err := pendingSection(raw, d, n.keep)
+		if err != nil {
+			return err
+		}
+		v.Notes = append(v.Notes, sheetNote{"warn", "An edit waits to be published. What decides is what was published before."})
+		v.Sections = append(v.Sections, section)
+	}
+	v.Sections = append(v.Sections, policySections(d.Spec, missing)...)
+	return nil
+}
+
+// pendingSection is what publishing would change.
+func pendingSection(raw json.RawMessage, d policyDocument, keep []string) (sheetSection, error) {
+	was, err := json.Marshal(d.Published)
+	if err != nil {
+		return sheetSection{}, fmt.Errorf("encoding a policy: %w", err)
+	}
+	before, err := writeDocument(was, keep[1:]) // the name is the same
+	if err != nil {
+		return sheetSection{}, err
+	}
+	after, err := writeDocument(raw, keep[1:])
+	return sheetSection{ID: "pending", Heading: "What publishing changes", Diff: diffText(before, after)}, err
+}
+
+// missingIn is what the policy names that is not there, by pointer.
+func missingIn(p *page, spec rules.Spec) map[string]bool {
+	missing := map[string]bool{}
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		known := rules.References{
+			Group:       func(n domain.Name) bool { _, ok := s.Groups().Find(n); return ok },
+			Role:        func(n domain.Name) bool { _, ok := s.WorkloadRoles().Role(n); return ok },
+			RequestType: func(n domain.Name) bool { _, ok := s.Requests().Type(n); return ok },
+			Server:      func(n domain.Name) bool { _, ok := s.Resources().Resource(resource.ServerRef(n)); return ok },
+		}
+		for _, f := range spec.Missing(known) {
+			missing[f.Pointer] = true
+		}
+	})
+	return missing
+}
+
+func outlinePolicy(p *page, raw json.RawMessage) ([]sheetSection, error) {
+	var spec rules.Spec
+	if err := json.Unmarshal(raw, &spec); err != nil {
+		return nil, err
+	}
+	return policySections(spec, missingIn(p, spec)), nil
+}
+
+// policySections is a policy in words: whom it is for, and each rule.
+func policySections(spec rules.Spec, missing map[string]bool) []sheetSection {
+	who := sheetSection{Heading: "Who"}
+	for i, g := range spec.Principals.Groups {
+		who.Lines = append(who.Lines, lineOf("Group", "whoever is in "+g.String(), missing["/principals/groups/"+strconv.Itoa(i)]))
+	}
+	for i, r := range spec.Principals.Roles {
+		who.Lines = append(who.Lines, lineOf("Workload role", "workloads that bear "+r.String(), missing["/principals/roles/"+strconv.Itoa(i)]))
+	}
+	sections := []sheetSection{who}
+	for i, r := range spec.Rules {
+		sections = append(sections, ruleSection(r, "/rules/"+strconv.Itoa(i), missing))
+	}
+	return sections
+}
+
+// lineOf is a line, marked where what it names is missing.
+func lineOf(label, text string, missing bool) sheetLine {
+	l := sheetLine{Label: label, Text: text}
+	if missing {
+		l.Tone, l.Mark = "bad", "missing"
+	}
+	return l
+}
+
+func ruleSection(r rules.Rule, at string, missing map[string]bool) sheetSection {
+	v := sheetSection{Heading: "Rule " + r.Name.String()}
+	for _, does := range r.Privileges {
+		v.Lines = append(v.Lines, lineOf("May", privilegeSays(does), false))
+	}
+	v.Lines = append(v.Lines, lineOf("Where", selectorSays(r.Resource), missing[at+"/resource/server"]))
+	for i, c := range r.Conditions {
+		v.Lines = append(v.Lines, lineOf("Only if", conditionSays(c), missing[at+"/conditions/"+strconv.Itoa(i)+"/request_type"]))
+	}
+	if r.Expression != "" {
+		v.Lines = append(v.Lines, lineOf("Only while", r.Expression, false))
+	}
+	if len(r.Conditions) == 0 && r.Expression == "" {
+		v.Lines = append(v.Lines, lineOf("Only if", "nothing else: it stands open", false))
+	}
+	if r.WorkloadsMayWait {
+		v.Lines = append(v.Lines, lineOf("Workloads", "may ask, and wait until people approve", false))
+	}
+	if b := r.BreakGlass; b != nil {
+		v.Lines = append(v.Lines, lineOf("Emergency", "one may break the glass with a reason, for "+seconds(b.AccessSeconds)+", in place of the approval; it is reviewed afterwards", false))
+	}
+	return v
+}
+
+// seconds is a number of seconds in words.
+func seconds(n int) string { return duration(time.Duration(n) * time.Second) }
+
+func privilegeSays(v rules.Privilege) string {
+	switch v.Type {
+	case rules.SSH:
+		return "log in with SSH, with the account " + join(v.Accounts)
+	case rules.SSHWorkload:
+		return "log in with SSH as the workload's own user, wl_ and its role"
+	case rules.RevealPassword:
+		return "read the password of the account " + join(v.Accounts)
+	case rules.Secret:
+		return join(v.Actions) + " secrets"
+	}
+	return string(v.Type)
+}
+
+func selectorSays(s rules.Selector) string {
+	switch {
+	case s.Server != "":
+		return "on the server " + s.Server.String()
+	case len(s.Labels) > 0:
+		return "on every server labelled " + labelsSay(s.Labels)
+	case s.Secret != "":
+		return "the secret " + s.Secret
+	case s.Folder != "":
+		return "every secret below " + s.Folder + "/"
+	}
+	return "nowhere"
+}
+
+// labelsSay are labels in order.
+func labelsSay(labels map[string]string) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		parts = append(parts, k+"="+labels[k])
+	}
+	return strings.Join(parts, ", ")
+}
+
+func conditionSays(c rules.Condition) string {
+	switch c.Type {
+	case rules.AccessRequest:
+		return "a request of the type " + c.RequestType.String() + " was approved, which opens it for " + seconds(c.ApprovalSeconds)
+	case rules.MFA:
+		if c.FreshSeconds == nil {
+			return "a passkey was proved within 30 minutes"
+		}
+		if *c.FreshSeconds == 0 {
+			return "a passkey is proved for each use"
+		}
+		return "a passkey was proved within " + seconds(*c.FreshSeconds)
+	case rules.Checkout:
+		if c.MaxSeconds == 0 {
+			return "one has it checked out, for as long as its project says"
+		}
+		return "one has it checked out, for up to " + seconds(c.MaxSeconds)
+	}
+	return string(c.Type)
+}
+
+// policyExamples are those of docs/policies.md, from little risk to much.
+var policyExamples = []example{
+	{"standing", "a standing group", `name: web-standing
+description: Operators log in to web servers as themselves
+principals:
+  groups: [web-operators]
+rules:
+  - name: web-servers
+    resource:
+      labels: { tier: web }
+    privileges:
+      - { type: ssh, accounts: [me] }
+`},
+	{"on-call", "a time-bound group and hours", `name: on-call
+description: Who is on call reads passwords of the shop in the evening
+principals:
+  groups: [shop-on-call]
+rules:
+  - name: passwords
+    resource: { folder: shop/db }
+    privileges:
+      - { type: secret, actions: [list, reveal] }
+    expression: time.getHours("Europe/Berlin") >= 18
+`},
+	{"approval", "an approval, a checkout, and an emergency", `name: database-admins
+description: The shared user of the database, one at a time, when somebody agrees
+principals:
+  groups: [shop-dba]
+rules:
+  - name: databases
+    resource:
+      labels: { tier: db, env: prod }
+    privileges:
+      - { type: ssh, accounts: [postgres] }
+    conditions:
+      - { type: access_request, request_type: shop-approval, approval_seconds: 3600 }
+      - { type: checkout, max_seconds: 3600 }
+    break_glass: { access_seconds: 900 }
+`},
+}
