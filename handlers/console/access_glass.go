@@ -42,7 +42,7 @@ func glassForm(p *page, ref, method string, typed url.Values) (v glassFormView, 
 		v.Method, v.Does, v.For = m.ID, does(v.Ref, m.Kind, m.Account.String(), m.Username), time.Duration(m.BreakGlass)*time.Second
 		v.Told, v.Unreviewed = someNames(s.Reviewers(g, now)), s.Access().Unreviewed(p.Person.ID)
 	})
-	v.Reason, v.Back = typed.Get("reason"), p.url(reachPath(ref))
+	v.Reason, v.Back = typed.Get("reason"), p.url(wayPath(ref))
 	return v, ok, err
 }
 
@@ -72,7 +72,7 @@ func breakGlass(p *page) error {
 	}{form.Get("resource"), form.Get("method"), form.Get("reason")}
 	err = p.API(http.MethodPost, "/access/break-glass", nil, in, nil)
 	if err == nil {
-		return p.done(reachPath(in.Resource), "You broke glass: it is open now, and somebody else will review it.")
+		return p.done(wayPath(in.Resource), "You broke glass: it is open now, and somebody else will review it.")
 	}
 	v, ok, gone := glassForm(p, in.Resource, in.Method, form)
 	switch {

@@ -63,7 +63,7 @@ func accessForm(p *page, ref, method string, typed url.Values) (v accessFormView
 			return
 		}
 	})
-	v.Justification, v.Back = typed.Get("justification"), p.url(reachPath(ref))
+	v.Justification, v.Back = typed.Get("justification"), p.url(wayPath(ref))
 	return v, ok, err
 }
 

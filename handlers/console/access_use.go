@@ -18,8 +18,8 @@ func refuseUse(p *page, form url.Values, err error) error {
 	return p.refused("access-way", v, err)
 }
 
-// reachPath is the page of a resource, below the organisation's console.
-func reachPath(ref string) string {
+// wayPath is the page of a resource, below the organisation's console.
+func wayPath(ref string) string {
 	return "/access/resource?" + url.Values{"resource": {ref}}.Encode()
 }
 
@@ -39,7 +39,7 @@ func takeCheckout(p *page) error {
 	if err := p.API(http.MethodPost, "/access/checkouts", nil, in, nil); err != nil {
 		return refuseUse(p, form, err)
 	}
-	return p.done(reachPath(in.Resource), "You have it to yourself now.")
+	return p.done(wayPath(in.Resource), "You have it to yourself now.")
 }
 
 func releaseCheckout(p *page) error {
@@ -91,7 +91,7 @@ func revealValue(p *page) error {
 	if err != nil {
 		return refuseUse(p, form, err)
 	}
-	v := valueView{What: in.Resource, Value: out.Value, Version: out.Version, Back: p.url(reachPath(in.Resource))}
+	v := valueView{What: in.Resource, Value: out.Value, Version: out.Version, Back: p.url(wayPath(in.Resource))}
 	if out.Account != "" {
 		v.What = out.Account.String() + " on " + in.Resource
 	}
