@@ -38,6 +38,19 @@ func ofIdentity() []definition {
 			}
 			return fmt.Sprintf("%s from %s was refused (%s): %s", s, e.Source, e.Code, cmp.Or(e.Account.Subject, "an unknown account"))
 		}).outcome(func(domain.Event) string { return Denied }),
+		control("passkey.registered", func(e identity.PasskeyWasRegistered, _ domain.Envelope) string {
+			return fmt.Sprintf("%s registered passkey %s", e.Person, e.Name)
+		}),
+		control("passkey.removed", func(e identity.PasskeyWasRemoved, _ domain.Envelope) string {
+			return fmt.Sprintf("%s removed passkey %s", e.Person, e.Name)
+		}),
+		control("passkey.used", func(e identity.PasskeyWasUsed, _ domain.Envelope) string {
+			s := fmt.Sprintf("%s proved with passkey %s who they are", e.Person, e.Name)
+			if e.Back {
+				s += "; its counter went back, so there may be a copy of it"
+			}
+			return s
+		}),
 	}
 }
 

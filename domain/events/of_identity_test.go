@@ -22,6 +22,13 @@ func examplesOfIdentity() map[string]example {
 		"person.sign_in_refused": {subject: "sign_in", actor: "system:sign_in", outcome: "denied", event: signin.WasRefused{
 			Code: "sign_in.unknown", Provider: "okta", Account: account, Source: "192.0.2.7"},
 			summary: "a sign-in with okta from 192.0.2.7 was refused (sign_in.unknown): 00u1a2b3"},
+		"passkey.registered": {subject: subject, actor: "carol", event: signin.PasskeyWasRegistered{
+			Person: "carol", ID: "AQIDBA", Name: "my laptop", PublicKey: "pQECAyYgASFYIA", AAGUID: "00000000-0000-0000-0000-000000000000", Synced: true, Counter: 1},
+			summary: "carol registered passkey my laptop"},
+		"passkey.removed": {subject: subject, actor: "carol", event: signin.PasskeyWasRemoved{Person: "carol", ID: "AQIDBA", Name: "my laptop"},
+			summary: "carol removed passkey my laptop"},
+		"passkey.used": {subject: subject, actor: "carol", event: signin.PasskeyWasUsed{Person: "carol", ID: "AQIDBA", Name: "my laptop", Counter: 7, Back: true},
+			summary: "carol proved with passkey my laptop who they are; its counter went back, so there may be a copy of it"},
 	}
 }
 

@@ -24,6 +24,7 @@ type Account struct {
 // It owns its memory as a slice does: after [Evolve] only the state it returned may be used.
 type State struct {
 	accounts map[Account]domain.Name
+	passkeys map[string]Passkey // by id
 }
 
 // Person is whose the account is.
@@ -47,7 +48,7 @@ func (s State) Accounts(n domain.Name) []Account {
 }
 
 // Clone is a copy that folding further events into s does not change.
-func (s State) Clone() State { return State{maps.Clone(s.accounts)} }
+func (s State) Clone() State { return State{maps.Clone(s.accounts), maps.Clone(s.passkeys)} }
 
 // Command asks for a change. The set is closed: each has its rule.
 type Command interface {
@@ -73,7 +74,7 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 		return s, fmt.Errorf("%s is not an event of identities", e.Type)
 	}
 	if s.accounts == nil {
-		s.accounts = map[Account]domain.Name{}
+		s = State{map[Account]domain.Name{}, map[string]Passkey{}}
 	}
 	return ev.evolve(s, e)
 }
