@@ -251,6 +251,7 @@ func (p *process) handler(t *tenants, clock *probe.Clock) (http.Handler, func(),
 	}
 	pages, err := console.New(console.Options{
 		SignIn: providers, Orgs: t.orgs, API: e, BaseURL: c.BaseURL, Log: p.log, Limiter: sources, Stopping: p.stop.streams,
+		Checks: []console.Readiness{p.disk, clock},
 	})
 	if err != nil {
 		return nil, nil, err

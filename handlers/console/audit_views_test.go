@@ -11,6 +11,12 @@ func init() {
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	row := eventRow{Position: "12.0", At: at, Type: "token.issued", Sentence: "issued a token", Outcome: trail.Success, URL: "/a", TypeURL: "/b"}
 	chart := newHistogram("Events", "succeeded", "denied or failed", []bar{{Label: "10:00", Good: 1, URL: "/x"}, {Label: "11:00", Bad: 1, URL: "/y"}})
+	views["overview"] = []any{
+		overviewView{MayRead: true, Needs: []need{{"Inbox", "1 waiting for you", "/i", "Open"}}, Mine: []requestRow{{ID: "01", What: "web", Status: "pending", RaisedAt: at}},
+			Day: chart, Issued: 1, Denied: 2, Keys: []keyView{{Algorithm: "ES256", Since: at, By: at, Late: true}}, Warnings: []warning{{"bad", "The disk is nearly full.", ""}, {"warn", "ci", "/c"}},
+			Issuer: "https://sallyport.example/orgs/default", Active: 1, Drafts: 1},
+		overviewView{},
+	}
 	views["audit"] = []any{
 		auditView{Filter: filter{Q: "app"}, Outcomes: []option{{"", "Any"}}, Set: []chip{{Name: "q", Value: "app", URL: "/z"}}, Rows: []eventRow{row}, Pager: newPager("/p", "/n", "Newest first"),
 			Total: "1 event", Facets: []facet{{Name: "Type", Values: []facetValue{{Label: "token.issued", Count: "1+", URL: "/t", Current: true}}}}, Chart: &chart},

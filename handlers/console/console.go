@@ -39,6 +39,8 @@ type Options struct {
 	SignIn *signin.Providers
 	// Limiter bounds how often one network may ask; nil bounds nothing.
 	Limiter *limit.Limiter
+	// Checks are those of the process, shown beside the organisation's own.
+	Checks []Readiness
 	// Stopping ends the streams that are open when it is closed; nil never does.
 	Stopping <-chan struct{}
 }

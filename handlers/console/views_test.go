@@ -54,7 +54,6 @@ var views = map[string][]any{
 	"requests":      {requestsView{}, requestsView{Rows: viewedRows(), All: true, Seer: true, Next: "/x", First: "/y", Membership: true}},
 	"delegation":    {delegationView{}, viewedDelegation()},
 	"membership":    {membershipView{}, membershipView{Types: viewedMembership().Types}, viewedMembership()},
-	"overview":      {overviewView{Issuer: "https://sallyport.example/orgs/default", Active: 1, Position: 7}},
 }
 
 func TestEveryTemplateIsRenderedWithFilledViews(t *testing.T) {
