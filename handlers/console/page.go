@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	pathpkg "path"
 	"strconv"
 	"strings"
 	"time"
@@ -176,6 +177,9 @@ func local(path string) string {
 	u, err := url.Parse(path)
 	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(path, base+"/") || strings.ContainsAny(path, "\\\r\n") {
 		return ""
+	}
+	if clean := pathpkg.Clean(u.Path); u.Path != clean && u.Path != clean+"/" {
+		return "" // what a browser makes of it is another path
 	}
 	return path
 }
