@@ -407,7 +407,7 @@ func (a *app) glassReview() *cobra.Command {
 		Long: `Says that you have looked at why somebody else broke glass. For who could have
 approved the request that was skipped, and for security admins.`,
 		Example: `  sallyport break-glass review 01KASE00000000000000000009 --comment "seen, ticket 4711"`,
-		Args:    cli.Args("ID"),
+		Args:    idArgs(),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.openAsPerson()
 			if err != nil {

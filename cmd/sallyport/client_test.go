@@ -9,6 +9,9 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -447,4 +450,27 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 		}
 	}
 	walk(root(cli.Std()))
+}
+
+func TestNoCodeOfAccessLeadsToAConnection(t *testing.T) {
+	page, err := os.ReadFile("../../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| (\\d{3}) \\| (`.*?`) \\|").FindAllStringSubmatch(string(page), -1)
+	if len(rows) < 50 {
+		t.Fatalf("%d rows are read", len(rows))
+	}
+	for _, row := range rows {
+		status, _ := strconv.Atoi(row[1])
+		for code := range strings.SplitSeq(strings.ReplaceAll(row[2], "`", ""), ", ") {
+			for _, path := range []string{"/orgs/default/v1/ssh/ca/rotate", "/orgs/default/v1/access/grants", "/orgs/default/v1/secrets/versions"} {
+				res := &http.Response{StatusCode: status, Request: httptest.NewRequest("POST", path, nil)}
+				e := failure(res, []byte(`{"title":"t","code":"`+code+`"}`))
+				if strings.Contains(e.Next, "sallyport connection") && !strings.HasPrefix(code, "connection.") && code != "version.stale" {
+					t.Errorf("%s at %s: next: %s", code, path, e.Next)
+				}
+			}
+		}
+	}
 }

@@ -43,7 +43,7 @@ Nothing is fetched, and no token is issued until another person activates it.`,
   sallyport connection draft gitlab-main --provider gitlab --setting domain=gitlab.com --setting group=acme --condition 'ref one_of main, release'
   sallyport connection draft robots --provider generic_jwt --jwks-file host.jwks --condition 'iss equals https://robots.example.com' --condition 'aud equals https://sallyport.example.com/orgs/default' --condition 'sub starts_with robot/'
   sallyport connection show gitlab-ci -o yaml | sallyport connection draft gitlab-staging --from-file -`,
-		Args: cli.Args("NAME"),
+		Args: nameArgs("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if !anySource(c) {
 				return cli.Usage(c, "give --provider (%s), or where the keys are: --jwks-url, --issuer-url or --jwks-file", strings.Join(providers(), ", "))
@@ -92,7 +92,7 @@ changed the connection since, nothing is changed and the exit code is 1.`,
 		Example: `  sallyport connection edit gitlab-ci --ttl 10m
   sallyport connection edit gitlab-ci --condition 'ref equals main' --remove-condition environment
   sallyport connection show gitlab-ci -o yaml > c.yaml && $EDITOR c.yaml && sallyport connection edit gitlab-ci --from-file c.yaml`,
-		Args: cli.Args("NAME"),
+		Args: nameArgs("NAME"),
 		RunE: func(c *cobra.Command, args []string) error { return a.runEdit(c, args[0], &f) },
 	}
 	f.add(c)
@@ -141,7 +141,7 @@ condition with what was expected and what the token says. Nothing is issued; the
 test is an event of the audit trail. Exit code 3 when a check fails.`,
 		Example: `  sallyport connection test gitlab-ci --jwt-env SALLYPORT_ID_TOKEN
   sallyport connection test gitlab-ci --jwt-file token.jwt -o json`,
-		Args: cli.Args("NAME"),
+		Args: nameArgs("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.openAsPerson()
 			if err != nil {
@@ -169,7 +169,7 @@ when someone changes it in between, nothing happens. Nobody activates what they
 wrote. Warnings that block are acknowledged one by one, by code.`,
 		Example: `  sallyport connection activate gitlab-ci
   sallyport connection activate gitlab-ci --version 3 --acknowledge tenant.not_pinned`,
-		Args: cli.Args("NAME"),
+		Args: nameArgs("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, _, now, err := a.look(c.Context(), args[0])
 			if err != nil {
@@ -215,7 +215,7 @@ func (a *app) deactivate() *cobra.Command {
 are inactive at introspection until the connection is activated again; with
 --revoke-tokens they are dead for good.`,
 		Example: "  sallyport connection deactivate gitlab-ci --revoke-tokens",
-		Args:    cli.Args("NAME"),
+		Args:    nameArgs("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, _, now, err := a.look(c.Context(), args[0])
 			if err != nil {
@@ -236,7 +236,7 @@ func (a *app) delete() *cobra.Command {
 	return &cobra.Command{
 		Use: "delete NAME", Short: "Delete a draft or an inactive connection; its name is never given again",
 		Example: "  sallyport connection delete gitlab-ci",
-		Args:    cli.Args("NAME"),
+		Args:    nameArgs("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, _, now, err := a.look(c.Context(), args[0])
 			if err != nil {
@@ -287,7 +287,7 @@ func (a *app) show() *cobra.Command {
 		Use: "show NAME", Short: "Show one connection whole, with its pending version and warnings",
 		Example: `  sallyport connection show gitlab-ci
   sallyport connection show gitlab-ci -o yaml > gitlab-ci.yaml`,
-		Args: cli.Args("NAME"),
+		Args: nameArgs("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			_, got, _, err := a.look(c.Context(), args[0])
 			if err != nil {

@@ -227,6 +227,13 @@ var nexts = map[string]string{
 	"secret.version_not_found":    "see which versions there are: sallyport secrets list",
 	"secret.too_many_versions":    "run: sallyport secrets destroy PATH --version N",
 	"vault.unavailable":           "",
+	"ssh_ca.too_young":            "wait until then and repeat: sallyport ssh-ca rotate",
+	"ssh_ca.no_next":              "see `sallyport ssh-ca show`, and repeat in a moment",
+	"ssh_ca.taken":                "see `sallyport ssh-ca show`, and repeat",
+	"ssh.public_key":              "give a key as ssh-keygen writes it, such as: ssh-keygen -t ed25519",
+	"resource.too_many":           "delete what is not needed: see `sallyport server list` and `sallyport secrets list`",
+	"secret.version_taken":        "repeat",
+	"secret.size":                 "put it in parts, or keep it elsewhere",
 	"route.not_found":             "check --org or SALLYPORT_ORG, and that SALLYPORT_ADDR names a Sallyport server",
 	"cursor.invalid":              "leave out --after",
 	"cursor.filter":               "repeat the filters of that page, or leave out --after",
@@ -258,6 +265,9 @@ func nextOf(res *http.Response, code string) string {
 	case http.StatusNotFound:
 		return "check the name, and the organisation (--org or SALLYPORT_ORG)"
 	case http.StatusConflict:
+		if noun, name := subject(res.Request.URL.Path); noun == "" || name == "" {
+			return "" // of what no command shows, the sentence has to do
+		}
 		return about(res.Request.URL.Path, "see `sallyport {noun} show {name}`, then decide")
 	case http.StatusUnprocessableEntity, http.StatusBadRequest:
 		return "correct what is named and repeat"
@@ -276,15 +286,22 @@ func nextOf(res *http.Response, code string) string {
 // commandOf is the command about what the API has under a path.
 var commandOf = map[string]string{
 	"people": "person", "groups": "group", "roles": "role", "projects": "project", "servers": "server",
-	"policies": "policy", "request-types": "request-type",
+	"policies": "policy", "request-types": "request-type", "connections": "connection",
+}
+
+// subject is what a path of the API is about: the command about it, "" if there is
+// none, and its name.
+func subject(path string) (noun, name string) {
+	_, rest, _ := strings.Cut(path, "/v1/")
+	kind, rest, _ := strings.Cut(rest, "/")
+	name, _, _ = strings.Cut(rest, "/")
+	return commandOf[kind], name
 }
 
 // about fills in what a path of the API is about: {noun} the command, {name} its name.
 func about(path, next string) string {
-	_, rest, _ := strings.Cut(path, "/v1/")
-	noun, rest, _ := strings.Cut(rest, "/")
-	name, _, _ := strings.Cut(rest, "/")
-	return strings.NewReplacer("{noun}", cmp.Or(commandOf[noun], "connection"), "{name}", cmp.Or(name, "NAME")).Replace(next)
+	noun, name := subject(path)
+	return strings.NewReplacer("{noun}", cmp.Or(noun, "connection"), "{name}", cmp.Or(name, "NAME")).Replace(next)
 }
 
 func retryAfter(res *http.Response) string {

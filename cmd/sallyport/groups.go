@@ -75,7 +75,7 @@ func (a *app) groupMembers() *cobra.Command {
 	return &cobra.Command{
 		Use: "members GROUP", Short: "List who is in a group now",
 		Example: "  sallyport group members on-call",
-		Args:    cli.Args("GROUP"),
+		Args:    nameArgs("GROUP"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.openAsPerson()
 			if err != nil {
@@ -111,7 +111,7 @@ changed. Nobody adds themself.`,
 		Example: `  sallyport group add on-call carol
   sallyport group add on-call carol --for 8h
   sallyport group add on-call carol --until 2026-12-24T18:00:00+01:00`,
-		Args: cli.Args("GROUP", "PERSON"),
+		Args: nameArgs("GROUP", "PERSON"),
 		RunE: func(c *cobra.Command, args []string) error {
 			body := map[string]any{"person": args[1]}
 			switch {
@@ -150,7 +150,7 @@ func (a *app) groupRemove() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove GROUP PERSON", Short: "Take a person out of a group at once",
 		Example: "  sallyport group remove on-call carol",
-		Args:    cli.Args("GROUP", "PERSON"),
+		Args:    nameArgs("GROUP", "PERSON"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.openAsPerson()
 			if err != nil {

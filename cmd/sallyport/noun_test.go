@@ -95,7 +95,6 @@ func TestPutCreatesOrReplacesWhatWasRead(t *testing.T) {
 		{"a name is text", `{"name":1}`, 1, nil, "has no name"},
 		{"text is no document", `hello`, 1, nil, "has no name"},
 		{"nothing is none", ``, 1, nil, "neither JSON nor YAML"},
-		{"a name does not lead elsewhere", `{"name":"../people/x"}`, 0, []string{"GET /groups/..%2Fpeople%2Fx", `POST /groups  {"name":"../people/x"}`}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, out, errs := s.run(tt.stdin, "group", "put", "-f", "-")
@@ -160,5 +159,45 @@ func TestTooManyDocumentsAreRefusedBeforeTheFirst(t *testing.T) {
 	}
 	if code, _, errs := s.run("", "group", "put", "-f", file); code != 1 || len(s.asked) > 0 || !strings.Contains(errs, "more than 1000") {
 		t.Errorf("exit %d, %q, asked %q", code, errs, s.asked)
+	}
+}
+
+func TestWhatIsNoNameIsNotAsked(t *testing.T) {
+	s := newShelf(t, map[string]string{"a": `"7"`})
+	for _, bad := range []string{"a b", "a/b", "a?b", "größe", "../a", "A", ""} {
+		for _, args := range [][]string{{"group", "show", bad}, {"group", "delete", bad}, {"group", "members", bad}, {"group", "add", "a", bad},
+			{"server", "show", bad}, {"server", "password", "a", bad, "--destroy", "1"}, {"policy", "publish", bad}, {"connection", "show", bad}} {
+			if code, _, stderr := s.run("", args...); code != 2 || !strings.Contains(stderr, "1 to 63 characters") || len(s.asked) != 0 {
+				t.Errorf("%q: exit code %d, %s, asked %q", args, code, stderr, s.asked)
+			}
+		}
+		if bad == "" {
+			continue
+		}
+		code, _, stderr := s.run(`[{"name":"fresh"},{"name":"`+bad+`"}]`, "group", "put", "-f", "-")
+		if code != 1 || !strings.Contains(stderr, "/name: a name is 1 to 63 characters") || !strings.Contains(stderr, "(name.invalid)") || len(s.asked) != 0 {
+			t.Errorf("put %q: exit code %d, %s, asked %q", bad, code, stderr, s.asked)
+		}
+	}
+	if code, _, stderr := s.run("", "request", "show", "../x"); code != 2 || len(s.asked) != 0 {
+		t.Errorf("exit code %d, %s, asked %q", code, stderr, s.asked)
+	}
+}
+
+func TestWhoMayNotEvenReadIsToldWhoWrites(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(403)
+		detail := "security_admin writes"
+		if r.Method == "GET" {
+			detail = "auditor reads"
+		}
+		io.WriteString(w, `{"title":"t","detail":"`+detail+`","code":"role.missing"}`)
+	}))
+	t.Cleanup(srv.Close)
+	s := &shelf{t: t, url: srv.URL}
+	for _, args := range [][]string{{"policy", "put", "-f", "-"}, {"policy", "delete", "a"}, {"policy", "publish", "a"}} {
+		if code, _, stderr := s.run(`{"name":"a"}`, args...); code != 3 || !strings.Contains(stderr, "security_admin writes") {
+			t.Errorf("%q: exit code %d, %s", args, code, stderr)
+		}
 	}
 }

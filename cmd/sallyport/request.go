@@ -153,7 +153,7 @@ func (a *app) requestShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Show who asks for what, why, for how long and by which rule, and who said what",
 		Example: "  sallyport request show 01K0R5T0000000000000000000",
-		Args:    cli.Args("ID"),
+		Args:    idArgs(),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.openAsPerson()
 			if err != nil {
@@ -324,7 +324,7 @@ func (a *app) requestDecide(word, short string) *cobra.Command {
 		Long: short + `. Look first at who asks for what and why:
 "sallyport request show ID". Your word on a request is spoken once.`,
 		Example: "  sallyport request " + word + " 01K0R5T0000000000000000000 --comment \"see OPS-17\"",
-		Args:    cli.Args("ID"),
+		Args:    idArgs(),
 		RunE: func(c *cobra.Command, args []string) error {
 			body := map[string]any{"comment": comment}
 			given, err := fieldFlags(c, fields)
@@ -358,7 +358,7 @@ func (a *app) requestCancel() *cobra.Command {
 	return &cobra.Command{
 		Use: "cancel ID", Short: "Withdraw your request, before anybody has decided",
 		Example: "  sallyport request cancel 01K0R5T0000000000000000000",
-		Args:    cli.Args("ID"),
+		Args:    idArgs(),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.openAsPerson()
 			if err != nil {
@@ -381,7 +381,7 @@ func (a *app) requestWait() *cobra.Command {
 codes: 0 it is approved, 3 it was denied or cancelled, or it expired, 4 it still waits
 when --timeout is over.`,
 		Example: "  sallyport request wait 01K0R5T0000000000000000000 --timeout 15m && sallyport ssh web-1",
-		Args:    cli.Args("ID"),
+		Args:    idArgs(),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.openAsPerson()
 			if err != nil {
@@ -474,7 +474,7 @@ func (a *app) delegationSet() *cobra.Command {
 	c := &cobra.Command{
 		Use: "set PERSON", Short: "Let somebody decide for you", Long: "Takes the place of the delegation that you have.",
 		Example: "  sallyport delegation set carol --for 72h\n  sallyport delegation set carol --until 2026-12-01T18:00:00Z",
-		Args:    cli.Args("PERSON"),
+		Args:    nameArgs("PERSON"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if (until == "") == (span <= 0) {
 				return cli.Usage(c, "give --until or --for")

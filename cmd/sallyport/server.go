@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"sallyport.dev/cmd/internal/cli"
 )
 
 // serverNoun is how servers are kept; who may reach them sees them with `servers list`.
@@ -67,7 +65,7 @@ The password on the server itself is not changed. With --destroy one version is 
 unreadable for good instead.`,
 		Example: `  pwgen 40 1 | sallyport server password db-1 dba
   sallyport server password db-1 dba --destroy 1`,
-		Args: cli.Args("SERVER", "ACCOUNT"),
+		Args: nameArgs("SERVER", "ACCOUNT"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.openAsPerson()
 			if err != nil {
