@@ -121,7 +121,7 @@ var tones = map[string]string{
 	"active": "good", "approved": "good", "pass": "good", "issued": "good", "granted": "good", "met": "good", "published": "good", "success": "good", "open": "good", "fresh": "good", "allowed": "good", "signed in": "good",
 	"draft": "info", "pending": "info", "next": "info", "pending change": "info", "new": "info", "waiting": "info", "current": "info", "this session": "info",
 	"warning": "warn", "expiring": "warn", "cancelled": "warn", "lapsed": "warn", "unmet": "warn", "review": "warn", "broken glass": "warn", "stale": "warn",
-	"denied": "bad", "fail": "bad", "failure": "bad", "refused": "bad", "revoked": "bad", "blocked": "bad", "missing": "bad", "error": "bad",
+	"denied": "bad", "fail": "bad", "failed": "bad", "failure": "bad", "refused": "bad", "revoked": "bad", "blocked": "bad", "missing": "bad", "error": "bad",
 }
 
 // badge is a state, in a colour of its own where it has one.
