@@ -168,7 +168,11 @@ func (c *client) send(req *http.Request, asPerson bool) (answer, error) {
 	case len(b) > maxAnswer:
 		return answer{}, cli.Fail("narrow the question, for instance with --limit", "the answer is larger than %d MiB", maxAnswer>>20)
 	case res.StatusCode < 200 || res.StatusCode > 299:
-		return answer{}, failure(res, b)
+		e := failure(res, b)
+		if asPerson {
+			e = c.toWorkload(req.Context(), e)
+		}
+		return answer{}, e
 	}
 	return answer{body: b, etag: res.Header.Get("ETag")}, nil
 }
