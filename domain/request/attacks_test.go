@@ -1,6 +1,7 @@
 package request_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -49,9 +50,10 @@ func TestAttackHavingADelegateApproveForTheRequester(t *testing.T) {
 }
 
 func TestAttackMakingAnApproverOnesDelegateMidWay(t *testing.T) {
-	st := step("first", byGroup("with-ben"))
+	st := step("first", byGroup("all"))
 	st.Needed = 2
 	o, id := attack(t, st)
+	o.groups["all"] = []domain.Name{"ann", "ben"} // cat has left since
 	o.delegate("ben", "ann")
 	o.must("ann", o.yes(id)) // as herself
 	if r, _ := o.state.Request(id); r.Steps[0].Decisions[0].For != "" {
@@ -62,11 +64,34 @@ func TestAttackMakingAnApproverOnesDelegateMidWay(t *testing.T) {
 }
 
 func TestAttackAGroupOfOneself(t *testing.T) {
-	o, id := attack(t, step("first", byGroup("only-ben")))
+	o, id := attack(t, step("first", byGroup("all")))
+	o.groups["all"] = []domain.Name{"ben"} // the others have left since
 	_, err := o.do("ben", o.yes(id))
 	refused(t, "the only member of the group", err, request.ErrOwn)
 	if got := o.state.Approvers(id, o.now, o.world()); len(got) > 0 {
 		t.Errorf("%v may decide", got)
+	}
+}
+
+func TestWhatNobodyCouldApproveIsNotRaised(t *testing.T) {
+	two, late := step("first", byGroup("with-ben")), step("first", byGroup("only-ben"))
+	two.Needed = 2
+	late.Escalate = &request.Escalation{AfterSeconds: 600, To: byGroup("approvers")}
+	for _, tt := range []struct {
+		name string
+		step request.Step
+		err  error
+	}{
+		{"a group of the requester alone", step("first", byGroup("only-ben")), request.ErrNobody},
+		{"a group of nobody", step("first", byGroup("pam-linux")), request.ErrNobody},
+		{"a group with fewer others than are needed", two, request.ErrNobody},
+		{"one that others come to decide later", late, nil},
+	} {
+		o := newOrg(t)
+		o.publish("one", forAccess(tt.step))
+		if _, err := o.do("ben", o.access("one")); !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.err)
+		}
 	}
 }
 

@@ -150,17 +150,39 @@ func (c Raise) conflict(s State, t Type, m domain.Meta) error {
 	if _, _, met := s.Approved(c.Key(), m.Now); met && c.Group == "" {
 		return ErrHeld.With("This is approved already: use it.")
 	}
+	return c.decidable(t)
+}
+
+// decidable refuses what nobody could say yes to: it would only wait until it
+// expires. Who decides is looked up again when they do.
+func (c Raise) decidable(t Type) error {
 	would := Request{Matter: c.Matter, Asked: c.Asked, Spec: t.Published}
 	for n, st := range t.Published.Steps {
-		if (st.Approvers.Manager || st.Approvers.ResourceOwner) && len(st.Approvers.principals(would, c.World)) == 0 {
-			who := "your manager, and you have none other than yourself"
-			if st.Approvers.ResourceOwner {
-				who = "the owner of " + string(c.Resource) + ", and it has none other than yourself"
-			}
-			return ErrNobody.With("Step %d, %s, is for %s: ask an admin to name one.", n+1, st.Name, who)
+		could := st.Approvers.principals(would, c.World)
+		if st.Escalate != nil {
+			could = append(could, st.Escalate.To.principals(would, c.World)...)
+		}
+		slices.Sort(could)
+		if len(slices.Compact(could)) < max(1, st.Needed) {
+			return ErrNobody.With("Step %d, %s, is for %s: ask an admin to name one.", n+1, st.Name, c.missing(st))
 		}
 	}
 	return nil
+}
+
+// missing says who would have to decide a step, and that they are not there.
+func (c Raise) missing(st Step) string {
+	switch {
+	case st.Approvers.Manager:
+		return "your manager, and you have none other than yourself"
+	case st.Approvers.ResourceOwner:
+		return "the owner of " + string(c.Resource) + ", and it has none other than yourself"
+	case st.Approvers.Group != "" && st.Needed > 1:
+		return fmt.Sprintf("%d of group %s, which has not as many other than yourself", st.Needed, st.Approvers.Group)
+	case st.Approvers.Group != "":
+		return "group " + st.Approvers.Group.String() + ", in which is nobody other than yourself"
+	}
+	return "people who are not there, other than yourself"
 }
 
 // grantable tells whether a membership may be given as asked.

@@ -47,6 +47,7 @@ func newOrg(t errorer) *org {
 		people: map[domain.Name]bool{"ben": true, "ann": true, "bob": true, "cat": true, "dan": true, "sven": true},
 		groups: map[domain.Name][]domain.Name{
 			"approvers": {"ann", "bob"}, "more-approvers": {"bob", "cat"}, "only-ben": {"ben"}, "with-ben": {"ann", "ben"},
+			"all":       {"ann", "ben", "cat"},
 			"pam-linux": nil, "admins": nil,
 		},
 		until: map[domain.Name]time.Time{}, bears: map[domain.Name]bool{"admins": true},
