@@ -438,7 +438,8 @@ func (d *devServer) signIn(baseURL string) signin.Options {
 	}}}
 }
 
-// tokens are the people's, those of the last start as far as they still hold.
+// tokens are the people's, those of the last start as far as they still hold. Who
+// was removed since the first start, or lost their role, has none any more.
 func (d *devServer) tokens(ctx context.Context, h *host.Host) (map[string]string, error) {
 	tokens := map[string]string{}
 	for _, p := range people {
@@ -448,6 +449,12 @@ func (d *devServer) tokens(ctx context.Context, h *host.Host) (map[string]string
 			return nil, err
 		}
 		if good {
+			continue
+		}
+		if bears, err := h.Bears("default", domain.Name(p.name), p.role); err != nil {
+			return nil, err
+		} else if !bears && len(d.kept.Tokens) > 0 {
+			delete(tokens, p.name)
 			continue
 		}
 		made, err := h.CreateToken(ctx, "default", host.TokenRequest{Person: p.name, Role: p.role, TTL: devTokenTTL})

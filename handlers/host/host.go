@@ -115,6 +115,16 @@ func (h *Host) Holds(_ context.Context, org, token string, role domain.Role, spa
 	return good, nil
 }
 
+// Bears tells whether there is a person of that name who bears the role now.
+func (h *Host) Bears(org string, name domain.Name, role domain.Role) (bears bool, err error) {
+	o, err := h.org(org)
+	if err != nil {
+		return false, err
+	}
+	o.Read(func(s *control.State, _ domain.Head) { bears = slices.Contains(s.EffectiveRoles(name, o.Now()), role) })
+	return bears, nil
+}
+
 // Tokens lists every API token there ever was, oldest first.
 func (h *Host) Tokens(_ context.Context, org string) ([]TokenInfo, error) {
 	o, err := h.org(org)
