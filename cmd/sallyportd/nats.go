@@ -25,8 +25,8 @@ func prepare(s cli.IO) *cobra.Command {
 	var path, subscriber string
 	c := &cobra.Command{
 		Use: "prepare", Short: "Make the streams of every organisation, as the cluster's administrator",
-		Long: `Makes the log and the buckets of keys and secrets of every organisation that the
-configuration names, where there is none; what is there is checked and not changed. It signs in as
+		Long: `Makes the log and the buckets of keys, secrets and sessions of every organisation that
+the configuration names, where there is none; what is there is checked and not changed. It signs in as
 the configuration says, so name the administrator's credentials in the environment.
 The server itself then needs no right to make, change or delete streams.
 
@@ -77,6 +77,9 @@ func prepareStreams(cmd *cobra.Command, s cli.IO, c Config, subscriber string) e
 			if _, err := t.conn.Bucket(cmd.Context(), bucket); err != nil {
 				return err
 			}
+		}
+		if _, err := t.conn.ExpiringBucket(cmd.Context(), organisation.SessionsBucket(org)); err != nil {
+			return err
 		}
 		if subscriber != "" {
 			if err := j.Subscriber(cmd.Context(), subscriber); err != nil {

@@ -113,3 +113,6 @@ func (m *Main) providers() (*signin.Providers, error) {
 	}
 	return ps, nil
 }
+
+// String is how a provider is printed.
+func (c ProviderConfig) String() string { return c.Name + " " + c.Issuer }

@@ -223,7 +223,7 @@ func TestTheClusterOfTheDocs(t *testing.T) {
 		subscriberCannotWriteByReading(t, c.as(t, "subscriber"), c.as(t, "writer"), admin)
 	})
 	t.Run("the administrator writes no events", func(t *testing.T) {
-		for _, subject := range []string{"org.default.control", "org.default.activity", "$KV.KEYS_default.x", "$KV.SECRETS_default.x", "sallyport.presence"} {
+		for _, subject := range []string{"org.default.control", "org.default.activity", "$KV.KEYS_default.x", "$KV.SECRETS_default.x", "$KV.SESSIONS_default.x", "sallyport.presence"} {
 			if admin.mayPublish(t, subject, "{}") {
 				t.Errorf("the administrator may publish to %s", subject)
 			}
@@ -249,7 +249,7 @@ func TestTheClusterOfTheDocs(t *testing.T) {
 }
 
 func threeCopies(t *testing.T, admin *user) {
-	for _, name := range []string{"ORG_default", "KV_KEYS_default", "KV_SECRETS_default"} {
+	for _, name := range []string{"ORG_default", "KV_KEYS_default", "KV_SECRETS_default", "KV_SESSIONS_default"} {
 		s, err := admin.js.Stream(t.Context(), name)
 		must(t, err)
 		if c := s.CachedInfo().Config; c.Replicas != 3 {
@@ -263,7 +263,7 @@ func writerIsBound(t *testing.T, w *user) {
 		"$JS.API.STREAM.CREATE.ORG_other", "$JS.API.STREAM.UPDATE.ORG_default", "$JS.API.STREAM.DELETE.ORG_default",
 		"$JS.API.STREAM.PURGE.ORG_default", "$JS.API.STREAM.MSG.DELETE.ORG_default", "$JS.API.STREAM.SNAPSHOT.ORG_default",
 		"$JS.API.STREAM.RESTORE.ORG_default", "$JS.API.STREAM.LEADER.STEPDOWN.ORG_default", "$JS.API.STREAM.PEER.REMOVE.ORG_default",
-		"$JS.API.STREAM.DELETE.KV_KEYS_default", "$JS.API.STREAM.DELETE.KV_SECRETS_default", "$JS.API.META.LEADER.STEPDOWN", "$JS.API.ACCOUNT.PURGE.SALLYPORT", "$SYS.REQ.SERVER.PING",
+		"$JS.API.STREAM.DELETE.KV_KEYS_default", "$JS.API.STREAM.DELETE.KV_SECRETS_default", "$JS.API.STREAM.DELETE.KV_SESSIONS_default", "$JS.API.META.LEADER.STEPDOWN", "$JS.API.ACCOUNT.PURGE.SALLYPORT", "$SYS.REQ.SERVER.PING",
 	} {
 		if w.mayPublish(t, subject, "") {
 			t.Errorf("the server may ask %s", subject)
@@ -317,9 +317,9 @@ func subscriberReads(t *testing.T, s *user) {
 
 func subscriberIsBound(t *testing.T, s *user) {
 	for _, subject := range []string{
-		"org.default.control", "org.default.activity", "$KV.KEYS_default.x", "$KV.SECRETS_default.x", "sallyport.presence",
+		"org.default.control", "org.default.activity", "$KV.KEYS_default.x", "$KV.SECRETS_default.x", "$KV.SESSIONS_default.x", "sallyport.presence",
 		"$JS.API.STREAM.INFO.ORG_default", "$JS.API.STREAM.DELETE.ORG_default", "$JS.API.STREAM.UPDATE.ORG_default",
-		"$JS.API.STREAM.PURGE.ORG_default", "$JS.API.STREAM.MSG.GET.KV_KEYS_default", "$JS.API.DIRECT.GET.KV_KEYS_default", "$JS.API.STREAM.MSG.GET.KV_SECRETS_default",
+		"$JS.API.STREAM.PURGE.ORG_default", "$JS.API.STREAM.MSG.GET.KV_KEYS_default", "$JS.API.DIRECT.GET.KV_KEYS_default", "$JS.API.STREAM.MSG.GET.KV_SECRETS_default", "$JS.API.STREAM.MSG.GET.KV_SESSIONS_default",
 		"$JS.API.CONSUMER.CREATE.ORG_default", "$JS.API.CONSUMER.CREATE.ORG_default.mine", "$JS.API.CONSUMER.CREATE.KV_KEYS_default.mine",
 		"$JS.API.CONSUMER.DELETE.ORG_default.siem", "$JS.API.CONSUMER.MSG.NEXT.ORG_default.other",
 	} {
