@@ -138,6 +138,9 @@ func rowOf(c claim.Condition) conditionRow {
 	return conditionRow{string(c.Claim), string(c.Operator), value}
 }
 
+// Lines is how many lines of the value are shown.
+func (r conditionRow) Lines() int { return min(8, 1+strings.Count(r.Value, "\n")) }
+
 // condition is the row as /v1 takes it.
 func (r conditionRow) condition() claim.Condition {
 	c := claim.Condition{Claim: claim.Path(r.Claim), Operator: claim.Operator(r.Operator)}
@@ -261,11 +264,22 @@ func (f *connectionForm) write(issuer string) (changed bool, err error) {
 	if f.JWKSURL == before.JWKSURL && f.IssuerURL == before.IssuerURL && f.JWKS == "" {
 		f.JWKSURL, f.IssuerURL = filled.JWKSURL, filled.IssuerURL
 	}
-	if f.IdentityClaim == "" {
-		f.IdentityClaim = string(filled.IdentityClaim)
-	}
+	f.defaults()
 	f.Rows, f.From, f.Written = rows, f.Settings, true
 	return true, nil
+}
+
+// defaults are what connection.Complete would take, so that a person sees it.
+func (f *connectionForm) defaults() {
+	if f.TTL == (connection.Duration{}) {
+		f.TTL = connection.Duration{Amount: 15, Unit: "minutes"}
+	}
+	if len(f.Algorithms) == 0 {
+		f.Algorithms = []string{"RS256", "ES256"}
+	}
+	if f.IdentityClaim == "" {
+		f.IdentityClaim = "sub"
+	}
 }
 
 func same(a, b provider.Settings) bool {
@@ -304,7 +318,8 @@ func startDraft(p *page) error {
 	if !slices.Contains(provider.Kinds(), kind) {
 		return p.render("connection_new", newConnectionViews())
 	}
-	f := connectionForm{New: true, Kind: kind, TTL: connection.Duration{Amount: 15, Unit: "minutes"}, Algorithms: []string{"RS256", "ES256"}, IdentityClaim: "sub"}
+	f := connectionForm{New: true, Kind: kind}
+	f.defaults()
 	if len(kind.Asks()) == 0 {
 		f.Written = true
 		f.Rows = []conditionRow{{"iss", "equals", ""}, {"aud", "equals", p.Org.Issuer()}, {"sub", "equals", ""}}

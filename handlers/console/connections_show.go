@@ -21,6 +21,7 @@ type connectionView struct {
 	Changes    []changeWords // of the version that waits
 	Warnings   []connection.Warning
 	History    []connectionStep
+	Longer     bool // the history has more
 	Day        dayView
 	LastIssued time.Time
 	LastDenied time.Time
@@ -65,6 +66,7 @@ func showConnection(p *page) error {
 	if v.History, err = p.history(c.Name); err != nil {
 		return err
 	}
+	v.Longer = len(v.History) == historySteps
 	days, err := p.Org.Trail().Activity(p.Context(), []string{c.Name.String()}, p.now(), dayHours)
 	if err != nil {
 		return err
