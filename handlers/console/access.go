@@ -15,17 +15,27 @@ import (
 	"sallyport.dev/projections/control"
 )
 
-// access is the pages about what one can reach, and how.
+// access is the pages about what one can reach and how, and about access requests.
 func (c *Console) access() []screen {
 	return []screen{
+		{path: "/inbox", menu: "Inbox", icon: "inbox", group: "Access", count: countInbox, get: showInbox},
 		{path: "/access", menu: "My access", icon: "door", group: "Access", get: showAccess},
 		{path: "/access/resource", get: showReachable, post: map[string]func(*page) error{
 			"take": takeCheckout, "release": releaseCheckout, "reveal": revealValue,
 		}},
 		{path: "/access/request", get: showAccessForm, post: map[string]func(*page) error{"raise": raiseAccess}},
 		{path: "/access/break-glass", get: showGlassForm, post: map[string]func(*page) error{"break": breakGlass}},
+		{path: "/requests", menu: "Requests", icon: "form", group: "Access", get: showRequests},
+		{path: "/requests/membership", get: showMembership, post: map[string]func(*page) error{"raise": raiseMembership}},
+		// Where notifications lead: request.Link.
+		{path: "/requests/:id", get: showRequest, post: map[string]func(*page) error{
+			"approve": approveRequest, "deny": denyRequest, "cancel": cancelRequest,
+		}},
 		{path: "/break-glass", menu: "Break glass", icon: "glass", group: "Access", count: countGlass, get: showGlasses},
 		{path: "/break-glass/:id", get: showGlass, post: map[string]func(*page) error{"review": reviewGlass}},
+		{path: "/delegation", menu: "Delegation", icon: "people", group: "Access", get: showDelegation, post: map[string]func(*page) error{
+			"set": setDelegation, "end": endDelegation,
+		}},
 	}
 }
 

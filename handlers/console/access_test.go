@@ -176,7 +176,7 @@ func TestGlassIsBrokenWithAReasonAndReviewedBySomebodyElse(t *testing.T) {
 	if code != http.StatusSeeOther {
 		t.Fatalf("got %d: %s", code, text)
 	}
-	has(t, text, "You broke glass: it is open now", "you broke glass, and it is open until", "sallyport ssh web-1 --account admin")
+	has(t, text, "You broke glass: it is open now", "you broke glass; it ends", "sallyport ssh web-1 --account admin")
 	code, text = h.send("alice", "/access/break-glass/break", url.Values{"resource": {web}, "method": {deploy}, "reason": {"x"}})
 	if code != http.StatusForbidden || !strings.Contains(text, "has no break-glass") {
 		t.Errorf("where no rule allows it: %d %s", code, text)
@@ -200,7 +200,7 @@ func TestGlassIsBrokenWithAReasonAndReviewedBySomebodyElse(t *testing.T) {
 			t.Errorf("a review by %s: %d, want %d: %s", who, code, want, text)
 		}
 	}
-	has(t, h.show("carol", "/break-glass/"+id), "the shop is down", "It is accounted for", "Open until")
+	has(t, h.show("carol", "/break-glass/"+id), "the shop is down", "It is accounted for", "Ends")
 	code, text = h.send("carol", "/break-glass/"+id+"/review", url.Values{"comment": {"ticket 4711"}})
 	if code != http.StatusSeeOther {
 		t.Fatalf("got %d: %s", code, text)
@@ -218,7 +218,7 @@ func TestASecondFactorThatIsAskedForIsTheSessions(t *testing.T) {
 		{"name": "fresh", "resource": doc{"folder": "payments"}, "privileges": []doc{{"type": "secret", "actions": []string{"reveal"}}}, "conditions": []doc{{"type": string(policy.MFA), "fresh_seconds": 300}}},
 	}})
 	h.do("sec", 200, "POST", "/policies/strict/publish", nil)
-	has(t, h.show("alice", "/access/resource?resource="+password), "met mfa : until")
+	has(t, h.show("alice", "/access/resource?resource="+password), "met mfa : ends")
 	h.world.Advance(6 * time.Minute)
 	has(t, h.show("alice", "/access/resource?resource="+password), "unmet mfa")
 	w := h.post("alice", h.path("/access/resource/reveal"), url.Values{"resource": {password}, "method": {"strict/fresh/secret_reveal"}, "_once": {"a"}}.Encode())

@@ -14,6 +14,7 @@ import (
 func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
 		"time":  func(t any) template.HTML { return timeTag(t, c.clock()) },
+		"exact": exact,
 		"copy":  copyButton,
 		"badge": badge,
 		"tone":  tone,
@@ -51,6 +52,9 @@ func timeTag(at any, now time.Time) template.HTML {
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s UTC">%s</time>`,
 		t.Format(time.RFC3339), t.Format("Mon 2 Jan 2006 15:04:05"), relative(t, now)))
 }
+
+// exact is a time as people read it, to the minute, where it matters beside how far it is.
+func exact(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") }
 
 // relative is a time as seen from now; beyond a month it is a date. console.js
 // says the same in the browser, as time goes on.

@@ -17,22 +17,6 @@ import (
 	"sallyport.dev/projections/control"
 )
 
-// requests is the pages about access requests. The one at /requests/:id is where
-// notifications lead ([request.Link]).
-func (c *Console) requests() []screen {
-	return []screen{
-		{path: "/inbox", menu: "Inbox", icon: "inbox", group: "Access", count: countInbox, get: showInbox},
-		{path: "/requests", menu: "My requests", icon: "form", group: "Access", get: showRequests},
-		{path: "/requests/membership", get: showMembership, post: map[string]func(*page) error{"raise": raiseMembership}},
-		{path: "/delegation", menu: "Delegation", icon: "people", group: "Access", get: showDelegation, post: map[string]func(*page) error{
-			"set": setDelegation, "end": endDelegation,
-		}},
-		{path: "/requests/:id", get: showRequest, post: map[string]func(*page) error{
-			"approve": approveRequest, "deny": denyRequest, "cancel": cancelRequest,
-		}},
-	}
-}
-
 // requestView is a request as its page shows it to one person.
 type requestView struct {
 	request.Request

@@ -232,7 +232,7 @@ func TestARequestIsApprovedFromItsPageStepByStep(t *testing.T) {
 	if code != http.StatusSeeOther {
 		t.Fatalf("the second approval: %d %s", code, text)
 	}
-	has(t, text, "sec said yes", "Holds until")
+	has(t, text, "sec said yes", "Ends", "UTC")
 	hasNot(t, text, "May decide now")
 }
 

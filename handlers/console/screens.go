@@ -31,7 +31,6 @@ func (c *Console) screens() []screen {
 		c.sessions(),
 		c.device(),
 		c.access(),
-		c.requests(),
 		c.connections(),
 		c.denials(),
 		c.audit(),
