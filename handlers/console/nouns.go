@@ -362,9 +362,15 @@ func (n noun) meanwhile(p *page, s *sheet, typed url.Values) error {
 		return err
 	}
 	s.Form.Hidden["etag"] = p.ETag
+	*s = meanwhile(*s, theirs, typed)
+	return nil
+}
+
+// meanwhile has an editor say that somebody else saved something, and what.
+func meanwhile(s sheet, theirs, typed url.Values) sheet {
 	s.Notes = append(s.Notes, sheetNote{"warn", "Somebody else saved this while you were editing. What you typed is still in the form: compare, then save again to have it replace theirs."})
 	s.Sections = append(s.Sections, sheetSection{ID: "theirs", Heading: "From what they saved to what you typed", Diff: diffText(plainForm(theirs), plainForm(typed))})
-	return nil
+	return s
 }
 
 // plainForm is what a form says, one line a field, or the document in it.
@@ -375,7 +381,7 @@ func plainForm(v url.Values) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(v)) {
 		if name != "etag" && name != onceField && len(v[name]) > 0 {
-			fmt.Fprintf(&b, "%s: %s\n", name, strings.Join(v[name], ", "))
+			fmt.Fprintf(&b, "%s: %s\n", name, strings.ReplaceAll(strings.Join(v[name], ", "), "\r\n", "\n"))
 		}
 	}
 	return b.String()

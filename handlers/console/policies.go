@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
-	rules "sallyport.dev/domain/policy" // policy is that of the content, of headers.go
+	"sallyport.dev/domain/policy"
 	"sallyport.dev/domain/resource"
 	"sallyport.dev/projections/control"
 )
@@ -55,7 +55,7 @@ func listPolicies(p *page, s *control.State) (all []entry) {
 }
 
 // principalsSay is whom a policy is for, in a few words.
-func principalsSay(who rules.Principals) string {
+func principalsSay(who policy.Principals) string {
 	var parts []string
 	if len(who.Groups) > 0 {
 		parts = append(parts, "group "+join(who.Groups))
@@ -69,12 +69,12 @@ func principalsSay(who rules.Principals) string {
 // policyDocument is a policy as /v1 answers it.
 type policyDocument struct {
 	Name string `json:"name"`
-	rules.Spec
-	Status      string      `json:"status"`
-	Pending     bool        `json:"pending"`
-	Published   *rules.Spec `json:"published"`
-	PublishedAt time.Time   `json:"published_at"`
-	PublishedBy string      `json:"published_by"`
+	policy.Spec
+	Status      string       `json:"status"`
+	Pending     bool         `json:"pending"`
+	Published   *policy.Spec `json:"published"`
+	PublishedAt time.Time    `json:"published_at"`
+	PublishedBy string       `json:"published_by"`
 }
 
 func openPolicy(p *page, raw json.RawMessage, v *sheet) error {
@@ -134,10 +134,10 @@ func pendingSection(raw json.RawMessage, d policyDocument, keep []string) (sheet
 }
 
 // missingIn is what the policy names that is not there, by pointer.
-func missingIn(p *page, spec rules.Spec) map[string]bool {
+func missingIn(p *page, spec policy.Spec) map[string]bool {
 	missing := map[string]bool{}
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		known := rules.References{
+		known := policy.References{
 			Group:       func(n domain.Name) bool { _, ok := s.Groups().Find(n); return ok },
 			Role:        func(n domain.Name) bool { _, ok := s.WorkloadRoles().Role(n); return ok },
 			RequestType: func(n domain.Name) bool { _, ok := s.Requests().Type(n); return ok },
@@ -151,7 +151,7 @@ func missingIn(p *page, spec rules.Spec) map[string]bool {
 }
 
 func outlinePolicy(p *page, raw json.RawMessage) ([]sheetSection, error) {
-	var spec rules.Spec
+	var spec policy.Spec
 	if err := json.Unmarshal(raw, &spec); err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func outlinePolicy(p *page, raw json.RawMessage) ([]sheetSection, error) {
 }
 
 // policySections is a policy in words: whom it is for, and each rule.
-func policySections(spec rules.Spec, missing map[string]bool) []sheetSection {
+func policySections(spec policy.Spec, missing map[string]bool) []sheetSection {
 	who := sheetSection{Heading: "Who"}
 	for i, g := range spec.Principals.Groups {
 		who.Lines = append(who.Lines, lineOf("Group", "whoever is in "+g.String(), missing["/principals/groups/"+strconv.Itoa(i)]))
@@ -183,7 +183,7 @@ func lineOf(label, text string, missing bool) sheetLine {
 	return l
 }
 
-func ruleSection(r rules.Rule, at string, missing map[string]bool) sheetSection {
+func ruleSection(r policy.Rule, at string, missing map[string]bool) sheetSection {
 	v := sheetSection{Heading: "Rule " + r.Name.String()}
 	for _, does := range r.Privileges {
 		v.Lines = append(v.Lines, lineOf("May", privilegeSays(does), false))
@@ -210,21 +210,21 @@ func ruleSection(r rules.Rule, at string, missing map[string]bool) sheetSection 
 // seconds is a number of seconds in words.
 func seconds(n int) string { return duration(time.Duration(n) * time.Second) }
 
-func privilegeSays(v rules.Privilege) string {
+func privilegeSays(v policy.Privilege) string {
 	switch v.Type {
-	case rules.SSH:
+	case policy.SSH:
 		return "log in with SSH, with the account " + join(v.Accounts)
-	case rules.SSHWorkload:
+	case policy.SSHWorkload:
 		return "log in with SSH as the workload's own user, wl_ and its role"
-	case rules.RevealPassword:
+	case policy.RevealPassword:
 		return "read the password of the account " + join(v.Accounts)
-	case rules.Secret:
+	case policy.Secret:
 		return join(v.Actions) + " secrets"
 	}
 	return string(v.Type)
 }
 
-func selectorSays(s rules.Selector) string {
+func selectorSays(s policy.Selector) string {
 	switch {
 	case s.Server != "":
 		return "on the server " + s.Server.String()
@@ -247,11 +247,11 @@ func labelsSay(labels map[string]string) string {
 	return strings.Join(parts, ", ")
 }
 
-func conditionSays(c rules.Condition) string {
+func conditionSays(c policy.Condition) string {
 	switch c.Type {
-	case rules.AccessRequest:
+	case policy.AccessRequest:
 		return "a request of the type " + c.RequestType.String() + " was approved, which opens it for " + seconds(c.ApprovalSeconds)
-	case rules.MFA:
+	case policy.MFA:
 		if c.FreshSeconds == nil {
 			return "a passkey was proved within 30 minutes"
 		}
@@ -259,7 +259,7 @@ func conditionSays(c rules.Condition) string {
 			return "a passkey is proved for each use"
 		}
 		return "a passkey was proved within " + seconds(*c.FreshSeconds)
-	case rules.Checkout:
+	case policy.Checkout:
 		if c.MaxSeconds == 0 {
 			return "one has it checked out, for as long as its project says"
 		}

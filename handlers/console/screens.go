@@ -39,6 +39,10 @@ func (c *Console) screens() []screen {
 		c.policies(),
 		c.roles(),
 		c.requestTypes(),
+		c.resources(),
+		c.secrets(),
+		c.keys(),
+		c.settings(),
 	)
 }
 

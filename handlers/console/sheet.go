@@ -167,7 +167,7 @@ func (s sheetField) In(f frame) fieldView {
 	if s.Auto != "" {
 		v.Autocomplete = s.Auto
 	}
-	if v.Error == "" && f.Problem != nil && s.Kind == "checks" { // of one of the list
+	if v.Error == "" && f.Problem != nil { // of something in it
 		for pointer, detail := range f.Problem.Fields {
 			if strings.HasPrefix(pointer, s.Pointer+"/") {
 				v.Error = detail
