@@ -299,7 +299,15 @@ var steps = []struct {
 	{24 * time.Hour, "day", "2 Jan 2006"}, {7 * 24 * time.Hour, "week", "2 Jan 2006"}, {28 * 24 * time.Hour, "4 weeks", "2 Jan 2006"},
 }
 
-const maxBars = 60
+// How many bars there are: fewer would be blocks.
+const minBars, maxBars = 12, 60
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
 
 // bars draws when the events that were counted happened; nil where one bar would
 // be all. Each bar leads to its part of the time, so that one can be looked into
@@ -310,9 +318,7 @@ func (p *page) bars(f filter, s trail.Summary) *histogramView {
 	}
 	oldest, newest := s.Moments[0].At, s.Moments[0].At
 	for _, m := range s.Moments {
-		if m.At.Before(oldest) {
-			oldest = m.At
-		}
+		oldest = earlier(oldest, m.At)
 		if m.At.After(newest) {
 			newest = m.At
 		}
@@ -324,13 +330,14 @@ func (p *page) bars(f filter, s trail.Summary) *histogramView {
 	step := steps[i]
 	last := newest.Truncate(step.length)
 	first := oldest.Truncate(step.length)
+	if first.Equal(last) {
+		return nil
+	}
+	first = earlier(first, last.Add(-(minBars-1)*step.length))
 	if from := last.Add(-(maxBars - 1) * step.length); first.Before(from) {
 		first = from // a clock that was far off
 	}
 	bars := make([]bar, last.Sub(first)/step.length+1)
-	if len(bars) < 2 {
-		return nil
-	}
 	for i := range bars {
 		from := first.Add(time.Duration(i) * step.length)
 		bars[i].Label = from.Format(step.form)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/token"
 	"sallyport.dev/projections/trail"
 )
 
@@ -32,6 +33,8 @@ type eventView struct {
 	Text       string          // the same as it is copied
 	Neighbours []eventRow      // the other events of its commit
 	More       bool            // more than those
+
+	WhyURL string // of a denial: every condition; "" of anything else
 
 	RequestURL, ActorURL, ConnectionURL, WorkloadURL, ExportURL string
 }
@@ -58,6 +61,9 @@ func showEvent(p *page) error {
 		RequestURL: p.at("/audit", url.Values{"request_id": {e.RequestID}}), ActorURL: p.at("/audit", url.Values{"actor": {e.Actor}}),
 		ConnectionURL: p.at("/audit", url.Values{"connection": {e.Connection}}), WorkloadURL: p.workloadURL(e.Connection, e.Workload),
 		ExportURL: p.at("/audit/export/events.ndjson", url.Values{"request_id": {e.RequestID}}),
+	}
+	if e.Type == (token.WasDenied{}).EventType() {
+		v.WhyURL = p.url("/denials/" + at.String())
 	}
 	if err := v.read(e); err != nil {
 		return err

@@ -25,7 +25,7 @@ func init() {
 	}
 	views["event"] = []any{
 		eventView{eventRow: row, Actor: "olga", Subject: "connection/ci", ID: "01", RequestID: "02", Connection: "ci", Workload: "repo:a", Fields: []dataField{{"a.0", "b"}}, Cut: true,
-			JSON: json.RawMessage(`{}`), Text: "{}", Neighbours: []eventRow{row}, More: true},
+			JSON: json.RawMessage(`{}`), Text: "{}", WhyURL: "/d", Neighbours: []eventRow{row}, More: true},
 		eventView{eventRow: row},
 	}
 	views["workload"] = []any{

@@ -56,15 +56,15 @@ func showWorkload(p *page) error {
 	if v.Rows = p.eventRows(newest.Events); len(v.Rows) > 0 && len(oldest.Events) > 0 {
 		v.First, v.Last = oldest.Events[0].Time, newest.Events[0].Time
 	}
-	for _, of := range []struct{ name, typ string }{
-		{"token", token.WasIssued{}.EventType()}, {"denial", token.WasDenied{}.EventType()}, {"grant", access.WasGranted{}.EventType()},
+	for _, of := range []struct{ title, name, typ string }{
+		{"Tokens", "token", token.WasIssued{}.EventType()}, {"Denials", "denial", token.WasDenied{}.EventType()}, {"Access granted", "grant", access.WasGranted{}.EventType()},
 	} {
 		s, err := p.Org.Trail().Summarize(p.Context(), trail.Query{Workload: workload, Type: of.typ}, maxCounted, 0)
 		if err != nil {
 			return err
 		}
 		v.Counts = append(v.Counts, workloadCount{
-			Name: of.typ, Count: counted(s.Counted, s.More, of.name), URL: p.at("/audit", url.Values{"workload": {workload}, "type": {of.typ}}),
+			Name: of.title, Count: counted(s.Counted, s.More, of.name), URL: p.at("/audit", url.Values{"workload": {workload}, "type": {of.typ}}),
 		})
 	}
 	return p.render("workload", v)
