@@ -76,10 +76,7 @@ func resolveMethods(ctx context.Context, client *client, resource, role string) 
 }
 
 // accessMethod is what the client understands of an access method.
-type accessMethod struct {
-	sshMethod
-	BreakGlassSeconds int `json:"break_glass_seconds"`
-}
+type accessMethod struct{ sshMethod }
 
 // needs tells whether the method has a condition of that type.
 func (m accessMethod) needs(typ string) bool {
@@ -260,8 +257,11 @@ func (a *app) checkoutRelease() *cobra.Command {
 					return fmt.Errorf("reading the answer: %w", err)
 				}
 				said := "released"
-				if !r.Released {
+				switch {
+				case !r.Released && account == "" && strings.HasPrefix(args[0], "server/"):
 					said = "you have nothing checked out there; for a server give --account"
+				case !r.Released:
+					said = "you have nothing checked out there: see `sallyport checkout list`"
 				}
 				_, err := fmt.Fprintln(w, said)
 				return err

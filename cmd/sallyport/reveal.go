@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -135,11 +136,11 @@ func (a *app) openMethod(ctx context.Context, client *client, s sought) (string,
 		}
 		return "", e
 	}
-	return "", notRevealed(s, fit)
+	return "", client.notRevealed(ctx, s, fit)
 }
 
 // notRevealed tells why none of the methods is open.
-func notRevealed(s sought, fit []sshMethod) error {
+func (c *client) notRevealed(ctx context.Context, s sought, fit []sshMethod) error {
 	e := &cli.Error{
 		Exit: cli.ExitDenied, Message: "no policy lets you reveal " + s.resource,
 		Next: "see what you may with: sallyport access resolve " + s.resource,
@@ -153,10 +154,22 @@ func notRevealed(s sought, fit []sshMethod) error {
 			case u.Type == "access_request" && u.Request != "":
 				e.Exit, e.Message, e.Next = cli.ExitWaiting, "request "+u.Request+" waits for approval", "run: sallyport request wait "+u.Request+" and repeat"
 			case u.Type == "access_request":
+				if typ := c.unusable(ctx, m); typ != "" {
+					e.Next = noneApproves(typ)
+					continue
+				}
 				e.Next = "ask for it: sallyport request create " + s.resource + " " + m.ID + " --justification TEXT"
+			case u.Type == "checkout" && m.CheckedOut != nil: // by somebody else, or it would be met
+				e.Next = "wait until " + m.CheckedOut.Until.UTC().Format(time.RFC3339) + ", or ask " + m.CheckedOut.By + " to release it"
 			case u.Type == "checkout":
 				e.Next = "take it first: sallyport checkout take " + s.resource
+				if s.account != "" {
+					e.Next += " --account " + s.account
+				}
 			}
+		}
+		if e.Exit != cli.ExitWaiting {
+			e.Next += m.emergency(s.resource)
 		}
 	}
 	return e

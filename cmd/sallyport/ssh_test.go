@@ -305,7 +305,7 @@ func TestAnAgentEndsWithItsCertificate(t *testing.T) {
 func someMethods(open ...bool) (all []sshMethod) {
 	for i, o := range open {
 		n := fmt.Sprintf("pamadmin%d", i+1)
-		m := sshMethod{ID: "web/rule/ssh:" + n, Kind: "ssh", Account: n, Username: n, Open: o}
+		m := sshMethod{ID: "web/rule/ssh:" + n, Kind: "ssh", Account: n, Username: fmt.Sprintf("user%d", i+1), Open: o}
 		if !o {
 			m.Conditions = []sshCondition{{Type: "access_request", Description: "prod-access has to be approved"}}
 		}
@@ -327,12 +327,14 @@ func TestWhichMethodIsChosen(t *testing.T) {
 		"the account that is named":            {[]bool{true, true}, sshFlags{account: "pamadmin2"}, "pamadmin2", 0},
 		"one that is not open, if it is named": {[]bool{true, false}, sshFlags{account: "pamadmin2"}, "pamadmin2", 0},
 		"the method that is named":             {[]bool{true, true}, sshFlags{method: "web/rule/ssh:pamadmin1"}, "pamadmin1", 0},
-		"the user that is named":               {[]bool{true, true}, sshFlags{user: "pamadmin2"}, "pamadmin2", 0},
+		"the user that is named":               {[]bool{true, true}, sshFlags{user: "user2"}, "pamadmin2", 0},
 		"of two open ones none":                {[]bool{true, true, false}, sshFlags{}, "2 access methods", cli.ExitUsage},
 		"of two that are not open none":        {[]bool{false, false}, sshFlags{}, "2 access methods", cli.ExitUsage},
+		"an account by its user":               {[]bool{true, true}, sshFlags{account: "user2"}, "pamadmin2", 0},
+		"a user by the account":                {[]bool{true, true}, sshFlags{user: "pamadmin2"}, "the account pamadmin2 of web-1 is the user user2 there", cli.ExitDenied},
 		"an account that is not there":         {[]bool{true}, sshFlags{account: "root"}, "with that --account", cli.ExitDenied},
 		"a method that reveals a password":     {[]bool{true}, sshFlags{method: "web/rule/reveal_password:pamadmin1"}, "with that --method", cli.ExitDenied},
-		"a user who is nobody":                 {[]bool{true}, sshFlags{user: "-"}, "with that user", cli.ExitDenied},
+		"a user who is nobody":                 {[]bool{true}, sshFlags{user: "-"}, "as the user that ssh was told", cli.ExitDenied},
 		"where there is none":                  {nil, sshFlags{}, "no access method for SSH", cli.ExitDenied},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -381,6 +383,7 @@ func TestAConfigurationHasNothingOfWhatAServerMayNotBeCalled(t *testing.T) {
 		fmt.Fprint(w, `{"resources":[
 			{"name":"web-1","address":"192.0.2.7","port":22,"host_keys":["ssh-ed25519 AAAA"],"methods":[{"kind":"ssh","username":"pamadmin1"},{"kind":"reveal_password","username":"x"}]},
 			{"name":"web-2","methods":[{"kind":"ssh","username":"a"},{"kind":"ssh","username":"b"}]},
+			{"name":"web-6","methods":[{"kind":"ssh","username":"a","account":"b"},{"kind":"ssh","username":"b","account":"dba","open":true}]},
 			{"name":"web-3\n    ProxyCommand touch pwned","methods":[{"kind":"ssh","username":"a"}]},
 			{"name":"web-4","methods":[{"kind":"ssh","username":"a\n    ProxyCommand touch pwned"}]},
 			{"name":"web-5","methods":[{"kind":"reveal_password","username":"a"}]},
@@ -394,6 +397,7 @@ func TestAConfigurationHasNothingOfWhatAServerMayNotBeCalled(t *testing.T) {
 	for _, want := range []string{
 		"Host web-1\n    User pamadmin1\n", "Match originalhost web-1 user pamadmin1\n", " --user pamadmin1 --agent /home/me/.sallyport/ssh/web-1.pamadmin1.agent web-1\n",
 		`IdentityAgent "/home/me/.sallyport/ssh/web-1.pamadmin1.agent"`, "StrictHostKeyChecking yes", "Host web-2\n    HostKeyAlias", "Match originalhost web-2 user b\n",
+		"Host web-6\n    User b\n", "Match originalhost web-6 user dba\n", " --user dba --agent ",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it lacks %q:\n%s", want, out)

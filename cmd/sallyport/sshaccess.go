@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -28,6 +30,7 @@ type sshMethod struct {
 	ID, Kind, Account, Username, Policy, Rule string
 	Open                                      bool
 	MayWait                                   bool `json:"may_wait"`
+	BreakGlassSeconds                         int  `json:"break_glass_seconds"`
 	Conditions                                []sshCondition
 	CheckedOut                                *struct {
 		By    string
@@ -38,6 +41,7 @@ type sshMethod struct {
 // sshCondition is what is to be met before a method opens.
 type sshCondition struct {
 	Type, Description, Request string
+	RequestType                string `json:"request_type"`
 	Met                        bool
 	Until                      time.Time
 }
@@ -50,6 +54,14 @@ func (m sshMethod) unmet() (open []sshCondition) {
 		}
 	}
 	return open
+}
+
+// emergency says how the method is opened where nobody can approve, "" if it is not.
+func (m sshMethod) emergency(resource string) string {
+	if m.Open || m.BreakGlassSeconds == 0 {
+		return ""
+	}
+	return "; in an emergency: sallyport break-glass use " + resource + " --method " + m.ID + " --reason TEXT"
 }
 
 // state says in a few words whether the method is open, and else what is to be met.
@@ -66,6 +78,9 @@ func (m sshMethod) state() string {
 	var open []string
 	for _, c := range m.unmet() {
 		open = append(open, c.Description)
+	}
+	if m.BreakGlassSeconds > 0 {
+		open = append(open, "in an emergency, glass may be broken")
 	}
 	return strings.Join(open, "; ")
 }
@@ -240,9 +255,10 @@ func (a *app) resolveSSH(c *cobra.Command, client *client, f *sshFlags, host str
 // is, or the only open one, or the one that the person at the terminal says.
 func (a *app) choose(c *cobra.Command, f *sshFlags, host string, all []sshMethod) (sshMethod, error) {
 	var fit, open []sshMethod
+	isAccount := slices.ContainsFunc(all, func(m sshMethod) bool { return m.Kind == "ssh" && m.Account == f.account })
 	for _, m := range all {
 		named := f.method == "" || m.ID == f.method
-		if m.Kind == "ssh" && named && (f.account == "" || m.Account == f.account) && (f.user == "" || m.Username == f.user) {
+		if m.Kind == "ssh" && named && (f.account == "" || m.Account == f.account || !isAccount && m.Username == f.account) && (f.user == "" || m.Username == f.user) {
 			fit = append(fit, m)
 			if m.Open {
 				open = append(open, m)
@@ -250,10 +266,12 @@ func (a *app) choose(c *cobra.Command, f *sshFlags, host string, all []sshMethod
 		}
 	}
 	switch {
+	case len(fit) == 0 && f.user != "" && len(described(all)) > 0:
+		return sshMethod{}, otherUser(f.user, host, all)
 	case len(fit) == 0:
 		e := &cli.Error{Exit: cli.ExitDenied, Message: "no access method for SSH on " + host + " is yours", Next: "see `sallyport access resolve server/" + host + "`"}
-		if f.method+f.account+f.user != "" {
-			e.Message += " with that " + first(given(f.method, "--method"), given(f.account, "--account"), "user")
+		if f.method+f.account != "" {
+			e.Message += " with that " + first(given(f.method, "--method"), "--account")
 			e.Details = described(all)
 		}
 		return sshMethod{}, e
@@ -271,6 +289,26 @@ func (a *app) choose(c *cobra.Command, f *sshFlags, host string, all []sshMethod
 		}
 	}
 	return a.ask(c.Context(), host, fit)
+}
+
+// otherUser is the error of plain ssh that goes to a server as a user of no access
+// method: it was told none, or an account by its name, which is another user there.
+func otherUser(user, host string, all []sshMethod) error {
+	e := &cli.Error{Exit: cli.ExitDenied, Message: "no access method for SSH on " + host + " is yours as the user that ssh was told", Next: "name one of these users"}
+	for _, m := range all {
+		if m.Kind != "ssh" {
+			continue
+		}
+		account := ""
+		if m.Account != "" {
+			account = " (account " + m.Account + ")"
+		}
+		e.Details = append(e.Details, "ssh "+m.Username+"@"+host+account+": "+m.state())
+		if m.Account == user {
+			e.Message, e.Next = "the account "+user+" of "+host+" is the user "+m.Username+" there", "run: ssh "+m.Username+"@"+host
+		}
+	}
+	return e
 }
 
 func given(value, flag string) string {
@@ -383,8 +421,35 @@ func (a *app) askApproval(c *cobra.Command, client *client, f *sshFlags, host st
 	e := &cli.Error{Exit: cli.ExitDenied, Message: "the way to " + host + " as " + m.Username + " is not open yet", Details: []string{m.state()}, Next: "meet that and repeat"}
 	if requestable {
 		e.Next = "ask for it: add --request --justification TEXT"
+		if typ := client.unusable(c.Context(), m); typ != "" {
+			e.Next = noneApproves(typ)
+		}
 	}
+	e.Next += m.emergency("server/" + host)
 	return "", e
+}
+
+// unusable is the request type of the method's condition of which none can be
+// raised, since it is not published or not there; "" if there is none.
+func (c *client) unusable(ctx context.Context, m sshMethod) string {
+	for _, u := range m.unmet() {
+		if u.Type != "access_request" || u.Request != "" || u.RequestType == "" {
+			continue
+		}
+		got, err := c.call(ctx, http.MethodGet, "/v1/request-types/"+url.PathEscape(u.RequestType), nil, nil)
+		var refused *cli.Error
+		var doc struct{ Status string }
+		if errors.As(err, &refused) && refused.Code == "request_type.not_found" ||
+			err == nil && json.Unmarshal(got.body, &doc) == nil && doc.Status != "" && doc.Status != "published" {
+			return u.RequestType
+		}
+	}
+	return ""
+}
+
+// noneApproves says what to do where a request type cannot be used.
+func noneApproves(typ string) string {
+	return "ask a security_admin to run: sallyport request-type publish " + typ
 }
 
 // howToSay tells how one of the methods is chosen: accounts differ, or the roles

@@ -38,6 +38,36 @@ func (r reachable) usernames() (names []string) {
 	return names
 }
 
+// defaultUser is whom to log in as where nobody says: the only user, or the only
+// one whose method is open; "" if that is not one.
+func (r reachable) defaultUser() string {
+	names := r.usernames()
+	if len(names) == 1 {
+		return names[0]
+	}
+	var open []string
+	for _, m := range r.Methods {
+		if m.Kind == "ssh" && m.Open && !slices.Contains(open, m.Username) {
+			open = append(open, m.Username)
+		}
+	}
+	if len(open) == 1 {
+		return open[0]
+	}
+	return ""
+}
+
+// accounts of the methods for SSH that are called otherwise than any user.
+func (r reachable) accounts() (names []string) {
+	users := r.usernames()
+	for _, m := range r.Methods {
+		if m.Kind == "ssh" && m.Account != "" && !slices.Contains(users, m.Account) && !slices.Contains(names, m.Account) {
+			names = append(names, m.Account)
+		}
+	}
+	return names
+}
+
 // reachableServers asks for the servers that the caller can reach.
 func (a *app) reachableServers(ctx context.Context, role string) (json.RawMessage, []reachable, error) {
 	client, err := a.openAsPerson()
@@ -76,6 +106,9 @@ func (a *app) servers() *cobra.Command {
 				return err
 			}
 			return cli.Print(a.Out, a.format, body, func(w io.Writer) error {
+				if len(servers) == 0 {
+					a.Note("You reach no server: ask a security_admin for a policy. Who keeps servers sees them with `sallyport server list`.")
+				}
 				rows := cli.Rows{{"NAME", "ADDRESS", "USER", "METHOD", "STATE"}}
 				for _, s := range servers {
 					name, address := s.Name, net.JoinHostPort(s.Address, strconv.Itoa(s.Port))
@@ -100,8 +133,9 @@ func (a *app) sshConfig() *cobra.Command {
 		Use: "ssh-config [HOST...]", Short: "Print what makes plain ssh, scp and rsync use Sallyport",
 		Long: `Prints blocks for ~/.ssh/config, for the named servers or all that you can reach. With
 them "ssh web-1", "scp" and "rsync" have a certificate granted each time, by
-"sallyport ssh-proxy". Where several accounts lead to a server, say which one as the
-user: ssh pamadmin1@web-1.
+"sallyport ssh-proxy". Where several accounts lead to a server, say which one by its
+user there: ssh postgres@web-1. Without a user it is the only one, or the only one that
+is open while this is printed.
 
 SALLYPORT_TOKEN is read from the environment when ssh runs; the server's address and
 the organisation are written into the blocks. Print them anew when servers or accounts
@@ -126,6 +160,9 @@ changed.`,
 			p, err := a.proxyLine(dir, role, noTTY)
 			if err != nil {
 				return err
+			}
+			if len(servers) == 0 {
+				a.Note("You reach no server, so there is nothing to write: ask a security_admin for a policy.")
 			}
 			for _, s := range servers {
 				if len(args) == 0 || slices.Contains(args, s.Name) {
@@ -205,8 +242,8 @@ func (p proxyLine) write(w io.Writer, s reachable) error {
 	socket := func(user string) string { return filepath.Join(p.dir, s.Name+"."+user+".agent") }
 	var b strings.Builder
 	fmt.Fprintf(&b, "Host %s\n", s.Name)
-	if len(names) == 1 {
-		fmt.Fprintf(&b, "    User %s\n", names[0])
+	if user := s.defaultUser(); user != "" {
+		fmt.Fprintf(&b, "    User %s\n", user)
 	}
 	fmt.Fprintf(&b, "    HostKeyAlias %s\n", s.Name)
 	for _, o := range append([]string{"ControlMaster no", "ControlPath none"}, inConfig...) {
@@ -217,6 +254,12 @@ func (p proxyLine) write(w io.Writer, s reachable) error {
 			s.Name, user, p.command+" "+shellWords([]string{"--user", user, "--agent", socket(user), s.Name}), quoted(socket(user)))
 		if len(s.HostKeys) > 0 {
 			fmt.Fprintf(&b, "    UserKnownHostsFile %s\n    GlobalKnownHostsFile none\n    StrictHostKeyChecking yes\n    UpdateHostKeys no\n", quoted(knownHostsAt(socket(user))))
+		}
+	}
+	for _, account := range s.accounts() { // it is told which user that is
+		if _, err := domain.ParseName(account); err == nil {
+			fmt.Fprintf(&b, "Match originalhost %s user %s\n    ProxyCommand %s\n",
+				s.Name, account, p.command+" "+shellWords([]string{"--user", account, "--agent", socket("none"), s.Name}))
 		}
 	}
 	// As anybody else one is told whom to name, and nothing is granted.

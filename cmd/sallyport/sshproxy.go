@@ -32,7 +32,7 @@ only after the server has answered, so that the certificate is there by then.
 
 "sallyport ssh-config" writes what makes ssh, scp and rsync call it. It asks nothing
 and prints nothing but errors.`,
-		Example: `  sallyport ssh-config web-1 >> ~/.ssh/config && scp app.tar pamadmin1@web-1:/tmp/`,
+		Example: `  sallyport ssh-config web-1 >> ~/.ssh/config && scp app.tar postgres@web-1:/tmp/`,
 		Args:    cli.Args("HOST"),
 		RunE: func(c *cobra.Command, args []string) error {
 			host, err := parseHost(c, args[0])

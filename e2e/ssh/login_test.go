@@ -237,7 +237,7 @@ func TestPlainSSH(t *testing.T) {
 	})
 	t.Run("as somebody whom no method names nothing is granted", func(t *testing.T) {
 		before := h.grants()
-		run(t, plain(t, "ssh", "root@web-1", "true")).want(t, 255, "", "no access method for SSH on web-1 is yours with that user")
+		run(t, plain(t, "ssh", "root@web-1", "true")).want(t, 255, "", "no access method for SSH on web-1 is yours as the user that ssh was told")
 		if h.grants() != before {
 			t.Error("something was granted")
 		}
