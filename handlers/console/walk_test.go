@@ -38,6 +38,9 @@ func TestEveryScreenIsShownToWhoMaySeeItAndToNobodyElse(t *testing.T) {
 				t.Errorf("%s: status %d", where, w.Code)
 			}
 			checkAnswer(t, where, w)
+			if n := strings.Count(w.Body.String(), `aria-current="page"`); screen.menu != "" && admitted && n < 2 {
+				t.Errorf("%s: the menu marks nothing", where) // it is there twice, for wide and narrow
+			}
 			if !admitted && !strings.Contains(w.Body.String(), "needs the role") {
 				t.Errorf("%s: no role is named: %s", where, w.Body)
 			}
