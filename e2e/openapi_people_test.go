@@ -7,7 +7,10 @@ func (u *tour) people() {
 	u.t.Helper()
 	const own, sec = domain.Owner, domain.SecurityAdmin
 	carol := map[string]any{"name": "carol", "roles": []string{"member"}, "email": "carol@example.com", "manager": "p-owner"}
+	u.as(own, 404, "POST", "/people/carol/sign-out", nil)
 	u.as(own, 201, "POST", "/people", carol, "Idempotency-Key", "carol")
+	u.as(own, 200, "POST", "/people/carol/sign-out", nil)
+	u.as(sec, 403, "POST", "/people/carol/sign-out", nil)
 	u.as(own, 201, "POST", "/people", carol, "Idempotency-Key", "carol")
 	u.as(own, 409, "POST", "/people", map[string]any{"name": "carol", "roles": []string{"auditor"}})
 	u.as(own, 422, "POST", "/people", map[string]any{"name": "Carol", "roles": []string{"root"}, "email": "x", "manager": "Y"})

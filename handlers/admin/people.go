@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -10,12 +11,13 @@ import (
 	"sallyport.dev/domain/group"
 	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/session"
 	"sallyport.dev/projections/control"
 )
 
 // people is the routes of people. Only owners change them; tokens are made on the host.
 func (h *Admin) people() []api.Route {
-	return collection[personRequest, shownPerson]{
+	return append(collection[personRequest, shownPerson]{
 		org: h.org, path: "/people", member: "people", readers: readers, writers: owners, notFound: person.ErrNotFound,
 		document: func(in *personRequest) *document { return &in.document },
 		check:    checkPerson,
@@ -36,7 +38,33 @@ func (h *Admin) people() []api.Route {
 			return person.Decide(s.People(), person.Edit{Name: n, Version: version, Roles: in.Roles, Email: in.Email, Manager: domain.Name(in.Manager)}, m)
 		},
 		remove: removePerson,
-	}.routes()
+	}.routes(), api.Route{Method: http.MethodPost, Path: "/people/:name/sign-out", Roles: owners, Serve: api.Write(h.isThere, nil, h.signOut)})
+}
+
+// isThere judges a call on a person who has to be there.
+func (h *Admin) isThere(c *api.Call) (err error) {
+	h.org.Read(func(s *control.State, _ domain.Head) {
+		if _, known := s.Person(domain.Name(c.Param("name"))); !known {
+			err = person.ErrNotFound
+		}
+	})
+	return err
+}
+
+// signOut ends a person's sessions in the console. That is recorded first: what
+// ends without a word would be missed.
+func (h *Admin) signOut(c *api.Call, _ struct{}) (api.Answer, error) {
+	ended, err := h.org.Sessions().List(c.Context(), domain.Name(c.Param("name")))
+	if err != nil {
+		return api.Answer{}, err
+	}
+	pos, err := execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		return session.SignOuts(s, ended, m)
+	})
+	if err == nil {
+		err = h.org.Sessions().Revoke(c.Context(), ended)
+	}
+	return api.Answer{Body: map[string]int{"sessions": len(ended)}, Position: &pos}, err
 }
 
 // removePerson ends a person and their memberships in one commit.

@@ -1,11 +1,10 @@
 package console
 
 import (
-	"context"
+	"slices"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/identity"
-	"sallyport.dev/handlers/organisation"
 	"sallyport.dev/handlers/session"
 	"sallyport.dev/projections/control"
 )
@@ -32,7 +31,7 @@ func (c *Console) showSessions(p *page) error {
 	if err != nil {
 		return err
 	}
-	v := sessionsView{Sessions: all[:min(len(all), 100)], This: p.Session.ID}
+	v := sessionsView{Sessions: all, This: p.Session.ID}
 	p.Org.Read(func(s *control.State, _ domain.Head) { v.Accounts = s.Identities().Accounts(p.Session.Person) })
 	return p.render("sessions", v)
 }
@@ -53,32 +52,26 @@ func (c *Console) endOtherSessions(p *page) error {
 	return p.endSessions("All other sessions are ended.", func(s session.Session) bool { return s.ID != p.Session.ID })
 }
 
-// endSessions ends those of the person's own sessions that match.
+// endSessions ends those of the person's own sessions that match. That is recorded
+// first: what ends without a word would be missed.
 func (p *page) endSessions(notice string, match func(session.Session) bool) error {
-	ended, err := p.Org.Sessions().Revoke(p.Context(), p.Session.Person, match)
+	all, err := p.Org.Sessions().List(p.Context(), p.Session.Person)
 	if err != nil {
 		return err
 	}
-	if err := signedOut(p.Context(), p.Org, p.meta(), ended); err != nil {
+	ended := slices.DeleteFunc(all, func(s session.Session) bool { return !match(s) })
+	if err := p.recordSignOut(ended...); err != nil {
+		return err
+	}
+	if err := p.Org.Sessions().Revoke(p.Context(), ended); err != nil {
 		return err
 	}
 	return p.done("/sessions", notice)
 }
 
-// signedOut records that sessions were ended.
-func signedOut(ctx context.Context, org *organisation.Organisation, m domain.Meta, ended []session.Session) error {
-	if len(ended) == 0 {
-		return nil
-	}
-	_, err := org.Execute(ctx, m, func(s *control.State) (facts []domain.Fact, err error) {
-		for _, one := range ended {
-			more, err := identity.Decide(s.Identities(), identity.SignOut{Person: one.Person, Session: one.ID, At: one.SignedInAt}, m)
-			if err != nil {
-				return nil, err
-			}
-			facts = append(facts, more...)
-		}
-		return facts, nil
-	})
+// recordSignOut records that sessions of the person are ended.
+func (p *page) recordSignOut(ended ...session.Session) error {
+	m := p.meta()
+	_, err := p.Org.Execute(p.Context(), m, func(s *control.State) ([]domain.Fact, error) { return session.SignOuts(s, ended, m) })
 	return err
 }

@@ -33,6 +33,7 @@ type signInView struct {
 	Again     bool // they are signed in, and prove anew who they are
 	Return    string
 	Providers []providerView
+	Passkeys  bool // can be used
 }
 
 // providerView is a provider to prove it at.
@@ -53,7 +54,7 @@ func (c *Console) showSignIn(p *page) error {
 // that answer, which is asked of each once an hour.
 func (p *page) renderSignIn(again bool) error {
 	all := p.console.opt.SignIn.All()
-	v := signInView{Again: again, Return: p.query("return"), Providers: make([]providerView, len(all))}
+	v := signInView{Again: again, Return: p.query("return"), Providers: make([]providerView, len(all)), Passkeys: p.console.passkeys != nil}
 	targets := make([]string, len(all))
 	var asked sync.WaitGroup
 	for i, one := range all {
@@ -296,7 +297,7 @@ func (c *Console) signOut(p *page) error {
 			err = p.Org.Sessions().End(p.Context(), cookie.Value)
 		}
 		if err == nil {
-			err = signedOut(p.Context(), p.Org, p.meta(), []session.Session{p.Session})
+			err = p.recordSignOut(p.Session)
 		}
 		if err != nil {
 			return err

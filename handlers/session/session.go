@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/identity"
 	"sallyport.dev/projections/control"
 	"sallyport.dev/streams"
 )
@@ -45,6 +46,8 @@ type Session struct {
 	Source     string      `json:"source"`           // network of the sign-in
 	UserAgent  string      `json:"user_agent"`       // up to 200 bytes
 	Notice     string      `json:"notice,omitempty"` // to be shown on the next page, once
+
+	key string // in the bucket
 }
 
 // Bucket is where sessions are; [streams.ExpiringBucket] is one.
@@ -192,47 +195,50 @@ func (m *Manager) End(ctx context.Context, cookie string) error {
 	return m.bucket.Delete(ctx, sessionKey(cookie))
 }
 
-// List is a person's sessions that hold, newest first.
+// List is a person's sessions that hold, newest first, up to [MaxListed].
 func (m *Manager) List(ctx context.Context, person domain.Name) (out []Session, err error) {
-	err = m.of(ctx, person, func(_ string, s Session) error {
-		out = append(out, s)
-		return nil
-	})
-	slices.SortFunc(out, func(a, b Session) int { return b.SignedInAt.Compare(a.SignedInAt) })
-	return out, err
-}
-
-// Revoke ends those of the person's sessions that match, and tells which they were.
-func (m *Manager) Revoke(ctx context.Context, person domain.Name, match func(Session) bool) (ended []Session, err error) {
-	err = m.of(ctx, person, func(key string, s Session) error {
-		if !match(s) {
-			return nil
-		}
-		ended = append(ended, s)
-		return m.bucket.Delete(ctx, key)
-	})
-	return ended, err
-}
-
-// of calls f with every session of a person that holds.
-func (m *Manager) of(ctx context.Context, person domain.Name, f func(key string, s Session) error) error {
 	keys, err := m.bucket.Keys(ctx, ofSessions)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, key := range keys {
 		s, _, err := m.get(ctx, key)
-		if errors.Is(err, ErrNone) || err == nil && s.Person != person {
+		switch {
+		case errors.Is(err, ErrNone) || err == nil && s.Person != person:
 			continue
+		case err != nil:
+			return nil, err
 		}
-		if err == nil {
-			err = f(key, s)
-		}
-		if err != nil {
+		s.key = key
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b Session) int { return b.SignedInAt.Compare(a.SignedInAt) })
+	return out[:min(len(out), MaxListed)], nil
+}
+
+// MaxListed bounds how many sessions are listed, and so ended, at once.
+const MaxListed = 100
+
+// Revoke ends these sessions, as [Manager.List] told them.
+func (m *Manager) Revoke(ctx context.Context, ended []Session) error {
+	for _, s := range ended {
+		if err := m.bucket.Delete(ctx, s.key); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// SignOuts is what is recorded of sessions that are ended, before they are.
+func SignOuts(s *control.State, ended []Session, m domain.Meta) (facts []domain.Fact, err error) {
+	for _, one := range ended {
+		more, err := identity.Decide(s.Identities(), identity.SignOut{Person: one.Person, Session: one.ID, At: one.SignedInAt}, m)
+		if err != nil {
+			return nil, err
+		}
+		facts = append(facts, more...)
+	}
+	return facts, nil
 }
 
 // Caller is the session's person, as /v1 takes callers.
