@@ -193,7 +193,11 @@ type reachView struct {
 	Project domain.Name
 	Address string
 	Ways    []wayView
+	More    int // ways, beside those shown
 }
+
+// maxShown is how many ways to a resource its page shows.
+const maxShown = 50
 
 // wayView is an access method, with what is still to be met and what one can do.
 type wayView struct {
@@ -254,6 +258,10 @@ func reach(p *page, text string) (v reachView, err error) {
 			v.Address = r.ServerSpec.Address
 		}
 		for i, m := range answer.Methods {
+			if i == maxShown {
+				v.More = len(answer.Methods) - maxShown
+				break
+			}
 			v.Ways = append(v.Ways, newWay(p, s, r, m, i))
 		}
 	})

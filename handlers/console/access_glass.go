@@ -88,8 +88,9 @@ func breakGlass(p *page) error {
 type glassRow struct {
 	access.Glass
 	What   string
-	Review bool // whoever looks may review it
-	Open   bool // what it opened still is
+	Why    string // the reason, shortened
+	Review bool   // whoever looks may review it
+	Open   bool   // what it opened still is
 }
 
 // glassesView is the broken glass that somebody may see.
@@ -117,7 +118,7 @@ func newGlassRow(p *page, s *control.State, g access.Glass, now time.Time) glass
 	_, last, _ := cutLast(g.Method, "/")
 	kind, account, _ := strings.Cut(last, ":")
 	row := glassRow{Glass: g, What: does(g.Resource, access.Kind(kind), account, account), Review: reviews(p, s, g, now), Open: now.Before(g.Until)}
-	row.Reason, row.Comment = visible(g.Reason), visible(g.Comment)
+	row.Reason, row.Comment, row.Why = visible(g.Reason), visible(g.Comment), shortWhy(g.Reason)
 	return row
 }
 

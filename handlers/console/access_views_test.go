@@ -25,7 +25,7 @@ func viewedReach() reachView {
 	need := func(met bool, request string, glass bool) needView {
 		return needView{access.Requirement{Type: policy.AccessRequest, Met: met, Until: viewAt, BreakGlass: glass, Description: "Raise an access request."}, request}
 	}
-	v := reachView{Ref: web, Name: "web-1", Kind: "server", Says: "the shop", Project: "shop", Address: "192.0.2.1", Ways: []wayView{
+	v := reachView{Ref: web, Name: "web-1", Kind: "server", Says: "the shop", Project: "shop", Address: "192.0.2.1", More: 3, Ways: []wayView{
 		way(0, access.SSH, true, need(true, "/r", false)), way(1, access.SecretReveal, true, need(true, "", true)),
 		way(2, access.SSH, false, need(false, "", false)), way(3, access.SSH, false, need(false, "/r", false)), way(4, access.SSH, true, need(true, "", false)),
 	}}
@@ -44,7 +44,7 @@ func viewedAccessForm() accessFormView {
 
 func viewedGlass() glassView {
 	g := access.Glass{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Resource: web, Method: admin1, Policy: "p", Rule: "r", RequestTypes: []domain.Name{"prod-access"}, By: "alice", Reason: "down", At: viewAt, Until: viewAt}
-	return glassView{glassRow{g, "Log in", true, true}, "seen"}
+	return glassView{glassRow{g, "Log in", "down", true, true}, "seen"}
 }
 
 func viewedGlasses() glassesView {

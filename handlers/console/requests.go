@@ -298,6 +298,9 @@ func timeline(r request.Request) []moment {
 		for _, d := range o.Decisions {
 			out = append(out, decided(r.Spec.Fields, d))
 		}
+		if m.State != "" && o.EscalatedAt.IsZero() && st.Escalate != nil {
+			out = append(out, moment{At: o.EscalatesAt, Says: "From then on " + approversSay(st.Escalate.To) + " may decide, too"})
+		}
 	}
 	return append(out, ending(r)...)
 }

@@ -24,13 +24,18 @@ type requestRow struct {
 // maxWhy is how much of a justification a list shows, in characters.
 const maxWhy = 240
 
-func requestRowOf(r request.Request) requestRow {
-	why := []rune(visible(r.Justification))
+// shortWhy is as much of a reason as lists show.
+func shortWhy(text string) string {
+	why := []rune(visible(text))
 	if len(why) > maxWhy {
 		why = append(why[:maxWhy], '…')
 	}
+	return string(why)
+}
+
+func requestRowOf(r request.Request) requestRow {
 	row := requestRow{
-		ID: r.ID, What: whatIsAsked(r), Requester: visible(r.Requester), Why: string(why), Status: r.Status, RaisedAt: r.RaisedAt,
+		ID: r.ID, What: whatIsAsked(r), Requester: visible(r.Requester), Why: shortWhy(r.Justification), Status: r.Status, RaisedAt: r.RaisedAt,
 		Holds: time.Duration(r.ApprovalSeconds) * time.Second, Until: r.Until, ValidUntil: r.ValidUntil, EndedAt: r.EndedAt,
 	}
 	if r.Status == request.Pending && len(r.Steps) > 0 {
@@ -41,7 +46,7 @@ func requestRowOf(r request.Request) requestRow {
 
 // How many rows lists have at most.
 const (
-	maxInbox = 100
+	maxInbox = 50
 	maxDone  = 20
 )
 
