@@ -15,7 +15,7 @@ import (
 // codeForm is what an error code looks like in the code: family.reason. Types
 // of events look the same and are told apart by the catalogue.
 var codeForm = regexp.MustCompile(`^(access|api_token|audience|audit|auth|body|break_glass|checkout|claim|commit|connection|content_type|device|cursor|email|event|field|filter|grant|group|idempotency|` +
-	`if_match|json|keys|limit|log|manager|method|name|order|organisation|outcome|person|policy|position|project|proof|q|query|rate|request|request_type|role|route|schema|secret|server|signing_key|` +
+	`if_match|json|keys|limit|log|manager|method|name|order|organisation|outcome|passkey|person|policy|position|project|proof|q|query|rate|request|request_type|role|route|schema|secret|server|signing_key|` +
 	`streams|time|token|type|until|value|vault|version|workload)\.[a-z_]+$`)
 
 // A person who meets a code finds it explained; a code that is added without

@@ -69,6 +69,8 @@ var homes = []struct{ module, home string }{
 	{"golang.org/x/crypto/ssh", "handlers/sshca"},
 	{"golang.org/x/crypto/ssh", "cmd/sallyport"},
 	{"golang.org/x/mod/sumdb", "streams"},
+	{"github.com/go-webauthn/", "handlers/passkey"},
+	{"github.com/google/uuid", "handlers/passkey"},
 	{"github.com/standard-webhooks/", "handlers/notify"},
 	{"github.com/wneessen/go-mail", "handlers/notify"},
 	{"github.com/emersion/", "e2e"},

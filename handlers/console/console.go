@@ -25,6 +25,7 @@ import (
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/limit"
 	"sallyport.dev/handlers/organisation"
+	"sallyport.dev/handlers/passkey"
 	"sallyport.dev/handlers/signin"
 )
 
@@ -58,6 +59,7 @@ type Console struct {
 	templates map[string]*template.Template
 	all       []screen
 	doors     doors
+	passkeys  *passkey.Verifier // nil: browsers would refuse
 	tails     tails
 }
 
@@ -85,6 +87,9 @@ func New(opt Options) (*Console, error) {
 		return nil, err
 	}
 	if c.templates, err = c.readTemplates(); err != nil {
+		return nil, err
+	}
+	if c.passkeys, err = passkey.New(opt.BaseURL); err != nil {
 		return nil, err
 	}
 	c.all = c.screens()

@@ -29,6 +29,7 @@ func (c *Console) screens() []screen {
 		c.overview(),
 		c.signIn(),
 		c.sessions(),
+		c.myPasskeys(),
 		c.device(),
 		c.access(),
 		c.connections(),

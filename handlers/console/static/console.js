@@ -30,6 +30,37 @@ document.addEventListener("click", async event => {
   }
 });
 
+// Passkeys: a form that needs one asks the browser for it, and is sent with what
+// the authenticator said. Browsers without them never see the form.
+const forms = window.PublicKeyCredential?.parseRequestOptionsFromJSON ? document.querySelectorAll("form[data-passkey]") : [];
+for (const form of forms) {
+  form.hidden = false;
+  document.querySelector("[data-no-passkeys]")?.remove();
+  form.addEventListener("submit", async event => {
+    if (form.elements.credential.value) return;
+    event.preventDefault();
+    try {
+      const answer = await fetch(form.dataset.options, { method: "POST", body: new URLSearchParams() });
+      if (!answer.ok) throw new Error("the page is too old: load it again");
+      const options = await answer.json();
+      const made = form.dataset.passkey === "create"
+        ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
+        : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) });
+      form.elements.credential.value = JSON.stringify(made.toJSON());
+      form.requestSubmit();
+    } catch (problem) {
+      let says = form.querySelector(".says");
+      if (!says) {
+        says = document.createElement("p");
+        says.className = "error says";
+        says.setAttribute("role", "alert");
+        form.append(says);
+      }
+      says.textContent = problem.name === "NotAllowedError" ? "No passkey was used." : "It did not work: " + problem.message;
+    }
+  });
+}
+
 // A form is sent once, however often its button is pressed.
 document.addEventListener("submit", event => {
   if (event.defaultPrevented || event.target.method !== "post") return;

@@ -1,0 +1,241 @@
+package console
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/identity"
+	"sallyport.dev/handlers/passkey"
+	"sallyport.dev/handlers/session"
+	"sallyport.dev/handlers/signin"
+	"sallyport.dev/projections/control"
+)
+
+// myPasskeys is where people register and remove their passkeys, and where they
+// sign in with one. There is none of it where browsers would refuse.
+func (c *Console) myPasskeys() []screen {
+	if c.passkeys == nil {
+		return nil
+	}
+	return []screen{
+		{path: "/passkeys", menu: "Passkeys", icon: "key", group: meGroup, get: showPasskeys, post: map[string]func(*page) error{"remove": removePasskey}},
+		{path: "/passkeys/new", get: newPasskey, post: map[string]func(*page) error{"options": c.beginPasskey, "add": c.addPasskey}},
+		{path: signInPath + "/passkey", open: true, get: backToSignIn, post: map[string]func(*page) error{"options": c.beginProof, "prove": c.prove}},
+		{path: stepUpPath + "/passkey", get: backToSignIn, post: map[string]func(*page) error{"options": c.beginProof, "prove": c.prove}},
+	}
+}
+
+// Kinds of attempts.
+const (
+	ofRegistration = "passkey.registration"
+	ofPasskey      = "passkey"
+)
+
+// passkeyCookie names the attempt with a passkey that this browser has begun.
+func (c *Console) passkeyCookie() string { return c.cookieName() + "-passkey" }
+
+// passkeysView is the passkeys of somebody.
+type passkeysView struct{ Passkeys []identity.Passkey }
+
+func showPasskeys(p *page) error {
+	return p.render("passkeys", passkeysView{p.passkeysOf(p.Session.Person)})
+}
+
+func (p *page) passkeysOf(n domain.Name) (all []identity.Passkey) {
+	p.Org.Read(func(s *control.State, _ domain.Head) { all = s.Identities().Passkeys(n) })
+	return all
+}
+
+// removePasskey ends one of the person's own; who may do it has just proved who they are.
+func removePasskey(p *page) error {
+	form, err := p.form()
+	if err != nil {
+		return err
+	}
+	if ok, err := p.stepUp(); !ok || err != nil {
+		return err
+	}
+	m := p.meta()
+	at, err := p.Org.Execute(p.Context(), m, func(s *control.State) ([]domain.Fact, error) {
+		return identity.Decide(s.Identities(), identity.RemovePasskey{ID: form.Get("passkey")}, m)
+	})
+	if err != nil {
+		return err
+	}
+	p.Position = at.String()
+	return p.done("/passkeys", "The passkey is removed. Remove it from your device, too.")
+}
+
+// newPasskeyView is a passkey that is to be registered.
+type newPasskeyView struct{ Name string }
+
+func newPasskey(p *page) error {
+	if ok, err := p.stepUp(); !ok || err != nil {
+		return err
+	}
+	return p.render("passkey-new", newPasskeyView{})
+}
+
+// registration is an attempt to register a passkey, and whose it will be.
+type registration struct {
+	Person  domain.Name
+	Attempt passkey.Attempt
+}
+
+// beginPasskey tells the browser what to ask its authenticator for.
+func (c *Console) beginPasskey(p *page) error {
+	if _, err := p.form(); err != nil {
+		return err
+	}
+	if p.now().Sub(p.Session.FreshAt) >= freshFor {
+		return errStale
+	}
+	who := p.Session.Person
+	options, a, err := c.passkeys.BeginRegistration(p.Org.Issuer(), who, p.passkeysOf(who))
+	if err != nil {
+		return err
+	}
+	return p.tellOptions(ofRegistration, options, registration{who, a})
+}
+
+// errStale is told to a script whose page has been open for too long.
+var errStale = &problem{Status: http.StatusForbidden, Code: "session.stale", Detail: "Show again that it is you: load the page anew."}
+
+// tellOptions keeps an attempt in this browser, and tells a script what to ask for.
+func (p *page) tellOptions(kind string, options json.RawMessage, attempt any) error {
+	cookie, err := p.Org.Sessions().Begin(p.Context(), kind, attempt)
+	if err != nil {
+		return err
+	}
+	p.setCookie(p.console.passkeyCookie(), cookie, session.AttemptLife)
+	return p.Echo.JSONBlob(http.StatusOK, options)
+}
+
+// finishAttempt reads what this browser has begun, once.
+func (p *page) finishAttempt(kind string, attempt any) error {
+	cookie, err := p.Echo.Cookie(p.console.passkeyCookie())
+	if err != nil {
+		return session.ErrAttempt
+	}
+	p.setCookie(p.console.passkeyCookie(), "", -time.Second)
+	return p.Org.Sessions().Finish(p.Context(), kind, cookie.Value, attempt)
+}
+
+// addPasskey registers what the authenticator made.
+func (c *Console) addPasskey(p *page) error {
+	form, err := p.form()
+	if err != nil {
+		return err
+	}
+	v := newPasskeyView{Name: form.Get("name")}
+	var begun registration
+	if err := p.finishAttempt(ofRegistration, &begun); err != nil {
+		return err
+	}
+	if begun.Person != p.Session.Person {
+		return session.ErrAttempt
+	}
+	made, err := c.passkeys.FinishRegistration(p.Org.Issuer(), begun.Person, begun.Attempt, []byte(form.Get("credential")))
+	if err != nil {
+		return p.noPasskey(err)
+	}
+	made.Name = v.Name
+	m := p.meta()
+	at, err := p.Org.Execute(p.Context(), m, func(s *control.State) ([]domain.Fact, error) {
+		return identity.Decide(s.Identities(), made, m)
+	})
+	if errors.Is(err, identity.ErrPasskeyName) {
+		return p.refused("passkey-new", v, p.invalid("/name", identity.ErrPasskeyName.Message))
+	}
+	if err != nil {
+		return err
+	}
+	p.Position = at.String()
+	return p.done("/passkeys", "The passkey is registered: you can sign in with it.")
+}
+
+// noPasskey notes in the log why an authenticator's answer was refused, which
+// nobody else is told.
+func (p *page) noPasskey(err error) error {
+	if errors.Is(err, passkey.ErrRefused) {
+		p.console.log.InfoContext(p.Context(), "a passkey was refused", "error", err)
+		return passkey.ErrRefused
+	}
+	return err
+}
+
+func backToSignIn(p *page) error {
+	path := signInPath
+	if p.Person.ID != "" {
+		path = stepUpPath
+	}
+	return p.redirect(p.url(path) + "?return=" + url.QueryEscape(p.query("return")))
+}
+
+// beginProof tells the browser what to ask an authenticator to prove.
+func (c *Console) beginProof(p *page) error {
+	if _, err := p.form(); err != nil {
+		return err
+	}
+	if err := p.mayTry(); err != nil {
+		return err
+	}
+	options, a, err := c.passkeys.BeginSignIn()
+	if err != nil {
+		return err
+	}
+	return p.tellOptions(ofPasskey, options, a)
+}
+
+// prove signs in whose passkey it is. Who is to prove anew who they are does so
+// with a passkey of their own.
+func (c *Console) prove(p *page) error {
+	form, err := p.form()
+	if err != nil {
+		return err
+	}
+	if err := p.mayTry(); err != nil {
+		return err
+	}
+	var a passkey.Attempt
+	if err := p.finishAttempt(ofPasskey, &a); err != nil {
+		return err
+	}
+	if err := c.enterByPasskey(p, a, []byte(form.Get("credential"))); err != nil {
+		p.recordRefusal("", identity.Account{}, err)
+		return err
+	}
+	return p.redirect(p.returnTo(form.Get("return")))
+}
+
+// enterByPasskey signs in whom an authenticator's answer proves.
+func (c *Console) enterByPasskey(p *page, a passkey.Attempt, answer []byte) error {
+	if err := p.Org.Fresh(p.Context()); err != nil {
+		return err
+	}
+	again := p.screen.path == stepUpPath+"/passkey"
+	used, err := c.passkeys.FinishSignIn(p.Org.Issuer(), a, answer, func(id string) (k identity.Passkey, known bool) {
+		p.Org.Read(func(s *control.State, _ domain.Head) { k, known = s.Identities().Passkey(id) })
+		return k, known
+	})
+	if err != nil {
+		return p.noPasskey(err)
+	}
+	now := p.now()
+	s := session.Session{Method: "passkey", FreshAt: now, MFAAt: now} // what one has, and what one knows or is
+	return p.enter(s, func(s *control.State, m domain.Meta) (domain.Name, []domain.Fact, error) {
+		key, known := s.Identities().Passkey(used.ID)
+		if _, there := s.Person(key.Person); !known || !there {
+			return "", nil, passkey.ErrRefused
+		}
+		if again && key.Person != p.Session.Person {
+			return "", nil, signin.ErrOther
+		}
+		facts, err := identity.Decide(s.Identities(), used, m)
+		return key.Person, facts, err
+	})
+}
