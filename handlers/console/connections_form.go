@@ -21,6 +21,7 @@ import (
 // kept by us until it is saved: the page carries all of it.
 type connectionForm struct {
 	New      bool
+	Live     bool // the preview alone is asked for, while the person types
 	Name     string
 	Kind     provider.Kind
 	ETag     string            // of the version that was read
@@ -61,7 +62,10 @@ func (f connectionForm) Title() string { return providerTitle(f.Kind) }
 // Asks are the settings of the provider, with what is typed.
 func (f connectionForm) Asks() (asks []askView) {
 	for _, a := range f.Kind.Asks() {
-		hint := strings.ToUpper(a.Form[:1]) + a.Form[1:]
+		hint := settingHints[string(f.Kind)+"."+a.Name]
+		if hint == "" {
+			hint = strings.ToUpper(a.Form[:1]) + a.Form[1:]
+		}
 		if a.Fallback != "" {
 			hint += "; without it, this organisation's issuer"
 		}
@@ -71,6 +75,19 @@ func (f connectionForm) Asks() (asks []askView) {
 		asks = append(asks, askView{Pointer: "/settings/" + a.Name, Label: settingLabel(a.Name), Value: f.Settings[a.Name], Hint: hint + ".", Required: a.Required})
 	}
 	return asks
+}
+
+// settingHints say where a person finds what a provider's preset asks for.
+var settingHints = map[string]string{
+	"circleci.organization_id": "From the organization's settings", "circleci.project_id": "From the project's settings; without it, every project of the organization",
+	"gitlab.domain": "gitlab.com, or the host of your own GitLab", "gitlab.group": "Its path, such as acme/platform", "gitlab.project": "Its name in the group",
+	"gitlab.project_id": "Its number, which stays the same when the project moves", "gitlab.audience": "What the job asks for as aud",
+	"google_cloud.client_id": "The audience that the workload asks for", "google_cloud.email": "Address of the service account",
+	"google_cloud.account_id": "Unique id of the service account, which is never given again",
+	"github.owner":            "Organisation or user", "github.owner_id": "Its number, which is never given again", "github.repository": "Its name; without it, every repository of the owner",
+	"github.repository_id": "Its number, which is never given again", "github.environment": "Of the deployment, such as production", "github.audience": "What the workflow asks for",
+	"kubernetes.issuer": "The cluster's, as kubectl get --raw /.well-known/openid-configuration says it", "kubernetes.audience": "What the pod's projected volume asks for",
+	"kubernetes.namespace": "Of the service account", "kubernetes.service_account": "Its name",
 }
 
 type askView struct {
@@ -372,6 +389,7 @@ func newForm(act func(*page, *connectionForm, url.Values) error) func(*page) err
 // formAgain shows a form again where something is wrong with it. What /v1 says
 // of a part of a field is told at the field.
 func (p *page) formAgain(f connectionForm, err error) error {
+	f.Live = p.Echo.Request().Header.Get("HX-Request") != ""
 	if err == nil || errors.Is(err, errForm) {
 		return err
 	}

@@ -100,6 +100,16 @@ func TestAWizardShowsTheConditionsBeforeAnythingIsSaved(t *testing.T) {
 	}
 }
 
+func TestEverySettingSaysWhereToFindIt(t *testing.T) {
+	for _, kind := range provider.Kinds() {
+		for _, ask := range kind.Asks() {
+			if settingHints[string(kind)+"."+ask.Name] == "" {
+				t.Errorf("%s of %s has no hint", ask.Name, kind)
+			}
+		}
+	}
+}
+
 func TestEveryProviderIsDrafted(t *testing.T) {
 	s := newSite(t)
 	s.signIn("dana", domain.DevOpsAdmin)
@@ -146,6 +156,11 @@ func TestWhatIsWrongStandsAtItsField(t *testing.T) {
 	form.Set("jwks", `{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`)
 	form.Set("jwks_url", "")
 	shows(t, s.post("dana", start+"/save", form.Encode()), `id="f-jwks-error"`)
+	r := httptest.NewRequest(http.MethodPost, start+"/preview", strings.NewReader(form.Encode()))
+	r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"same-origin"}, "Hx-Request": {"true"}, "Hx-Target": {"div#preview"}}
+	if body := shows(t, s.as("dana", r), `<div id="preview">`, "operators are"); strings.Contains(body, "<html") {
+		t.Error("htmx gets the whole page")
+	}
 	preset := formIn(shows(t, s.get("dana", start+"?provider=gitlab")))
 	preset.Set("settings.domain", "https://gitlab.com/")
 	shows(t, s.post("dana", start+"/preview", preset.Encode()), `id="f-settings-domain-error"`, "a host name in lower case")

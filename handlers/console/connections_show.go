@@ -76,14 +76,20 @@ func showConnection(p *page) error {
 	return p.render("connection", v)
 }
 
-// couldActivate is who may activate the newest version: security admins that
-// wrote nothing of it, and where roles alone decide, those that did too.
+// namedReviewers is how many people are named of those who could do something.
+const namedReviewers = 10
+
+// couldActivate is who may activate the newest version, the first few: security
+// admins that wrote nothing of it, and where roles alone decide, those that did too.
 func (p *page) couldActivate(c connection.State) (names []domain.Name) {
 	p.Org.Read(func(s *control.State, _ domain.Head) {
 		for _, person := range s.Everybody() {
 			actor := domain.Actor{ID: person.Name.String(), Roles: s.EffectiveRoles(person.Name, p.now())}
-			if p.activation(s, c, actor) == nil {
+			if actor.Has(domain.SecurityAdmin) && p.activation(s, c, actor) == nil {
 				names = append(names, person.Name)
+			}
+			if len(names) == namedReviewers {
+				return
 			}
 		}
 	})

@@ -50,7 +50,7 @@ var (
 		connectionView{State: connection.State{Name: "off", Status: connection.Inactive}, MayDeactivate: true},
 	}
 	connectionFormViews = []any{
-		connectionForm{New: true, Kind: provider.GitHub},
+		connectionForm{New: true, Kind: provider.GitHub}, connectionForm{New: true, Kind: provider.Kubernetes, Written: true, Live: true},
 		filledForm(true), filledForm(false),
 	}
 	connectionTestViews = []any{
