@@ -86,9 +86,10 @@ func (c *Console) menu(p *page) (groups []menuGroup) {
 
 // entries are those of one group.
 func (c *Console) entries(p *page, group string) (entries []menuEntry) {
+	current := c.current(p)
 	for _, s := range c.all {
 		if s.menu != "" && s.group == group && s.admits(p.Person) {
-			entry := menuEntry{Name: s.menu, Icon: s.icon, URL: p.url(s.path), Current: p.within(s.path)}
+			entry := menuEntry{Name: s.menu, Icon: s.icon, URL: p.url(s.path), Current: s.path == current}
 			if s.count != nil {
 				entry.Count = s.count(p)
 			}
@@ -96,6 +97,16 @@ func (c *Console) entries(p *page, group string) (entries []menuEntry) {
 		}
 	}
 	return entries
+}
+
+// current is the path of the menu's entry that the page is below: the longest.
+func (c *Console) current(p *page) (path string) {
+	for _, s := range c.all {
+		if s.menu != "" && len(s.path) > len(path) && p.within(s.path) {
+			path = s.path
+		}
+	}
+	return path
 }
 
 // admits tells whether somebody may open the screen.
