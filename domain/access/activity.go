@@ -67,6 +67,22 @@ type WasRefused struct {
 	Method   string                 `json:"method,omitempty"`
 	Code     string                 `json:"code"`            // as the caller was told
 	Unmet    []policy.ConditionType `json:"unmet,omitempty"` // of the method asked for
+	Role     string                 `json:"role,omitempty"`  // of a workload, that it asked as or its token hints at
+	Roles    []domain.Name          `json:"roles,omitzero"`  // of a workload, that its token bore, the first 20; nil: not told
+}
+
+// maxRoles is how many roles an event lists at most.
+const maxRoles = 20
+
+// Bore is the refusal with the role that a workload asked for and those that its
+// token bore then; for a person it is the refusal.
+func (e WasRefused) Bore(asked string, borne []domain.Name) WasRefused {
+	if e.Connection == "" {
+		return e
+	}
+	e.Role = asked
+	e.Roles = append([]domain.Name{}, borne[:min(len(borne), maxRoles)]...)
+	return e
 }
 
 // EventType is access.refused.

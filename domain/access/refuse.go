@@ -1,6 +1,7 @@
 package access
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -29,6 +30,25 @@ var (
 	ErrPeopleOnly = &domain.Error{Kind: domain.KindForbidden, Code: "workload.not_allowed",
 		Message: "This is for people: nothing is checked out, and no glass broken, by a workload."}
 )
+
+// CancelledFor is [ErrCancelled] naming what of the methods needs a human.
+func CancelledFor(leftOut []Method) error {
+	var needs []string
+	for _, c := range []struct {
+		typ  policy.ConditionType
+		name string
+	}{{policy.AccessRequest, "an approved access request"}, {policy.MFA, "a second factor"}, {policy.Checkout, "a checkout"}} {
+		asks := func(r Requirement) bool { return r.Type == c.typ }
+		if slices.ContainsFunc(leftOut, func(m Method) bool { return slices.ContainsFunc(m.Requires, asks) }) {
+			needs = append(needs, c.name)
+		}
+	}
+	if needs == nil {
+		return ErrCancelled
+	}
+	return ErrCancelled.With("Every way to reach this needs a human (%s), and a workload asks: nothing was raised. "+
+		"Have a rule without such conditions written for its role.", strings.Join(needs, ", "))
+}
 
 // Unmet is nil for a method that is open, and otherwise names every condition
 // that is not met, with what to do about it.
@@ -68,7 +88,7 @@ func (w World) given(s Subject, ref resource.Ref, id string, now time.Time) (Met
 	case ok:
 		return m, nil
 	case answer.Outcome == Cancelled:
-		return Method{}, ErrCancelled
+		return Method{}, CancelledFor(answer.LeftOut)
 	case len(answer.Methods) == 0:
 		return Method{}, ErrRefused
 	}

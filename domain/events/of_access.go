@@ -38,13 +38,17 @@ func ofAccess() []definition {
 			return s
 		}),
 		activity("access.granted", func(e access.WasGranted, _ domain.Envelope) string {
-			return fmt.Sprintf("%s %s by rule %s/%s", who(e.Who), opened(e), e.Policy, e.Rule)
+			s := fmt.Sprintf("%s %s by rule %s/%s", who(e.Who), opened(e), e.Policy, e.Rule)
+			if e.BreakGlass != "" {
+				s += ", by breaking glass"
+			}
+			return s
 		}).who(func(e domain.Event) access.Who { return e.(access.WasGranted).Who }),
 		activity("access.refused", func(e access.WasRefused, _ domain.Envelope) string {
 			if len(e.Unmet) > 0 {
-				return fmt.Sprintf("%s was refused %s: still to be met: %s", who(e.Who), e.Resource, conditions(e.Unmet))
+				return fmt.Sprintf("%s was refused %s: still to be met: %s%s", who(e.Who), e.Resource, conditions(e.Unmet), bore(e))
 			}
-			return fmt.Sprintf("%s was refused %s: no rule gives %s", who(e.Who), e.Resource, cmp.Or(e.Method, "any way to reach it"))
+			return fmt.Sprintf("%s was refused %s: no rule gives %s%s", who(e.Who), e.Resource, cmp.Or(e.Method, "any way to reach it"), bore(e))
 		}).denied().who(func(e domain.Event) access.Who { return e.(access.WasRefused).Who }),
 		activity("access.filtered", func(e access.WasFiltered, _ domain.Envelope) string {
 			return fmt.Sprintf("%s was given %s to reach %s; %s a human",
@@ -96,6 +100,26 @@ func spot(ref resource.Ref, account domain.Name) string {
 		return string(ref)
 	}
 	return fmt.Sprintf("%s on %s", account, ref)
+}
+
+// bore says which role a workload that was refused asked as, and which it bore;
+// "" where that is not known.
+func bore(e access.WasRefused) string {
+	if e.Roles == nil {
+		return ""
+	}
+	said := "; it "
+	if e.Role != "" {
+		said += "asked as " + short(e.Role) + " and "
+	}
+	if len(e.Roles) == 0 {
+		return said + "bore no role"
+	}
+	var names []string
+	for _, r := range e.Roles {
+		names = append(names, r.String())
+	}
+	return said + "bore " + strings.Join(names, ", ")
 }
 
 // opened says which door was.

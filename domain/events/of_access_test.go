@@ -1,10 +1,13 @@
 package events_test
 
 import (
+	"strings"
+	"testing"
 	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/access"
+	"sallyport.dev/domain/events"
 	"sallyport.dev/domain/policy"
 )
 
@@ -36,7 +39,7 @@ func examplesOfAccess() map[string]example {
 			Who: alice, Resource: web, Method: ssh, Kind: access.SSH, Policy: "production", Rule: "servers", Through: "group/developers",
 			Account: "deploy", Username: "deploy", PublicKey: "SHA256:1jVCWocLtTUP1embt38m5nHHN+D2a6JoYsPGnDm/hEk",
 			Requests: []string{"01KASE00000000000000000008"}, BreakGlass: glass, ValidFrom: noon.Add(-30 * time.Second), ValidUntil: noon.Add(5 * time.Minute)},
-			summary: "alice got a certificate for deploy on web-1 until 2026-11-22 12:05:00 UTC by rule production/servers"},
+			summary: "alice got a certificate for deploy on web-1 until 2026-11-22 12:05:00 UTC by rule production/servers, by breaking glass"},
 		"access.refused": {subject: web, actor: "alice", event: access.WasRefused{
 			Who: alice, Resource: web, Method: ssh, Code: "access.unmet", Unmet: []policy.ConditionType{policy.AccessRequest, policy.Checkout}},
 			summary: "alice was refused server/web-1: still to be met: an approved access request, a checkout", outcome: "denied"},
@@ -48,5 +51,34 @@ func examplesOfAccess() map[string]example {
 				"(an approved access request, a checkout, a second factor)", outcome: "denied", connection: "gitlab-ci", workload: identity},
 		"secret.revealed": {subject: secret, actor: workload, event: access.SecretWasRevealed{Who: ci, Resource: secret, Version: 3, Method: reveal},
 			summary: identity + " of gitlab-ci was shown secret/payments/db/password (version 3)", connection: "gitlab-ci", workload: identity},
+	}
+}
+
+func TestARefusalSaysWhichRolesAWorkloadBore(t *testing.T) {
+	ci := access.Who{Subject: "workload://default/gitlab-ci/acme", Connection: "gitlab-ci", Identity: "acme"}
+	refused := access.WasRefused{Who: ci, Resource: "server/web-1", Code: "access.refused"}
+	for _, tt := range []struct {
+		event access.WasRefused
+		want  string
+	}{
+		{refused, "no rule gives any way to reach it"}, // of before it was told
+		{refused.Bore("", nil), "no rule gives any way to reach it; it bore no role"},
+		{refused.Bore("nosuch", []domain.Name{"deployer", "reader"}), "no rule gives any way to reach it; it asked as nosuch and bore deployer, reader"},
+		{access.WasRefused{Who: access.Who{Subject: "alice"}}.Bore("x", []domain.Name{"x"}), "no rule gives any way to reach it"},
+	} {
+		cat := events.New()
+		data, err := cat.Encode(tt.event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		validate(t, cat, "access.refused", data)
+		again, err := cat.Decode("access.refused", data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		def, _ := cat.Lookup("access.refused")
+		if got := def.Summary(domain.Envelope{Event: again}); !strings.HasSuffix(got, tt.want) {
+			t.Errorf("%s says %q, want %q", data, got, tt.want)
+		}
 	}
 }

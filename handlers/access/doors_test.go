@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"net/netip"
 	"slices"
@@ -128,8 +129,10 @@ func TestAWorkloadGetsWhatNeedsNoHuman(t *testing.T) {
 	if len(got) != 1 || got[ofRole]["open"] != true || got[ofRole]["username"] != "wl_deployers" {
 		t.Errorf("it was given %v", got)
 	}
-	h.refused(token, 403, "access.cancelled", "POST", "/access/resolve", doc{"resource": "server/web-2"})
-	h.refused(token, 403, "access.refused", "POST", "/access/resolve", doc{"resource": "secret/elsewhere/key"})
+	if told := h.refused(token, 403, "access.cancelled", "POST", "/access/resolve", doc{"resource": "server/web-2"}); !strings.Contains(told["detail"].(string), "a human (a second factor)") {
+		t.Errorf("it is not told what needs a human: %v", told["detail"])
+	}
+	h.refused(token, 403, "access.refused", "POST", "/access/resolve", doc{"resource": "secret/elsewhere/key", "role": "nosuch"})
 	cert := h.certificate(h.as(token, 200, "POST", "/access/grants", h.ssh(ofRole)))
 	if cert.ValidPrincipals[0] != "wl_deployers" {
 		t.Errorf("the principals are %v", cert.ValidPrincipals)
@@ -140,6 +143,9 @@ func TestAWorkloadGetsWhatNeedsNoHuman(t *testing.T) {
 	events := h.tells(at, "access.filtered", "access.cancelled", "access.refused", "access.granted", "access.granted", "secret.revealed")
 	for _, e := range events {
 		typ, _ := h.Catalogue().Lookup(e.Type)
+		if r, ok := e.Event.(eventsof.WasRefused); ok && (r.Role != "nosuch" || fmt.Sprint(r.Roles) != "[deployers]") {
+			t.Errorf("the refusal says %q of %v", r.Role, r.Roles)
+		}
 		if c, identity := typ.Workload(e); c != "ci" || identity != "job/1" || !strings.HasPrefix(e.Actor, "workload://default/ci/") {
 			t.Errorf("%s is about %q %q, by %s", e.Type, c, identity, e.Actor)
 		}

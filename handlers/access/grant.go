@@ -193,7 +193,7 @@ func (g *grant) refusal(why error) []domain.Fact {
 	}
 	switch known.Code {
 	case access.ErrRefused.Code, access.ErrUnmet.Code:
-		e := access.WasRefused{Who: g.found.who, Resource: g.in.ref, Method: g.in.Method, Code: known.Code}
+		e := access.WasRefused{Who: g.found.who, Resource: g.in.ref, Method: g.in.Method, Code: known.Code}.Bore(g.found.role, g.found.roles)
 		if known.Code == access.ErrUnmet.Code {
 			for _, r := range g.method.Requires {
 				if !r.Met {
@@ -219,7 +219,11 @@ func (g *grant) decide(s *control.State) error {
 	r, g.found.answer, g.found.there = v.resolve(g.in.ref)
 	g.found.who = access.WhoIs(v.subject, source(g.c))
 	var given bool
-	if g.method, given = access.Find(g.found.answer, g.in.Method); !given {
+	g.method, given = access.Find(g.found.answer, g.in.Method)
+	if !given || !g.method.Open() {
+		g.found.role, g.found.roles = bears(g.c, s, g.in.role)
+	}
+	if !given {
 		if err := g.found.refusal(g.c); err != nil {
 			return err
 		}

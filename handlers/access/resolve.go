@@ -106,6 +106,22 @@ type resolved struct {
 	answer access.Answer
 	there  bool
 	who    access.Who
+	role   string        // of a workload that is refused, as which it asked
+	roles  []domain.Name // that it bears then
+}
+
+// bears is the role that a workload asks as, and those that its token bears
+// whatever it asks for; nothing of a person.
+func bears(c *api.Call, s *control.State, asked domain.Name) (role string, roles []domain.Name) {
+	claims, ok := c.Workload()
+	if !ok {
+		return "", nil
+	}
+	if role = asked.String(); role == "" {
+		mark, _ := claims["sallyport"].(map[string]any)
+		role, _ = mark["role_hint"].(string)
+	}
+	return role, s.Borne(claims)
 }
 
 func (h *Access) resolve(c *api.Call, in resolveRequest) (api.Answer, error) {
@@ -119,6 +135,9 @@ func (h *Access) resolve(c *api.Call, in resolveRequest) (api.Answer, error) {
 		}
 		_, r.answer, r.there = v.resolve(in.ref)
 		r.who = access.WhoIs(v.subject, source(c))
+		if r.answer.Outcome == access.Refused {
+			r.role, r.roles = bears(c, s, in.role)
+		}
 		return r, nil
 	}
 	var found resolved
@@ -168,7 +187,7 @@ func (r resolved) fact(ref resource.Ref) []domain.Fact {
 	var e domain.Event
 	switch r.answer.Outcome {
 	case access.Refused:
-		e = access.WasRefused{Who: r.who, Resource: ref, Code: access.ErrRefused.Code}
+		e = access.WasRefused{Who: r.who, Resource: ref, Code: access.ErrRefused.Code}.Bore(r.role, r.roles)
 	case access.Filtered:
 		e = access.WasFiltered{Who: r.who, Resource: ref, Given: len(r.answer.Methods), LeftOut: access.Leave(r.answer.LeftOut)}
 	case access.Cancelled:
@@ -189,7 +208,7 @@ func (r resolved) refusal(c *api.Call) error {
 	case !r.there && reads(c):
 		return errNoResource
 	case r.answer.Outcome == access.Cancelled:
-		return access.ErrCancelled
+		return access.CancelledFor(r.answer.LeftOut)
 	case len(r.answer.Methods) == 0:
 		return access.ErrRefused
 	}

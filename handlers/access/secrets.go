@@ -177,7 +177,7 @@ func allows(answer access.Answer, kind access.Kind) error {
 	case unmet != nil:
 		return unmet
 	case leftOut:
-		return access.ErrCancelled
+		return access.CancelledFor(answer.LeftOut)
 	}
 	return access.ErrRefused
 }
@@ -283,7 +283,9 @@ type writer struct {
 	would resource.Resource
 
 	who     access.Who
-	refused error // by policy; what was decided last
+	refused error         // by policy; what was decided last
+	role    string        // of a workload that was refused, as which it asked
+	roles   []domain.Name // that it bore then
 }
 
 // writer is the change that the body asks for, unless it asks too often.
@@ -316,10 +318,13 @@ func (w *writer) may(s *control.State) (bool, error) {
 		var there bool
 		if r, there = v.world.Resources.Resource(resource.SecretRef(w.in.Path)); !there {
 			w.refused = access.ErrRefused
+			w.role, w.roles = bears(w.c, s, w.in.role)
 			return false, w.refused
 		}
 	}
-	w.refused = v.may(r, w.kind)
+	if w.refused = v.may(r, w.kind); w.refused != nil {
+		w.role, w.roles = bears(w.c, s, w.in.role)
+	}
 	return w.refused == nil, w.refused
 }
 
@@ -334,7 +339,7 @@ func (w *writer) answered(ctx context.Context, err error) error {
 	m := w.c.Meta
 	m.Idempotency = nil // a refusal uses up no key
 	_, recorded := w.h.org.Record(ctx, m, func(*control.State) ([]domain.Fact, string, error) {
-		return []domain.Fact{{Subject: string(ref), Event: access.WasRefused{Who: w.who, Resource: ref, Method: string(w.kind), Code: known.Code}}}, "", nil
+		return []domain.Fact{{Subject: string(ref), Event: access.WasRefused{Who: w.who, Resource: ref, Method: string(w.kind), Code: known.Code}.Bore(w.role, w.roles)}}, "", nil
 	})
 	if recorded != nil {
 		return recorded

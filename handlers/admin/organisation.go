@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -43,13 +42,9 @@ func (h *Admin) whoamiWorkload(claims claim.Set) (api.Answer, error) {
 		seconds, _ := exp.Int64()
 		who.ExpiresAt = time.Unix(seconds, 0).UTC()
 	}
-	unhinted := maps.Clone(claims)
-	of := maps.Clone(mark)
-	delete(of, "role_hint")
-	unhinted["sallyport"] = of
 	h.org.Read(func(s *control.State, _ domain.Head) {
-		subject := s.WorkloadSubject(unhinted, "", s.Later(h.org.Now()))
-		who.Subject, who.Connection, who.Identity, who.Roles = subject.ID, subject.Connection, subject.Identity, orEmpty(subject.Roles)
+		subject := s.WorkloadSubject(claims, "", s.Later(h.org.Now()))
+		who.Subject, who.Connection, who.Identity, who.Roles = subject.ID, subject.Connection, subject.Identity, orEmpty(s.Borne(claims))
 	})
 	return api.Answer{Body: who}, nil
 }

@@ -47,6 +47,17 @@ func (s *State) WorkloadSubject(claims claim.Set, choice domain.Name, _ time.Tim
 	return subject
 }
 
+// Borne is the roles that a workload's token bears at all, whichever it
+// hints at: those among which a choice chooses. claims are as in [State.WorkloadSubject].
+func (s *State) Borne(claims claim.Set) []domain.Name {
+	t, ok := s.bearer(claims)
+	if !ok {
+		return nil
+	}
+	t.Hint = ""
+	return s.roles.Matching(t)
+}
+
 // bearer is what roles are worked out from; ok is false for a token that is for
 // somebody else, or whose connection issues nothing now.
 func (s *State) bearer(claims claim.Set) (t role.Token, ok bool) {
