@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,8 +27,24 @@ var (
 	pageParameters   = append([]string{"after", "limit", "order"}, filterParameters...)
 )
 
+// knowTypes notes types and families that no event has: whoever asks for them has
+// mistyped, and would take an empty page for an answer. What has another form the
+// trail refuses.
+func (h *Admin) knowTypes(c *api.Call, list string) {
+	for item := range strings.SplitSeq(list, ",") {
+		family, ok := strings.CutSuffix(item, ".*")
+		known := slices.ContainsFunc(h.org.Catalogue().Types(), func(typ string) bool {
+			return typ == item || ok && strings.HasPrefix(typ, family+".")
+		})
+		if plain := strings.Trim(family, "abcdefghijklmnopqrstuvwxyz0123456789_.") == ""; item != "" && plain && !known && strings.Contains(item, ".") {
+			c.Refuse("/type", "type.unknown", "no event is of the type %s; each there is has its schema at /schemas/TYPE", item)
+			return
+		}
+	}
+}
+
 // query reads the filters of a call, and notes those that cannot be read.
-func query(c *api.Call) trail.Query {
+func (h *Admin) query(c *api.Call) trail.Query {
 	text := func(name string) string {
 		v, _ := c.Query(name)
 		return v
@@ -36,6 +53,7 @@ func query(c *api.Call) trail.Query {
 		After: text("after"), Order: text("order"), Type: text("type"), Actor: text("actor"), Connection: text("connection"),
 		Workload: text("workload"), Outcome: text("outcome"), RequestID: text("request_id"), Q: text("q"),
 	}
+	h.knowTypes(c, q.Type)
 	q.Since, q.Until = instant(c, "since"), instant(c, "until")
 	if s := text("limit"); s != "" {
 		n, err := strconv.Atoi(s)
@@ -67,7 +85,7 @@ func (h *Admin) audit(c *api.Call) error {
 		return h.auditLines(c)
 	}
 	return api.Read(func(c *api.Call) (api.Answer, error) {
-		q := query(c)
+		q := h.query(c)
 		if err := c.Refused(); err != nil {
 			return api.Answer{}, err
 		}
@@ -84,7 +102,7 @@ func (h *Admin) auditLines(c *api.Call) error {
 	if err := c.WaitForMinPosition(); err != nil {
 		return err
 	}
-	q := query(c)
+	q := h.query(c)
 	if err := c.Refused(); err != nil {
 		return err
 	}

@@ -94,6 +94,8 @@ func TestEveryFilterThatCannotBeReadIsNamed(t *testing.T) {
 		{"order=newest", 422, []string{"/order order.unknown"}},
 		{"outcome=good", 422, []string{"/outcome outcome.unknown"}},
 		{"type=%27%20OR%201=1", 422, []string{"/type type.form"}},
+		{"type=token.isued", 422, []string{"/type type.unknown"}},
+		{"type=token.issued,conection.*", 422, []string{"/type type.unknown"}},
 		{"after=nonsense", 422, nil},
 		{"actor=" + strings.Repeat("a", 3000), 422, []string{"/actor filter.text"}},
 		{"identity=x", 422, []string{"/identity query.unknown"}},

@@ -50,7 +50,7 @@ func (h *Admin) stream(c *api.Call) error {
 
 // streamQuery is where a stream begins, and what it holds.
 func (h *Admin) streamQuery(c *api.Call) (trail.Query, error) {
-	q := query(c)
+	q := h.query(c)
 	h.org.Settle(c.Context()) // what was answered before is not news
 	last, err := h.org.Trail().Last(c.Context())
 	if err != nil {
