@@ -175,9 +175,13 @@ func TestAnEditKeepsWhatIsActiveAndShowsTheDifference(t *testing.T) {
 		t.Errorf("a devops admin edits what was active: %d", w.Code)
 	}
 	at := s.path("/connections/ci/edit")
-	form := formIn(shows(t, s.get("sam", at), "conditions.3.claim"))
+	body := shows(t, s.get("sam", at), "conditions.3.claim")
+	if first := regexp.MustCompile(`(?s)<form [^>]*class="form.*?<button ([^>]*)>`).FindStringSubmatch(body); first == nil || !strings.Contains(first[1], "/edit/preview") {
+		t.Errorf("the Enter key presses %v", first[1:])
+	}
+	form := formIn(body)
 	form.Set("conditions.3.value", "acme/other")
-	body := shows(t, s.post("sam", at+"/preview", form.Encode()), "<del>project_path equals acme/app</del>", "<ins>project_path equals acme/other</ins>")
+	body = shows(t, s.post("sam", at+"/preview", form.Encode()), "<del>project_path equals acme/app</del>", "<ins>project_path equals acme/other</ins>")
 	form = formIn(body)
 	form.Set("remove", "1")
 	form = formIn(shows(t, s.post("sam", at+"/condition", form.Encode()), "conditions.2.claim"))

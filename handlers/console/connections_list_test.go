@@ -18,6 +18,7 @@ import (
 	"sallyport.dev/handlers/exchange"
 	"sallyport.dev/handlers/organisation/orgtest"
 	"sallyport.dev/projections/control"
+	"sallyport.dev/projections/trail"
 )
 
 // drafted drafts a connection as devops.
@@ -93,6 +94,27 @@ func TestTheListTellsOfADay(t *testing.T) {
 	s.exchange(p, "ci", "bad")
 	s.world.Settle(t.Context())
 	shows(t, s.get("audra", s.path("/connections")), "1 exchanges and 1 denials in 24 hours")
+}
+
+func TestAFullPageOfConnectionsIsSmall(t *testing.T) {
+	c, err := New(Options{BaseURL: "http://sallyport.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy := trail.Activity{}
+	for range dayHours {
+		busy.Issued, busy.Denied = append(busy.Issued, 123_456), append(busy.Denied, 23_456)
+	}
+	v := connectionsView{Any: true}
+	for range connectionsPage {
+		v.Rows = append(v.Rows, connectionRow{
+			Name: domain.Name(strings.Repeat("n", 30)), Description: strings.Repeat("d", 60), Provider: "GitHub Actions", Status: connection.Active, Pending: true,
+			LastIssued: time.Unix(1, 0), LastDenied: time.Unix(1, 0), Day: newDay(busy),
+		})
+	}
+	if page := renderAll(t, c, "connections", v)["layout"]; len(page) > maxPage {
+		t.Errorf("a page has %d bytes, more than %d", len(page), maxPage)
+	}
 }
 
 // Ten thousand connections are a page of a hundred, in its time and its size.
