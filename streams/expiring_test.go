@@ -1,0 +1,95 @@
+package streams_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"sallyport.dev/streams"
+	"sallyport.dev/streams/streamstest"
+)
+
+func TestAValueIsReplacedByOneOfAllWhoTry(t *testing.T) {
+	f := streamstest.New(t, toys{})
+	b := must[*streams.ExpiringBucket](t)(f.Conn.ExpiringBucket(t.Context(), "SESSIONS_default"))
+	again := must[*streams.ExpiringBucket](t)(f.Conn.ExpiringBucket(t.Context(), "SESSIONS_default")) // there is one
+	if _, _, err := again.Get(t.Context(), "s.1"); !errors.Is(err, streams.ErrNoKey) {
+		t.Fatalf("nothing: %v", err)
+	}
+	if err := b.Create(t.Context(), "s.1", []byte("a"), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Create(t.Context(), "s.1", []byte("b"), time.Hour); !errors.Is(err, streams.ErrKeyMoved) {
+		t.Errorf("a key was made twice: %v", err)
+	}
+	_, at, err := again.Get(t.Context(), "s.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Replace(t.Context(), "s.1", []byte("c"), at, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Replace(t.Context(), "s.1", []byte("d"), at, time.Hour); !errors.Is(err, streams.ErrKeyMoved) {
+		t.Errorf("an old value was replaced: %v", err)
+	}
+	if err := again.Take(t.Context(), "s.1", at); !errors.Is(err, streams.ErrKeyMoved) {
+		t.Errorf("an old value was taken: %v", err)
+	}
+	v, at, err := b.Get(t.Context(), "s.1")
+	if err != nil || string(v) != "c" {
+		t.Fatalf("%s, %v", v, err)
+	}
+	if err := b.Take(t.Context(), "s.1", at); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Replace(t.Context(), "s.1", []byte("e"), at, time.Hour); !errors.Is(err, streams.ErrKeyMoved) {
+		t.Errorf("what was taken came back: %v", err)
+	}
+	if _, _, err := b.Get(t.Context(), "s.1"); !errors.Is(err, streams.ErrNoKey) {
+		t.Errorf("what was taken is there: %v", err)
+	}
+	if err := b.Delete(t.Context(), "s.never"); err != nil {
+		t.Errorf("deleting what is not there: %v", err)
+	}
+}
+
+func TestKeysAreListedBelowTheirPrefix(t *testing.T) {
+	f := streamstest.New(t, toys{})
+	b := must[*streams.ExpiringBucket](t)(f.Conn.ExpiringBucket(t.Context(), "SESSIONS_default"))
+	for _, k := range []string{"s.2", "a.1", "s.1", "s.3"} {
+		if err := b.Create(t.Context(), k, []byte("x"), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Delete(t.Context(), "s.3"); err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := b.Keys(t.Context(), "s"); err != nil || !slices.Equal(keys, []string{"s.1", "s.2"}) {
+		t.Errorf("got %v, %v", keys, err)
+	}
+}
+
+func TestAValueEndsByItself(t *testing.T) {
+	f := streamstest.New(t, toys{})
+	b := must[*streams.ExpiringBucket](t)(f.Conn.ExpiringBucket(t.Context(), "SESSIONS_default"))
+	if err := b.Create(t.Context(), "s.1", []byte("x"), 0); err != nil { // a second
+		t.Fatal(err)
+	}
+	gone := func() bool {
+		_, _, err := b.Get(t.Context(), "s.1")
+		return errors.Is(err, streams.ErrNoKey)
+	}
+	if gone() {
+		t.Fatal("it is gone at once")
+	}
+	until := time.Now().Add(30 * time.Second)
+	for !gone() {
+		if time.Now().After(until) {
+			t.Fatal("it never ends")
+		}
+	}
+	if keys, err := b.Keys(t.Context(), "s"); err != nil || len(keys) > 0 {
+		t.Errorf("it is listed: %v, %v", keys, err)
+	}
+}
