@@ -27,8 +27,8 @@ func (c *Console) audit() []screen {
 // Bounds of a page of the audit trail.
 const (
 	auditRows  = 50
-	maxCounted = 1000 // events that are looked at to count facets and draw bars
-	maxFacet   = 8    // values of a facet
+	maxCounted = 500 // events that are looked at to count facets and draw bars
+	maxFacet   = 8   // values of a facet
 )
 
 // auditFilters are the filters as an address has them; the same as of GET /v1/audit.

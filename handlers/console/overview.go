@@ -98,7 +98,7 @@ func (v *overviewView) waiting(p *page) {
 			continue
 		}
 		if n := s.count(p); n > 0 {
-			v.Needs = append(v.Needs, need{Title: s.menu, Text: fmt.Sprintf("%d waiting for you", n), URL: p.url(s.path), Do: "Open"})
+			v.Needs = append(v.Needs, need{Title: s.menu, Text: fmt.Sprintf("%d waiting for you.", n), URL: p.url(s.path), Do: "Open"})
 		}
 	}
 }
@@ -124,13 +124,13 @@ func (v *overviewView) connections(p *page, s *control.State) (warned []domain.N
 		}
 		if waiting++; waiting <= maxListed {
 			v.Needs = append(v.Needs, need{
-				Title: "Connection " + c.Name.String(), Text: "drafted by " + strings.Join(c.Writers, ", ") + "; waits for another person",
+				Title: "Connection " + c.Name.String(), Text: "Written by " + strings.Join(c.Writers, ", ") + "; you may review and activate it.",
 				URL: p.url("/connections/" + c.Name.String() + "/activate"), Do: "Review",
 			})
 		}
 	}
 	if waiting > maxListed {
-		v.Needs = append(v.Needs, need{Title: "Connections", Text: fmt.Sprintf("%d more drafts wait for another person", waiting-maxListed), URL: p.url("/connections"), Do: "Open"})
+		v.Needs = append(v.Needs, need{Title: "Connections", Text: fmt.Sprintf("%d more wait for a review.", waiting-maxListed), URL: p.url("/connections"), Do: "Open"})
 	}
 	return warned
 }
