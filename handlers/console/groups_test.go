@@ -139,6 +139,11 @@ func TestAPersonIsAddedEditedAndRemovedByAnOwner(t *testing.T) {
 	s.wants(http.StatusForbidden, s.fills("sam", "/people/dora/delete", "etag", `"1"`), "owner")
 	etag := s.etag(s.get("olga", s.path("/people/olga/edit")).Body.String())
 	s.wants(http.StatusForbidden, s.fills("olga", "/people/olga/edit/save", "etag", etag, "roles", "owner", "roles", "security_admin"), "person.self")
+	s.signIn("dora", domain.Member)
+	s.wants(http.StatusForbidden, s.fills("sam", "/people/dora/sign-out"), "owner")
+	s.wants(http.StatusOK, s.get("dora", s.path("/")))
+	s.wants(http.StatusSeeOther, s.fills("olga", "/people/dora/sign-out"))
+	s.wants(http.StatusSeeOther, s.get("dora", s.path("/")))
 	etag = s.etag(s.get("olga", s.path("/people/dora/delete")).Body.String())
 	s.wants(http.StatusSeeOther, s.fills("olga", "/people/dora/delete", "etag", etag))
 }

@@ -62,7 +62,7 @@ func keysSheet(p *page) (v sheet, err error) {
 		signing.Rows = append(signing.Rows, []cell{codeCell(k.KeyID), textCell(string(k.Algorithm)), badgeCell(string(k.Status)), since, until})
 	}
 	v.Tables = []sheetTable{ssh, signing}
-	v.Sections = []sheetSection{
+	v.Below = []sheetSection{
 		{ID: "sshd", Heading: "Have a server trust the SSH authority", Text: "On the server, and again at least daily and before each rotation. sshd reads the file at each login.", Code: trustScript(ca.URL)},
 		{Heading: "Rotate the signing keys", Text: "That is done on the host, so that no session of a browser can. Whoever verifies by the published key set notices nothing.", Code: "sallyportd keys rotate"},
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func personNoun() noun {
-	return noun{
+	n := noun{
 		path: "/people", one: "person", many: "people", menu: "People", icon: "person", group: "Directory",
 		lead:    "Who there is, and which admin roles they bear by themselves or through groups.",
 		writers: owners, columns: []string{"Person", "Roles", "Through groups", "#Groups", "Manager", "Email"},
@@ -23,6 +23,8 @@ func personNoun() noun {
 		deleting: []string{"Their sessions, tokens and memberships end at once.", "What names them goes on naming them, and lets nobody in by it."},
 		fields:   personFields, values: personValues, body: personBody,
 	}
+	n.actions = map[string]func(*page) error{"sign-out": n.act("sign-out", "They are signed out everywhere.", false)}
+	return n
 }
 
 func (c *Console) people() []screen { return personNoun().screens() }
@@ -86,6 +88,9 @@ func openPerson(p *page, raw json.RawMessage, v *sheet) error {
 		t.Rows = append(t.Rows, []cell{linkCell(g.Group, p.url("/groups/"+g.Group)), until})
 	}
 	v.Tables = []sheetTable{t}
+	if n := personNoun(); n.writes(p) {
+		v.Actions = append(v.Actions, n.button(p, "Sign them out", "sign-out"))
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,7 +120,7 @@ func askReach(p *page) error {
 	if err != nil {
 		return p.refused("sheet", v, err)
 	}
-	v.Notes, v.Facts = []sheetNote{outcomeNote(a.Outcome)}, reachFacts(a)
+	v.Notes, v.Facts = []sheetNote{outcomeNote(a)}, reachFacts(a)
 	ref := resource.Ref(form.Get("resource"))
 	v.Tables = append(v.Tables, reachTable(p, "Ways in", ref, a.Methods, "No rule lets them in", "No published policy that is for them selects this resource, or an expression is not true now."))
 	if len(a.LeftOut) > 0 {
@@ -128,13 +129,14 @@ func askReach(p *page) error {
 	return p.render("sheet", v)
 }
 
-func outcomeNote(o access.Outcome) sheetNote {
-	switch o {
-	case access.Given:
-		return sheetNote{"good", "There are rules that let them in."}
-	case access.Filtered:
-		return sheetNote{"good", "There are rules that let them in, and others that are left out since they need a human."}
-	case access.Cancelled:
+func outcomeNote(a reachAnswer) sheetNote {
+	open := slices.ContainsFunc(a.Methods, func(m reachMethod) bool { return m.Open })
+	switch {
+	case open:
+		return sheetNote{"good", "They are let in: something below stands open now."}
+	case len(a.Methods) > 0:
+		return sheetNote{"warn", "There are rules for them, and of each something is still missing."}
+	case a.Outcome == access.Cancelled:
 		return sheetNote{"warn", "Every rule that would let them in needs a human, and this is a workload."}
 	}
 	return sheetNote{"bad", "No rule lets them in."}
@@ -170,17 +172,17 @@ func reachTable(p *page, heading string, ref resource.Ref, methods []reachMethod
 func (m reachMethod) says() string {
 	var parts []string
 	for _, c := range m.Conditions {
-		state := "missing"
+		state := "Missing: "
 		if c.Met {
-			state = "met"
+			state = "Met: "
 		}
-		parts = append(parts, state+": "+c.Description)
+		parts = append(parts, state+strings.TrimSuffix(c.Description, ".")+".")
 	}
 	if m.CheckedOut != nil {
-		parts = append(parts, "checked out by "+m.CheckedOut.By)
+		parts = append(parts, "Checked out by "+m.CheckedOut.By+".")
 	}
 	if len(parts) == 0 {
 		return "nothing besides"
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(parts, " ")
 }

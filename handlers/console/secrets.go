@@ -96,7 +96,7 @@ func (v valued) sheet(p *page) sheet {
 		if !one.DestroyedAt.IsZero() {
 			row[1] = toneCell("", "destroyed")
 		} else if writes {
-			row[4] = actionCell(sheetAction{Do: "Destroy", Path: p.url(v.page("/destroy", "version", strconv.Itoa(one.Version)))})
+			row[4] = actionCell(sheetAction{Do: "Destroy", About: "version " + strconv.Itoa(one.Version), Path: p.url(v.page("/destroy", "version", strconv.Itoa(one.Version)))})
 		}
 		t.Rows = append(t.Rows, row)
 	}

@@ -21,6 +21,7 @@ type sheet struct {
 	Form     *sheetForm
 	Sections []sheetSection
 	Tables   []sheetTable
+	Below    []sheetSection // the tables
 }
 
 // sheetLink leads to a path below the organisation.
@@ -29,6 +30,7 @@ type sheetLink struct{ Name, Path string }
 // sheetAction is a button: a link, or with Post a form that is sent.
 type sheetAction struct {
 	Do, Path        string
+	About           string // what it is done to, for readers alone
 	Post            bool
 	Primary, Danger bool
 	Hidden          map[string]string

@@ -29,8 +29,9 @@ func init() {
 				{Heading: "Steps", Steps: true, Lines: []sheetLine{{Label: "First", Text: "x", Mark: "missing"}}},
 				{Heading: "Code", Code: "x"}, {Heading: "Diff", Diff: []diffLine{{" ", "a"}, {"-", "b"}, {"+", "c"}}},
 			},
+			Below: []sheetSection{{Heading: "Below", Text: "x"}},
 			Tables: []sheetTable{{Heading: "T", Caption: "T", Columns: []string{"A", "#B", "-C"}, Pager: &pager, Rows: [][]cell{
-				{linkCell("a", "/a"), numberCell(1), actionCell(sheetAction{Do: "Remove", Path: "/r", Post: true})},
+				{linkCell("a", "/a"), numberCell(1), actionCell(sheetAction{Do: "Remove", About: "a", Path: "/r", Post: true})},
 				{codeCell("a"), quietCell("b"), toneCell("warn", "c")}, {badgeCell("draft"), timeCell(at), textCell("")},
 			}}},
 		},
