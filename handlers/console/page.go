@@ -280,6 +280,11 @@ func (p *page) formUpTo(limit int64) (url.Values, error) {
 		return nil, errForm
 	}
 	p.once = form.Get(onceField)
+	if p.Session.ID != "" { // it may have taken its time, and a session that ended meanwhile does nothing more
+		if err := p.identify(); err != nil {
+			return nil, err
+		}
+	}
 	return form, nil
 }
 

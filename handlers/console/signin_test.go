@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"html"
 	"io"
 	"net/http"
@@ -597,5 +598,37 @@ func TestASessionIsEndedOnEveryReplica(t *testing.T) {
 	}
 	if b.signedIn() {
 		t.Error("a session that was ended elsewhere holds")
+	}
+}
+
+// slow is a body during whose arrival something happens.
+type slow struct {
+	io.Reader
+	meanwhile func()
+}
+
+func (s *slow) Read(b []byte) (int, error) {
+	s.meanwhile()
+	return s.Reader.Read(b)
+}
+
+func TestASessionThatEndsWhileItsFormArrivesDoesNothing(t *testing.T) {
+	s := newSignIn(t)
+	b, there := s.browser(), s.browser()
+	b.signIn("carol")
+	there.signIn("carol")
+	from := s.world.Last()
+	r := httptest.NewRequest(http.MethodPost, s.path("/sessions/end-others"), &slow{strings.NewReader("_once=a"), func() {
+		if err := s.world.Sessions().End(context.Background(), b.cookie(s.console.cookieName()).Value); err != nil {
+			t.Error(err)
+		}
+	}})
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.AddCookie(b.cookie(s.console.cookieName()))
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	if !strings.Contains(w.Header().Get("Location"), "/sign-in?") || !there.signedIn() || len(s.world.Types(from)) > 0 {
+		t.Errorf("got %d to %q, recorded %v", w.Code, w.Header().Get("Location"), s.world.Types(from))
 	}
 }
