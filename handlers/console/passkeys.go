@@ -31,7 +31,7 @@ func (c *Console) myPasskeys() []screen {
 
 // Kinds of attempts.
 const (
-	ofRegistration = "passkey.registration"
+	ofRegistration = "passkey_registration"
 	ofPasskey      = "passkey"
 )
 
