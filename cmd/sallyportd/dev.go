@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -397,6 +398,9 @@ func (d *devServer) ready(ctx context.Context, h *host.Host, baseURL string) err
 	d.Note("  console       %s", c.SignIn.Console)
 	d.Note("  people        owner, devops, security, security2, resource, auditor, alice, bob; their tokens are in %s", file)
 	d.Note("  demo provider %s", c.Provider.Issuer)
+	if u, err := url.Parse(d.webhook); err == nil && d.webhook != "" {
+		d.Note("  notices       are posted to %s://%s", u.Scheme, u.Host) // the rest of the address may be a secret
+	}
 	if d.walk {
 		return walkThrough(ctx, d.IO, c, file)
 	}

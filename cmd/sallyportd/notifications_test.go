@@ -74,7 +74,7 @@ func TestDevTellsNothingInsideAndInNoOtherForm(t *testing.T) {
 		code int
 		err  string
 	}{
-		{[]string{"--notify-webhook", "http://169.254.169.254/hush"}, cli.ExitFailed, "not to be posted to"},
+		{[]string{"--notify-webhook", "http://169.254.169.254/hush"}, cli.ExitFailed, "not to be posted to: only https is allowed; http is, to this machine alone"},
 		{[]string{"--notify-webhook", "http://127.0.0.1:1/hush", "--notify-webhook-format", "irc"}, cli.ExitUsage, `"irc" is not json, slack or teams`},
 	} {
 		dir := t.TempDir()

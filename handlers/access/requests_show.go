@@ -195,7 +195,7 @@ func (h *Access) poll(c *api.Call) (api.Answer, error) {
 	switch {
 	case err != nil:
 		return api.Answer{}, err
-	case !h.polls.Allow(c.Meta.Actor.ID+" "+r.ID, now):
+	case r.Status == request.Pending && !h.polls.Allow(c.Meta.Actor.ID+" "+r.ID, now): // how it ended is told at once
 		return api.Answer{}, waiting("slow_down", "request.slow_down", "Ask about a request every 5 seconds, no more often.")
 	case r.Status == request.Approved && now.Before(r.ValidUntil):
 		return api.Answer{Body: r}, nil

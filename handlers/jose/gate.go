@@ -61,6 +61,9 @@ func (g Gate) parseURL(raw string) (*url.URL, error) {
 	}
 	loopback := g.LoopbackHTTP && isLoopbackHost(u.Hostname())
 	if u.Scheme != "https" && !loopback {
+		if g.LoopbackHTTP && u.Scheme == "http" {
+			return nil, errHTTPHere
+		}
 		return nil, errScheme
 	}
 	if r := g.checkPort(u, loopback); r != nil {
@@ -76,8 +79,9 @@ func (g Gate) parseURL(raw string) (*url.URL, error) {
 }
 
 var (
-	errScheme = refuse("scheme", "only https is allowed, written in lower case")
-	errPort   = refuse("port", "its port is not allowed")
+	errScheme   = refuse("scheme", "only https is allowed, written in lower case")
+	errHTTPHere = refuse("scheme", "only https is allowed; http is, to this machine alone: localhost, 127.0.0.1 or [::1]")
+	errPort     = refuse("port", "its port is not allowed")
 )
 
 // checkText looks at a URL's text, before anything parses it: parsers differ

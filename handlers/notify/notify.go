@@ -307,6 +307,9 @@ func (d *desk) deliver(ctx context.Context, n notification.Notice) {
 		if f.Reason = p.reason; done || f.Tries > len(d.Pauses) {
 			break
 		}
+		if f.Tries == 1 { // the rest may take minutes; the cause names no address
+			d.log.Warn("people could not be told at once, which is tried again", "notice", n.ID, "of", n.Type, "about", n.Subject, "reason", p.reason, "error", p.cause)
+		}
 		wait := d.Pauses[f.Tries-1]
 		sleep(within, max(wait/2+rand.N(wait/2+1), p.after))
 		if within.Err() != nil {
