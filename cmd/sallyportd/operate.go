@@ -184,7 +184,7 @@ func (t *site) create() *cobra.Command {
 	c := &cobra.Command{
 		Use: "create", Short: "Make a person's API token and print it, once, on stdout",
 		Long: `Makes an API token for a person, who is added where nobody has that name, and is
-granted the role where they lack it. The token is printed once, alone, on stdout, and
+granted the role where they lack it: for good, only the token ends. The token is printed once, alone, on stdout, and
 stored as a hash. It is an event of the audit trail.`,
 		Example: `  export SALLYPORT_TOKEN=$(sallyportd token create --person dana --role devops_admin --ttl 8h)
   sallyportd token create --config /etc/sallyport/config.yaml --person sam --role security_admin --ttl 24h`,
@@ -199,10 +199,10 @@ stored as a hash. It is an event of the audit trail.`,
 				if err != nil {
 					return err
 				}
-				t.Note("%s may be %s until %s. The token is shown this once; revoke it with: sallyportd token revoke%s %s",
+				t.Note("With this token %s is %s until %s. It is shown this once; revoke it with: sallyportd token revoke%s %s",
 					made.Person, made.Role, made.ExpiresAt.UTC().Format(time.RFC3339), t.flagsGiven(), made.ID)
 				if made.Granted {
-					t.Note("%s did not have the role %s; they were granted it.", made.Person, made.Role)
+					t.Note("%s did not have the role %s and was granted it for good: only the token ends. An owner takes it back with `sallyport person put`.", made.Person, made.Role)
 				}
 				return cli.Print(t.Out, *t.format, made, func(w io.Writer) error {
 					_, err := fmt.Fprintln(w, made.Token)
