@@ -169,6 +169,10 @@ func activate(p *page) error {
 		if again != nil {
 			return again
 		}
+		if told := (*problem)(nil); errors.As(err, &told) && told.Status == http.StatusPreconditionFailed {
+			told.Detail = "Nothing is activated: the connection was changed while you looked at it. This is what it says now."
+			return p.refused("connection_activate", v, told) // and what was accepted of another version is not of this one
+		}
 		for _, code := range body.Acknowledge {
 			v.Accepted[code] = true
 		}

@@ -89,7 +89,9 @@ func TestAnActivationNeedsAFreshProofAndTheVersionThatWasSeen(t *testing.T) {
 	edited := gitLab("acme")
 	edited.Description = "other"
 	s.world.Do(s.world.Meta("devops", domain.DevOpsAdmin), "ci", connection.Edit{Version: 1, Spec: edited, Issuer: s.world.Issuer()})
-	if w := s.post("kim", at+"/confirm", form.Encode()); w.Code != http.StatusPreconditionFailed || s.state("ci").Status != connection.Drafted {
+	w := s.post("kim", at+"/confirm", form.Encode())
+	shows(t, w, "Nothing is activated", "other")
+	if w.Code != http.StatusPreconditionFailed || s.state("ci").Status != connection.Drafted {
 		t.Errorf("what was not seen is activated: %d", w.Code)
 	}
 	s.world.Advance(freshFor + time.Second)

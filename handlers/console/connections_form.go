@@ -554,7 +554,8 @@ func saveEdit(p *page, f *connectionForm, _ url.Values, c connection.State) erro
 	}
 	err = p.API(http.MethodPut, "/connections/"+f.Name, ifMatch(f.ETag), writtenConnection{Spec: f.spec()}, nil)
 	if told := (*problem)(nil); errors.As(err, &told) && told.Status == http.StatusPreconditionFailed {
-		return errors.Join(p.meanwhile(f), err)
+		told.Detail = "Nothing is saved: somebody saved another version while you wrote. Look at what they changed, then save yours or leave it."
+		return errors.Join(p.meanwhile(f), told)
 	}
 	if err != nil {
 		return err

@@ -207,7 +207,7 @@ func TestTwoPeopleEditAtOnce(t *testing.T) {
 	kims.Set("description", "of kim")
 	goesTo(t, s.post("sam", at+"/save", sams.Encode()), s.path("/connections/ci"))
 	w := s.post("kim", at+"/save", kims.Encode())
-	body := shows(t, w, "sam saved another version", "<ins>of sam</ins>", "of kim</textarea>")
+	body := shows(t, w, "sam saved another version", "Nothing is saved", "<ins>of sam</ins>", "of kim</textarea>")
 	if w.Code != http.StatusPreconditionFailed || s.state("ci").Current.Description != "of sam" {
 		t.Errorf("status %d, %+v", w.Code, s.state("ci"))
 	}
