@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/person"
@@ -32,7 +33,7 @@ func (s *site) serve() *httptest.Server {
 
 func (s *site) tail(t *testing.T, server *httptest.Server, who domain.Name, query, lastID string) *tail {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a test that would wait for ever fails
 	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+s.path("/audit/live?")+query, nil)
 	if err != nil {
@@ -136,7 +137,7 @@ func TestATailEndsWithItsSession(t *testing.T) {
 	}
 	s.happens(s.refusedToken("ci", "b"))
 	if _, event, data, _ := l.next(); event != "ended" || !strings.Contains(data, toldSession) {
-		t.Errorf("got %q with %q", event, data)
+		t.Fatalf("got %q with %q", event, data)
 	}
 	if _, _, data, ok := l.next(); ok {
 		t.Errorf("it goes on with %q", data)
