@@ -35,7 +35,7 @@ func (c *Console) groups() []screen { return groupNoun().screens() }
 func listGroups(p *page, s *control.State) (all []entry) {
 	now := s.Later(p.now())
 	for _, g := range s.Groups().Groups() {
-		all = append(all, entry{g.Name.String() + " " + g.Description, func() []cell {
+		all = append(all, entry{func() string { return g.Name.String() + " " + g.Description }, func() []cell {
 			used := textCell("")
 			if s.NamesGroup(g.Name) {
 				used = toneCell("info", "named")

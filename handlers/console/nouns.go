@@ -44,7 +44,7 @@ type example struct{ Name, Title, Text string }
 
 // entry is one of a list; its cells are asked for if it is on the page.
 type entry struct {
-	match string // what the filter looks into
+	match func() string // what the filter looks into
 	cells func() []cell
 }
 
@@ -83,7 +83,7 @@ func (n noun) list(p *page) error {
 	p.Org.Read(func(s *control.State, _ domain.Head) {
 		all := n.entries(p, s)
 		if total = len(all); q != "" {
-			all = slices.DeleteFunc(all, func(e entry) bool { return !strings.Contains(strings.ToLower(e.match), q) })
+			all = slices.DeleteFunc(all, func(e entry) bool { return !strings.Contains(strings.ToLower(e.match()), q) })
 		}
 		t = p.pageOf(all, n.path, q)
 	})

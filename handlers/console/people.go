@@ -32,7 +32,7 @@ func (c *Console) people() []screen { return personNoun().screens() }
 func listPeople(p *page, s *control.State) (all []entry) {
 	now := p.now()
 	for _, who := range s.Everybody() {
-		all = append(all, entry{who.Name.String() + " " + who.Email, func() []cell { return personCells(p, s, who, now) }})
+		all = append(all, entry{func() string { return who.Name.String() + " " + who.Email }, func() []cell { return personCells(p, s, who, now) }})
 	}
 	return all
 }

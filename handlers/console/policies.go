@@ -37,7 +37,7 @@ func (c *Console) policies() []screen {
 
 func listPolicies(p *page, s *control.State) (all []entry) {
 	for _, d := range s.Policies().Policies() {
-		all = append(all, entry{d.Name.String() + " " + d.Newest.Description, func() []cell {
+		all = append(all, entry{func() string { return d.Name.String() + " " + d.Newest.Description }, func() []cell {
 			state := badgeCell("draft")
 			switch {
 			case d.Published != nil && d.PublishedVersion != d.Version:
@@ -281,7 +281,7 @@ rules:
     privileges:
       - { type: ssh, accounts: [me] }
 `},
-	{"on-call", "a time-bound group and hours", `name: on-call
+	{"on-call", "a group, and hours", `name: on-call
 description: Who is on call reads passwords of the shop in the evening
 principals:
   groups: [shop-on-call]
@@ -292,7 +292,7 @@ rules:
       - { type: secret, actions: [list, reveal] }
     expression: time.getHours("Europe/Berlin") >= 18
 `},
-	{"approval", "an approval, a checkout, and an emergency", `name: database-admins
+	{"approval", "an approval", `name: database-admins
 description: The shared user of the database, one at a time, when somebody agrees
 principals:
   groups: [shop-dba]

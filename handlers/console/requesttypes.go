@@ -36,7 +36,7 @@ func (c *Console) requestTypes() []screen { return typeNoun().screens() }
 
 func listTypes(p *page, s *control.State) (all []entry) {
 	for _, t := range s.Requests().Types() {
-		all = append(all, entry{t.Name.String() + " " + t.Newest.Description, func() []cell {
+		all = append(all, entry{func() string { return t.Name.String() + " " + t.Newest.Description }, func() []cell {
 			state := badgeCell(string(t.Status))
 			if t.Published != nil && t.PublishedVersion != t.Version {
 				state = toneCell("info", string(t.Status)+", with an edit that waits")
@@ -189,7 +189,7 @@ func stepInWords(st request.Step) string {
 }
 
 var typeExamples = []example{
-	{"access", "one approval for access", `name: server-access
+	{"access", "one approval", `name: server-access
 kind: access
 description: Privileged users on servers
 steps:
@@ -206,7 +206,7 @@ steps:
   - name: lead
     approvers: { manager: true }
 `},
-	{"steps", "two steps, fields, and an escalation", `name: root-on-production
+	{"steps", "two steps", `name: root-on-production
 kind: access
 steps:
   - name: first

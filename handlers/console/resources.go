@@ -39,7 +39,7 @@ func listProjects(p *page, s *control.State) (all []entry) {
 		used[r.Project]++
 	}
 	for _, d := range s.Resources().Projects() {
-		all = append(all, entry{d.Name.String() + " " + d.Description, func() []cell {
+		all = append(all, entry{func() string { return d.Name.String() + " " + d.Description }, func() []cell {
 			return []cell{linkCell(d.Name.String(), p.url("/projects/"+d.Name.String())), numberCell(used[d.Name]), textCell(checkoutSays(d.Checkout)), quietCell(d.Description)}
 		}})
 	}
@@ -134,7 +134,7 @@ func listServers(p *page, s *control.State) (all []entry) {
 		if r.Kind != resource.Server {
 			continue
 		}
-		all = append(all, entry{r.Name + " " + r.Project.String() + " " + r.Description + " " + r.ServerSpec.Address + " " + labelsSay(r.Labels), func() []cell {
+		all = append(all, entry{func() string { return r.Name + " " + r.Project.String() + " " + r.Description + " " + r.ServerSpec.Address + " " + labelsSay(r.Labels) }, func() []cell {
 			var accounts []domain.Name
 			for _, a := range r.ServerSpec.Accounts {
 				accounts = append(accounts, a.Name)

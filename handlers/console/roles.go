@@ -28,7 +28,7 @@ func (c *Console) roles() []screen { return append(roleNoun().screens(), matchSc
 
 func listRoleDocuments(p *page, s *control.State) (all []entry) {
 	for _, r := range s.WorkloadRoles().Roles() {
-		all = append(all, entry{r.Name.String() + " " + r.Description, func() []cell {
+		all = append(all, entry{func() string { return r.Name.String() + " " + r.Description }, func() []cell {
 			var from []domain.Name
 			for _, q := range r.Requirements {
 				from = append(from, q.Connection)
@@ -208,7 +208,7 @@ func matchNote(a matchAnswer) sheetNote {
 }
 
 var roleExamples = []example{
-	{"branches", "jobs on protected branches", `name: shop-deployers
+	{"branches", "protected branches", `name: shop-deployers
 description: Deploys the shop, from protected branches
 requirements:
   - connection: shop-ci
@@ -216,7 +216,7 @@ requirements:
       - { claim: ref_protected, operator: equals, value: "true" }
       - { claim: ref, operator: one_of, values: [main, release] }
 `},
-	{"every", "everything of a connection", `name: shop-jobs
+	{"every", "a whole connection", `name: shop-jobs
 description: Every job of the shop
 requirements:
   - connection: shop-ci
