@@ -75,6 +75,8 @@ var homes = []struct{ module, home string }{
 	{"github.com/wneessen/go-mail", "handlers/notify"},
 	{"github.com/emersion/", "e2e"},
 	{"github.com/spf13/", "cmd"},
+	{"go.yaml.in/yaml", "cmd"},
+	{"go.yaml.in/yaml", "handlers/console"},
 	{"github.com/knadh/", "cmd"},
 	{"github.com/prometheus/", "handlers/telemetry"},
 	{"go.opentelemetry.io/", "handlers/telemetry"},

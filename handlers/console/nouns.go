@@ -140,7 +140,7 @@ func (n noun) read(p *page) (raw json.RawMessage, err error) {
 	return raw, p.API(http.MethodGet, n.at(p), nil, nil, &raw)
 }
 
-// one is the sheet of the one that the page is about.
+// sheet shows the one that the page is about.
 func (n noun) sheet(p *page) (v sheet, err error) {
 	raw, err := n.read(p)
 	if err != nil {

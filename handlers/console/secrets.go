@@ -124,7 +124,7 @@ func (p *page) showValue(of valuedOf) error {
 // maxValueForm bounds a form with a value, which is sent with escapes.
 const maxValueForm = 4*resource.MaxValueBytes + 4096
 
-// lines are as they were typed: browsers send each break as two characters.
+// unbroken has lines as they were typed: browsers send each break as two characters.
 func unbroken(text string) string { return strings.ReplaceAll(text, "\r\n", "\n") }
 
 func (p *page) putValue(of valuedOf) error {
