@@ -35,7 +35,7 @@ type filterFlags struct{ typ, actor, connection, workload, outcome, requestID, s
 
 func (f *filterFlags) add(c *cobra.Command) {
 	s := c.Flags()
-	s.StringVar(&f.typ, "type", "", "type of event, such as token.denied")
+	s.StringVar(&f.typ, "type", "", "types of events, such as token.denied, or families such as connection.*; several: token.denied,access.refused")
 	s.StringVar(&f.actor, "actor", "", "who did it: a person's name or a workload:// name")
 	s.StringVar(&f.connection, "connection", "", "name of the connection")
 	s.StringVar(&f.workload, "workload", "", "identity of the workload")

@@ -112,7 +112,12 @@ func (a *app) runImport(c *cobra.Command, files []string, f *conjurFlags) error 
 	if err := cli.Print(a.Out, a.format, im.printed(plan), func(w io.Writer) error { return im.table(w) }); err != nil || f.dryRun {
 		return err
 	}
-	a.Note("Next: another security_admin runs: sallyport connection activate %s", plan.Connection)
+	for _, r := range im.rolesLeft(c.Context(), plan.Connection.String()) {
+		a.Note("Role %s asks for tokens of this connection, and no host of the policy has it any more: sallyport role delete %s", r, r)
+	}
+	if !im.active {
+		a.Note("Next: another security_admin runs: sallyport connection activate %s", plan.Connection)
+	}
 	return nil
 }
 
@@ -280,6 +285,41 @@ func sameRole(there json.RawMessage, want role.Spec) bool {
 type importer struct {
 	client    *client
 	documents []*imported
+	active    bool // the connection says what the plan does, and issues tokens by it
+}
+
+// rolesLeft is the roles that ask for tokens of the connection and are not in the
+// plan: their hosts are gone from the policy. Where they cannot be read it names none.
+func (im *importer) rolesLeft(ctx context.Context, connection string) (left []string) {
+	got, err := im.client.call(ctx, http.MethodGet, "/v1/roles", nil, nil)
+	var page struct {
+		Roles []struct {
+			Name         string
+			Requirements []struct{ Connection string }
+		}
+	}
+	if err != nil || json.Unmarshal(got.body, &page) != nil {
+		return nil
+	}
+	for _, r := range page.Roles {
+		planned := slices.ContainsFunc(im.documents, func(d *imported) bool { return d.kind == "role" && d.name == r.Name })
+		for _, q := range r.Requirements {
+			if q.Connection == connection && !planned {
+				left = append(left, r.Name)
+				break
+			}
+		}
+	}
+	return left
+}
+
+// isActive tells whether the newest version of a connection is what issues tokens.
+func isActive(there json.RawMessage) bool {
+	var doc struct {
+		Status  string
+		Pending json.RawMessage
+	}
+	return json.Unmarshal(there, &doc) == nil && doc.Status == "active" && (doc.Pending == nil || string(doc.Pending) == "null")
 }
 
 func (im *importer) run(ctx context.Context, a *app) error {
@@ -293,6 +333,7 @@ func (im *importer) run(ctx context.Context, a *app) error {
 			return err
 		case d.same(got.body):
 			d.done = "there already"
+			im.active = im.active || d.kind == "connection" && isActive(got.body)
 		default:
 			differ = append(differ, fmt.Sprintf("%s %s says something else", d.kind, d.name))
 		}

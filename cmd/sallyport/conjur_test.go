@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +59,25 @@ func TestRolesAreComparedByWhatTheySay(t *testing.T) {
 	} {
 		if got := sameRole(json.RawMessage(doc), want); got != same {
 			t.Errorf("%s is the same: %t, want %t", doc, got, same)
+		}
+	}
+}
+
+func TestWhatAnImportLeavesToBeDone(t *testing.T) {
+	env := counter(t, map[string]string{}, map[string]string{"GET roles": `{"roles":[
+		{"name":"kept","requirements":[{"connection":"ci"}]},{"name":"gone","requirements":[{"connection":"cd"},{"connection":"ci"}]},{"name":"other","requirements":[{"connection":"cd"}]}]}`})
+	im := importer{
+		client:    &client{http: http.DefaultClient, org: env["SALLYPORT_ADDR"] + "/orgs/default"},
+		documents: []*imported{{kind: "connection", name: "ci"}, {kind: "role", name: "kept"}},
+	}
+	if left := im.rolesLeft(t.Context(), "ci"); !slices.Equal(left, []string{"gone"}) {
+		t.Errorf("left are %q", left)
+	}
+	for doc, active := range map[string]bool{
+		`{"status":"active"}`: true, `{"status":"active","pending":{}}`: false, `{"status":"draft"}`: false, `{"status":"active","pending":null}`: true,
+	} {
+		if isActive(json.RawMessage(doc)) != active {
+			t.Errorf("%s is active: %t", doc, !active)
 		}
 	}
 }

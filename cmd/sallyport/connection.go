@@ -225,6 +225,9 @@ are inactive at introspection until the connection is activated again; with
 			if err != nil {
 				return err
 			}
+			if !revoke {
+				a.Note("Tokens that are out work again if it is activated before they end; to end them for good, repeat with --revoke-tokens.")
+			}
 			return a.printStatus(got.body)
 		},
 	}
@@ -242,10 +245,12 @@ func (a *app) delete() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			still := client.namers(c.Context(), "connection", args[0])
 			if _, err := client.call(c.Context(), http.MethodDelete, connectionPath(args[0]), ifMatch(now.Version), nil); err != nil {
 				return err
 			}
 			a.Note("Deleted %s. Its name is not given again.", args[0])
+			a.noteNamers(still)
 			return nil
 		},
 	}

@@ -21,7 +21,7 @@ func (a *app) wlExec() *cobra.Command {
 	var keepToken bool
 	c := &cobra.Command{
 		Use: "exec --secret ENV=PATH... -- COMMAND [ARGS...]", Short: "Run a command with secrets in its environment",
-		Long: `Reveals each secret and runs the command with the values in its environment, and
+		Long: `Sees that each secret can be revealed, reveals them and runs the command with the values in its environment, and
 nowhere else: not in a file, and not in an argument. If one cannot be revealed, nothing
 is started. SALLYPORT_TOKEN is taken out of the command's environment, unless
 --keep-token is given.
@@ -73,6 +73,9 @@ type want struct {
 
 var variableForm = regexp.MustCompile(`\A[A-Za-z_][A-Za-z0-9_]*\z`)
 
+// reserved are variables whose value is code, or leads to it.
+var reserved = regexp.MustCompile(`\A(PATH|LD_.*|DYLD_.*|BASH_ENV|ENV|IFS|SHELLOPTS|NODE_OPTIONS|PYTHONPATH|PERL5OPT|RUBYOPT)\z`)
+
 // parseWants reads what is to be revealed into which variable.
 func parseWants(c *cobra.Command, texts []string, role, method string) (all []want, err error) {
 	if len(texts) == 0 {
@@ -83,6 +86,8 @@ func parseWants(c *cobra.Command, texts []string, role, method string) (all []wa
 		switch {
 		case !ok || path == "" || !variableForm.MatchString(variable):
 			return nil, cli.Usage(c, "--secret is ENV=PATH, such as PGPASSWORD=payments/db/password")
+		case reserved.MatchString(variable):
+			return nil, cli.Usage(c, "a secret does not go into %s, which says how programs are found and started", variable)
 		case slices.ContainsFunc(all, func(w want) bool { return w.variable == variable }):
 			return nil, cli.Usage(c, "two secrets cannot be in one variable, %s", variable)
 		}
@@ -96,6 +101,16 @@ func parseWants(c *cobra.Command, texts []string, role, method string) (all []wa
 func (a *app) withSecrets(ctx context.Context, client *client, secrets []want, keepToken bool) ([]string, error) {
 	drop := map[string]bool{tokenVariable: !keepToken}
 	var found []string
+	for i, s := range secrets { // none is revealed, which is an event, unless each can be
+		if s.method != "" {
+			continue
+		}
+		id, err := a.openMethod(ctx, client, s.sought)
+		if err != nil {
+			return nil, named(s.variable, err)
+		}
+		secrets[i].method = id
+	}
 	for _, s := range secrets {
 		_, value, err := a.reveal(ctx, client, s.sought)
 		if err != nil {

@@ -122,10 +122,13 @@ changed that since, nothing is changed and the exit code is 1. Without one, what
 there is read first and replaced unless someone changes it in between. The first
 document that is refused ends it; those before it are done.`,
 		Example: "  sallyport " + n.use + " put -f " + n.use + ".yaml\n  sallyport " + n.use + " list -o json | sallyport " + n.use + " put -f -",
-		Args:    cli.Args(),
-		RunE: func(c *cobra.Command, _ []string) error {
+		Args:    atMostOne("-f FILE"),
+		RunE: func(c *cobra.Command, args []string) error {
 			if file == "" {
-				return cli.Usage(c, "give -f with a file, or - for stdin")
+				return cli.Usage(c, "give -f with a file, or - for stdin%s", strings.Join(append([]string{""}, args...), ": -f "))
+			}
+			if len(args) > 0 {
+				return cli.Usage(c, "%q is not looked at: a file is named by -f", args[0])
 			}
 			client, err := a.openAsPerson()
 			if err != nil {
@@ -175,6 +178,7 @@ func (a *app) putOne(ctx context.Context, client *client, n noun, doc map[string
 			return nil, named(name, err)
 		}
 		a.Note("Created %s %s.", n.use, name)
+		a.noteAll(publicationOf(got.body).unpublished(n, name))
 		return got.body, nil
 	case err != nil:
 		return nil, named(name, err)
@@ -192,7 +196,17 @@ func (a *app) putOne(ctx context.Context, client *client, n noun, doc map[string
 	default:
 		a.Note("Changed %s %s, now version %s.", n.use, name, strings.Trim(got.etag, `"`))
 	}
+	a.noteAll(publicationOf(got.body).unpublished(n, name))
 	return got.body, nil
+}
+
+// noteAll notes what there is to say.
+func (a *app) noteAll(some ...string) {
+	for _, s := range some {
+		if s != "" {
+			a.Note("%s", s)
+		}
+	}
 }
 
 // named says which of several documents an error is about.
@@ -220,12 +234,21 @@ func (a *app) nounDelete(n noun) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			still := client.namers(c.Context(), n.use, args[0])
 			if _, err := client.call(c.Context(), http.MethodDelete, n.one(args[0]), http.Header{"If-Match": {now.etag}}, nil); err != nil {
 				return err
 			}
 			a.Note("Deleted %s %s. Its name is not given again.", n.use, args[0])
+			a.noteNamers(still)
 			return nil
 		},
+	}
+}
+
+// noteNamers says what still names what was deleted.
+func (a *app) noteNamers(still []string) {
+	if len(still) > 0 {
+		a.Note("It is still named by %s: there it counts as missing, and lets nobody in.", strings.Join(still, ", "))
 	}
 }
 
@@ -262,7 +285,16 @@ func (a *app) nounAction(n noun, word, short, long, done string) *cobra.Command 
 			if _, err := client.call(c.Context(), http.MethodPost, n.one(args[0], word), http.Header{"If-Match": {now.etag}}, struct{}{}); err != nil {
 				return err
 			}
+			p := publicationOf(now.body)
+			if word == "publish" && p.Status == "published" && p.PublishedVersion == p.Version {
+				done = "Nothing was changed: version " + strconv.FormatUint(p.Version, 10) + " of " + n.use + " NAME is published already."
+			}
 			a.Note("%s", strings.ReplaceAll(done, "NAME", args[0]))
+			if word == "publish" {
+				for _, typ := range client.unusableTypes(c.Context(), p.Rules) {
+					a.Note("Nobody can ask for what it gives by request type %s, which is not published or not there: sallyport request-type publish %s", typ, typ)
+				}
+			}
 			return nil
 		},
 	}

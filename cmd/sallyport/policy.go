@@ -85,7 +85,7 @@ func policyRow(doc json.RawMessage) []string {
 	if json.Unmarshal(doc, &p) != nil {
 		return nil
 	}
-	return []string{p.Name, p.status(), strconv.FormatUint(p.Version, 10), p.principals(), strconv.Itoa(len(p.Rules)), strings.Join(p.Missing, " ")}
+	return []string{p.Name, p.status(), strconv.FormatUint(p.Version, 10), p.principals(), strconv.Itoa(len(p.Rules)), strings.Join(pointedAt(doc, p.Missing), " ")}
 }
 
 func (p policyDocument) status() string {
@@ -117,7 +117,7 @@ func showPolicy(w io.Writer, doc json.RawMessage) error {
 	}
 	rows = append(rows, []string{"for", p.principals()})
 	if len(p.Missing) > 0 {
-		rows = append(rows, []string{"missing", strings.Join(p.Missing, ", ") + ": gone, and let nobody in"})
+		rows = append(rows, []string{"missing", strings.Join(pointedAt(doc, p.Missing), ", ") + ": gone, and let nobody in"})
 	}
 	for _, r := range p.Rules {
 		rows = append(rows, []string{"rule", r.Name + ": " + r.about()})

@@ -48,7 +48,7 @@ How it goes together: docs/howto-access-requests.md.`,
 			for _, s := range t.Steps {
 				steps = append(steps, s.Name)
 			}
-			return []string{t.Name, t.Kind, t.Status, strconv.FormatUint(t.Version, 10), strings.Join(steps, ", then "), strings.Join(t.Missing, " ")}
+			return []string{t.Name, t.Kind, t.Status, strconv.FormatUint(t.Version, 10), strings.Join(steps, ", then "), strings.Join(pointedAt(doc, t.Missing), " ")}
 		},
 	}
 }

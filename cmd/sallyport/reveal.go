@@ -113,7 +113,10 @@ func (a *app) openMethod(ctx context.Context, client *client, s sought) (string,
 	if err != nil {
 		return "", err
 	}
-	var answer struct{ Methods []sshMethod }
+	var answer struct {
+		Outcome string
+		Methods []sshMethod
+	}
 	if err := json.Unmarshal(got.body, &answer); err != nil {
 		return "", fmt.Errorf("reading the access methods: %w", err)
 	}
@@ -136,7 +139,7 @@ func (a *app) openMethod(ctx context.Context, client *client, s sought) (string,
 		}
 		return "", e
 	}
-	return "", client.notRevealed(ctx, s, fit)
+	return "", filtered(answer.Outcome, client.notRevealed(ctx, s, fit))
 }
 
 // notRevealed tells why none of the methods is open.

@@ -244,11 +244,25 @@ func (a *app) resolveSSH(c *cobra.Command, client *client, f *sshFlags, host str
 	if err != nil {
 		return sshMethod{}, err
 	}
-	var answer struct{ Methods []sshMethod }
+	var answer struct {
+		Outcome string
+		Methods []sshMethod
+	}
 	if err := json.Unmarshal(got.body, &answer); err != nil {
 		return sshMethod{}, fmt.Errorf("reading the access methods: %w", err)
 	}
-	return a.choose(c, f, host, answer.Methods)
+	m, err := a.choose(c, f, host, answer.Methods)
+	return m, filtered(answer.Outcome, err)
+}
+
+// filtered adds to why there is no access method that a workload was not given all
+// there are.
+func filtered(outcome string, err error) error {
+	var e *cli.Error
+	if outcome == "filtered" && errors.As(err, &e) && e.Exit != cli.ExitUsage {
+		e.Details = append(e.Details, "there are further ones, which need a human: a workload is not given them")
+	}
+	return err
 }
 
 // choose is one of the methods for SSH that the flags leave: the one that there
