@@ -68,7 +68,7 @@ func instantOf(s string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, errors.New("Write a time such as 2026-11-22T12:00:00Z, or 2026-11-22 12:00 in UTC.")
+	return time.Time{}, domain.Invalid("time.invalid", "Write a time such as 2026-11-22T12:00:00Z, or 2026-11-22 12:00 in UTC.")
 }
 
 // values are the filters that are set, with some changed: name, value, name, value.
@@ -258,7 +258,7 @@ func (p *page) summarize(f filter, v *auditView) error {
 	} {
 		list := facet{Name: of.name}
 		for _, n := range of.values {
-			value := facetValue{Label: n.Value, Count: fmt.Sprint(n.Count), Current: of.set == n.Value, URL: p.at("/audit", f.values(of.parameter, n.Value))}
+			value := facetValue{Label: p.shortActor(n.Value), Count: fmt.Sprint(n.Count), Current: of.set == n.Value, URL: p.at("/audit", f.values(of.parameter, n.Value))}
 			if s.More {
 				value.Count += "+"
 			}
@@ -273,6 +273,16 @@ func (p *page) summarize(f filter, v *auditView) error {
 	}
 	v.Chart = p.bars(f, s)
 	return nil
+}
+
+// shortActor is an actor without what all workloads here have in common; any
+// other text as it is.
+func (p *page) shortActor(s string) string {
+	rest, ok := strings.CutPrefix(s, "workload://"+p.Org.Name().String()+"/")
+	if short, err := url.PathUnescape(rest); ok && err == nil {
+		return short
+	}
+	return s
 }
 
 // counted says how many there are, as far as it was looked.

@@ -59,11 +59,15 @@ type fieldView struct {
 // newField is a field for what /v1 knows by that pointer: "/conditions/0/value"
 // is sent as conditions.0.value, and has the id f-conditions-0-value.
 func newField(f frame, pointer, label string, value any, hint string) fieldView {
-	path := strings.TrimPrefix(pointer, "/")
 	return fieldView{
-		ID: fieldID(pointer), Name: strings.ReplaceAll(path, "/", "."), Label: label, Value: fmt.Sprint(value),
+		ID: fieldID(pointer), Name: fieldName(pointer), Label: label, Value: fmt.Sprint(value),
 		Hint: hint, Error: f.wrong(pointer), Type: "text", Autocomplete: "off",
 	}
+}
+
+// fieldName is by what name a form sends the field at a pointer.
+func fieldName(pointer string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", ".")
 }
 
 func fieldID(pointer string) string { return "f" + strings.ReplaceAll(pointer, "/", "-") }

@@ -77,11 +77,14 @@ func openProject(p *page, raw json.RawMessage, v *sheet) error {
 	return nil
 }
 
+// The fields of a project's checkouts, as its form sends them.
+var checkoutRequired, checkoutSeconds = fieldName("/checkout/required"), fieldName("/checkout/max_seconds")
+
 func projectFields(_ *page, v url.Values, added bool) []sheetField {
 	fields := []sheetField{
 		{Pointer: "/description", Label: "Description", Value: v.Get("description")},
-		{Pointer: "/checkout/required", Label: "Used by one at a time", Kind: "check", Value: v.Get("checkout.required"), Hint: "A vaulted account or a secret is then checked out before it is used, whatever a rule says."},
-		{Pointer: "/checkout/max_seconds", Label: "How long a checkout lasts at most, in seconds", Value: v.Get("checkout.max_seconds"), Hint: "900 to 604800. Empty is an hour."},
+		{Pointer: "/checkout/required", Label: "Used by one at a time", Kind: "check", Value: v.Get(checkoutRequired), Hint: "A vaulted account or a secret is then checked out before it is used, whatever a rule says."},
+		{Pointer: "/checkout/max_seconds", Label: "How long a checkout lasts at most, in seconds", Value: v.Get(checkoutSeconds), Hint: "900 to 604800. Empty is an hour."},
 	}
 	if added {
 		fields = slices.Insert(fields, 0, nameField(v))
@@ -94,17 +97,17 @@ func projectValues(raw json.RawMessage) (url.Values, error) {
 	err := json.Unmarshal(raw, &d)
 	v := url.Values{"description": {d.Description}}
 	if d.Checkout.Required {
-		v.Set("checkout.required", "true")
+		v.Set(checkoutRequired, "true")
 	}
 	if d.Checkout.MaxSeconds > 0 {
-		v.Set("checkout.max_seconds", strconv.Itoa(d.Checkout.MaxSeconds))
+		v.Set(checkoutSeconds, strconv.Itoa(d.Checkout.MaxSeconds))
 	}
 	return v, err
 }
 
 func projectBody(v url.Values) any {
-	checkout := map[string]any{"required": v.Get("checkout.required") == "true"}
-	if text := strings.TrimSpace(v.Get("checkout.max_seconds")); text != "" {
+	checkout := map[string]any{"required": v.Get(checkoutRequired) == "true"}
+	if text := strings.TrimSpace(v.Get(checkoutSeconds)); text != "" {
 		checkout["max_seconds"] = numberOr(text)
 	}
 	return map[string]any{"name": v.Get("name"), "description": v.Get("description"), "checkout": checkout}
@@ -134,7 +137,9 @@ func listServers(p *page, s *control.State) (all []entry) {
 		if r.Kind != resource.Server {
 			continue
 		}
-		all = append(all, entry{func() string { return r.Name + " " + r.Project.String() + " " + r.Description + " " + r.ServerSpec.Address + " " + labelsSay(r.Labels) }, func() []cell {
+		all = append(all, entry{func() string {
+			return r.Name + " " + r.Project.String() + " " + r.Description + " " + r.ServerSpec.Address + " " + labelsSay(r.Labels)
+		}, func() []cell {
 			var accounts []domain.Name
 			for _, a := range r.ServerSpec.Accounts {
 				accounts = append(accounts, a.Name)

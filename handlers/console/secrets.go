@@ -199,7 +199,9 @@ func listSecrets(p *page) error {
 				if r.Kind != resource.Secret {
 					continue
 				}
-				all = append(all, entry{func() string { return r.Name + " " + r.Project.String() + " " + r.Description + " " + labelsSay(r.Labels) }, func() []cell {
+				all = append(all, entry{func() string {
+					return r.Name + " " + r.Project.String() + " " + r.Description + " " + labelsSay(r.Labels)
+				}, func() []cell {
 					var n int
 					for _, v := range r.Versions {
 						if v.DestroyedAt.IsZero() {
