@@ -226,3 +226,15 @@ func TestASecondFactorThatIsAskedForIsTheSessions(t *testing.T) {
 		t.Errorf("got %d: %s", w.Code, w.Body)
 	}
 }
+
+func TestNobodyIsOfferedToReviewTheirOwnGlass(t *testing.T) {
+	h := newHouse(t)
+	h.do("olga", 201, "POST", "/groups/developers/members", doc{"person": "sec"})
+	if code, text := h.send("sec", "/access/break-glass/break", url.Values{"resource": {web}, "method": {admin1}, "reason": {"down"}}); code != http.StatusSeeOther {
+		t.Fatalf("got %d: %s", code, text)
+	}
+	text := h.show("sec", "/break-glass")
+	has(t, text, "Mine", "unreviewed")
+	hasNot(t, text, "For you to review")
+	has(t, h.show("carol", "/break-glass"), "For you to review")
+}
