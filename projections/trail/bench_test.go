@@ -138,7 +138,7 @@ func BenchmarkQuery(b *testing.B) {
 	}
 	for name, q := range map[string]trail.Query{
 		"everything": {}, "type": {Type: "token.denied"}, "connection": {Connection: "ci-7"}, "actor": {Actor: uri("ci-1", identity)}, "workload": {Workload: identity},
-		"request": {RequestID: fmt.Sprintf("01KAR%021d", events/2)}, "hour": {Since: half, Until: half.Add(time.Hour)}, "words": {Q: "refused acme/app-17"},
+		"request": {RequestID: fmt.Sprintf("01KAR%021d", events/2)}, "hour": {Since: half.Truncate(time.Hour), Until: half.Truncate(time.Hour).Add(time.Hour)}, "words": {Q: "refused acme/app-17"},
 	} {
 		b.Run("console/"+name, func(b *testing.B) { consolePage(b, tr, q) })
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 
@@ -243,11 +244,12 @@ func (p *plan) accepts(r row) bool {
 }
 
 // span is the first and the last key of any event that may lie between two times.
+// until is not included, so that a whole hour does not begin another minute.
 func (f *file) span(ctx context.Context, since, until int64) (first, last int64, err error) {
 	var wrong int
 	err = f.reader.QueryRowContext(ctx,
 		`SELECT coalesce(min(first), 1), coalesce(max(last), 0), count(*) FILTER (WHERE sum != `+slotSum+`) FROM slot WHERE slot BETWEEN ? AND ?`,
-		slotOf(since), slotOf(until)).Scan(&first, &last, &wrong)
+		slotOf(since), slotOf(max(until, math.MinInt64+1)-1)).Scan(&first, &last, &wrong)
 	if err == nil && wrong > 0 {
 		err = fmt.Errorf("%w: a time in it is not what was written", errCorrupt)
 	}
