@@ -112,8 +112,10 @@ func TestSettingsAreAnOwnersToChangeWithAFreshProof(t *testing.T) {
 	s.wants(http.StatusUnprocessableEntity, s.fills("olga", "/settings/save", "dual_control", "none", "etag", etag), "strict or roles")
 	s.wants(http.StatusSeeOther, s.fills("olga", "/settings/save", "dual_control", "roles", "etag", etag))
 	s.wants(http.StatusPreconditionFailed, s.fills("olga", "/settings/save", "dual_control", "strict", "etag", etag), "Somebody else changed the settings", `value="strict" selected`)
+	etag = s.etag(s.get("olga", s.path("/settings")).Body.String())
 	s.world.Advance(freshFor + time.Second)
 	if w := s.fills("olga", "/settings/save", "dual_control", "strict", "etag", etag); !strings.Contains(w.Header().Get("Location"), stepUpPath) {
 		t.Errorf("an old proof changes settings: %d", w.Code)
 	}
+	s.wants(http.StatusOK, s.get("sam", s.path("/settings")), "<dd>Roles: a security admin")
 }
