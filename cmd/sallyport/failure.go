@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -298,9 +299,19 @@ func subject(path string) (noun, name string) {
 	return commandOf[kind], name
 }
 
-// about fills in what a path of the API is about: {noun} the command, {name} its name.
+// idWord stands in a next step for an id that is not known where it is written.
+var idWord = regexp.MustCompile(`\bID\b`)
+
+// about fills in what a path of the API is about: {noun} the command, {name} its
+// name, and ID where the path has one.
 func about(path, next string) string {
 	noun, name := subject(path)
+	for _, of := range []string{"/v1/access/requests/", "/v1/access/break-glass/"} {
+		if _, rest, ok := strings.Cut(path, of); ok {
+			id, _, _ := strings.Cut(rest, "/")
+			next = idWord.ReplaceAllLiteralString(next, id)
+		}
+	}
 	return strings.NewReplacer("{noun}", cmp.Or(noun, "connection"), "{name}", cmp.Or(name, "NAME")).Replace(next)
 }
 

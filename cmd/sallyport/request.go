@@ -125,6 +125,9 @@ func requestTable(w io.Writer, body json.RawMessage) error {
 
 func (r accessRequest) status() string {
 	if r.Status == "approved" {
+		if end, err := time.Parse(time.RFC3339, r.ValidUntil); err == nil && end.Before(time.Now()) {
+			return "approved, over since " + clock(r.ValidUntil)
+		}
 		return "approved until " + clock(r.ValidUntil)
 	}
 	return r.Status
@@ -296,6 +299,16 @@ func (f raising) body(c *cobra.Command, args []string) (map[string]any, error) {
 		body["resource"], body["method"] = args[0], args[1]
 	case len(args) == 0 && f.group != "" && f.typ != "" && f.until != "":
 		body["group"], body["until"] = f.group, f.until
+	case len(args) == 1:
+		return nil, cli.Usage(c, "METHOD is missing: `sallyport access resolve %s` shows them", args[0])
+	case len(args) == 2:
+		return nil, cli.Usage(c, "--group, --until and --for are for being in a group: leave out RESOURCE and METHOD, or the flags")
+	case len(args) > 2:
+		return nil, cli.Usage(c, "%d arguments are given, wanted RESOURCE and METHOD; why is said with --justification", len(args))
+	case f.group != "" && f.typ == "":
+		return nil, cli.Usage(c, "--type is missing: the request type under which one asks to be in a group")
+	case f.group != "":
+		return nil, cli.Usage(c, "--until or --for is missing: until when to be in the group")
 	default:
 		return nil, cli.Usage(c, "give a RESOURCE and a METHOD, or --type, --group and --until")
 	}

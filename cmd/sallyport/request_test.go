@@ -182,3 +182,24 @@ func TestDelegationCommands(t *testing.T) {
 		}
 	}
 }
+
+func TestARequestIsToldAsItStands(t *testing.T) {
+	for until, want := range map[string]string{"2001-01-01T00:00:00Z": "approved, over since 2001-01-01", "2100-01-01T00:00:00Z": "approved until 2100-01-01"} {
+		if got := (accessRequest{Status: "approved", ValidUntil: until}).status(); !strings.HasPrefix(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	d := newDesk(t, "")
+	for args, want := range map[string]string{
+		"server/web-1": "METHOD is missing: `sallyport access resolve server/web-1`", "server/web-1 m why": "why is said with --justification",
+		"--group g --for 8h": "--type is missing", "--group g --type t": "--until or --for is missing", "server/web-1 m --group g": "leave out RESOURCE and METHOD",
+	} {
+		if code, _, errs := d.run(append([]string{"request", "create"}, strings.Fields(args)...)...); code != 2 || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit %d: %s", args, code, errs)
+		}
+	}
+	res := &http.Response{StatusCode: 409, Request: httptest.NewRequest("POST", "/orgs/default/v1/access/requests/01A/approve", nil)}
+	if e := failure(res, []byte(`{"title":"t","code":"request.over"}`)); e.Next != "see how it ended: sallyport request show 01A" {
+		t.Errorf("next: %s", e.Next)
+	}
+}
