@@ -244,6 +244,9 @@ func (p *page) enter(s session.Session, whom func(*control.State, domain.Meta) (
 	}
 	if p.Session.Person == s.Person {
 		s.Notice = p.Session.Notice
+		if s.MFAAt.IsZero() {
+			s.MFAAt = p.Session.MFAAt // that they proved one then stays true
+		}
 	}
 	if s, err = p.Org.Sessions().CreateAs(p.Context(), cookie, s); err != nil {
 		return err

@@ -479,9 +479,11 @@ func TestSignInsAreThrottled(t *testing.T) {
 func TestWhoIsToProveItAnewComesBackAsThemself(t *testing.T) {
 	s := newSignIn(t)
 	b := s.browser()
-	b.signIn("carol")
+	at, fields := b.begin("/sign-in", "")
+	fields.Set("mfa", "true")
+	b.get(b.pick(at, fields, "carol"))
 	old := b.cookie(s.console.cookieName()).Value
-	at, fields := b.begin("/step-up", s.path("/sessions"))
+	at, fields = b.begin("/step-up", s.path("/sessions"))
 	if fields.Get("prompt") != "login" || fields.Get("max_age") != "0" {
 		t.Errorf("the provider is asked with %v", fields)
 	}
@@ -499,7 +501,10 @@ func TestWhoIsToProveItAnewComesBackAsThemself(t *testing.T) {
 		t.Error("the cookie stayed the same")
 	}
 	events := s.world.Events()
-	if e, ok := events[len(events)-1].Event.(identity.WasSignedIn); !ok || !e.Again {
+	if now, err := s.world.Sessions().Find(t.Context(), b.cookie(s.console.cookieName()).Value); err != nil || now.MFAAt.IsZero() {
+		t.Errorf("the second factor is forgotten: %+v, %v", now, err)
+	}
+	if e, ok := events[len(events)-1].Event.(identity.WasSignedIn); !ok || !e.Again || e.MFA {
 		t.Errorf("recorded %+v", events[len(events)-1].Event)
 	}
 	thief := s.browser()
