@@ -56,3 +56,6 @@ func Leave(ctx context.Context, o *organisation.Organisation, sent notification.
 	d.outcomes <- notification.Finish{Notice: sent, Channel: notification.Webhook, Tries: 1}
 	d.run(ctx)
 }
+
+// Period is how messages tell seconds.
+func Period(seconds int) string { return period(seconds) }

@@ -80,7 +80,7 @@ func (m Message) facts() (out []fact) {
 	add("Group", d.Group.String())
 	add("Why", d.Justification)
 	if d.Seconds > 0 {
-		add("For", (time.Duration(d.Seconds) * time.Second).String())
+		add("For", period(d.Seconds))
 	}
 	add("Until", stamp(d.Until))
 	if d.Rule != "" {
@@ -110,4 +110,16 @@ func stamp(t time.Time) string {
 		return ""
 	}
 	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+// period tells seconds as people do: 1h, 1h30m, 45s.
+func period(seconds int) string {
+	s := (time.Duration(seconds) * time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

@@ -255,3 +255,11 @@ func walk(v any, f func(map[string]any)) {
 		}
 	}
 }
+
+func TestDurationsAreToldAsPeopleDo(t *testing.T) {
+	for seconds, want := range map[int]string{45: "45s", 60: "1m", 3600: "1h", 5400: "1h30m", 3661: "1h1m1s", 86400: "24h"} {
+		if got := notify.Period(seconds); got != want {
+			t.Errorf("%d seconds are %s, want %s", seconds, got, want)
+		}
+	}
+}
