@@ -255,6 +255,16 @@ func (d *devServer) notifier(g jose.Gate, baseURL string) (*notify.Notifier, err
 	}}, time.Now)
 }
 
+// hostAlone is an address as it may be shown: the path of a webhook may be a
+// secret. "" of what is none.
+func hostAlone(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
 func orElse(s, other string) string {
 	if s == "" {
 		return other
@@ -398,8 +408,8 @@ func (d *devServer) ready(ctx context.Context, h *host.Host, baseURL string) err
 	d.Note("  console       %s", c.SignIn.Console)
 	d.Note("  people        owner, devops, security, security2, resource, auditor, alice, bob; their tokens are in %s", file)
 	d.Note("  demo provider %s", c.Provider.Issuer)
-	if u, err := url.Parse(d.webhook); err == nil && d.webhook != "" {
-		d.Note("  notices       are posted to %s://%s", u.Scheme, u.Host) // the rest of the address may be a secret
+	if to := hostAlone(d.webhook); to != "" {
+		d.Note("  notices       are posted to %s", to)
 	}
 	if d.walk {
 		return walkThrough(ctx, d.IO, c, file)

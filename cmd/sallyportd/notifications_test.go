@@ -94,3 +94,11 @@ func TestNobodyIsToldUnlessTheConfigurationSaysSo(t *testing.T) {
 		t.Errorf("got %v, %v", n, err)
 	}
 }
+
+func TestDevTellsWhereNoticesGoWithoutTheSecret(t *testing.T) {
+	for address, want := range map[string]string{"": "", "http://127.0.0.1:9000/services/hush?a=hush": "http://127.0.0.1:9000", "https://u:hush@hooks.example.com/hush": "https://hooks.example.com"} {
+		if got := hostAlone(address); got != want {
+			t.Errorf("%q is shown as %q, want %q", address, got, want)
+		}
+	}
+}
