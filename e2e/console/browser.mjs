@@ -45,14 +45,15 @@ export async function signIn(page, name, path = '/') {
 
 // violations is what axe finds wrong on the page as it is. It is run in a world of
 // its own, so that the page's own policy need not allow it.
-export async function violations(page) {
+export async function violations(page, rules) {
+  const only = rules ?? ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
   const session = await page.context().newCDPSession(page)
   const { frameTree } = await session.send('Page.getFrameTree')
   const { executionContextId } = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id, worldName: 'axe' })
   await session.send('Runtime.evaluate', { expression: axe, contextId: executionContextId })
   const { result, exceptionDetails } = await session.send('Runtime.evaluate', {
     contextId: executionContextId, awaitPromise: true, returnByValue: true,
-    expression: `axe.run(document, {runOnly: ['wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa','best-practice']}).then(r => r.violations.map(v => v.id + ': ' + v.help + '\\n    ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200)).join('\\n    ')))`,
+    expression: `axe.run(document, {resultTypes: ['violations'], runOnly: ${JSON.stringify({ type: rules ? 'rule' : 'tag', values: only })}}).then(r => r.violations.map(v => v.id + ': ' + v.help + '\\n    ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200)).join('\\n    ')))`,
   })
   await session.detach()
   assert.ok(!exceptionDetails, exceptionDetails?.text)
@@ -69,4 +70,23 @@ export async function api(name, method, path, body, headers = {}) {
   const text = await res.text()
   assert.ok(res.ok, `${method} ${path} by ${name}: ${res.status} ${text}`)
   return text ? JSON.parse(text) : {}
+}
+
+// hostile is what strangers write where their words are shown.
+export const hostile = '<img src=x onerror="window.owned=1">{{7*7}}'
+
+// mint is a proof of a job of the demo provider.
+export async function mint(path, claims) {
+  const res = await fetch(world.provider.mint_url + path, { method: 'POST', body: JSON.stringify(claims) })
+  return (await res.json()).token
+}
+
+export async function exchange(connection, token) {
+  return fetch(`${world.issuer}/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange', connection, subject_token: token,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    }),
+  })
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) { program.Main(m) }
 // patience bounds the whole of the journeys.
 const patience = 10 * time.Minute
 
-// TestJourneys runs console.test.mjs, which says what is done and seen.
+// TestJourneys runs the files *.test.mjs, which say what is done and seen.
 func TestJourneys(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a real browser; go test without -short")
@@ -35,15 +36,23 @@ func TestJourneys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", "console.test.mjs")
-	cmd.Env = append(os.Environ(), "SALLYPORT_CONSOLE="+string(world))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	files, err := filepath.Glob("*.test.mjs")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no journeys: %v", err)
 	}
-	t.Logf("%s", out)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(file, ".test.mjs"), func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec", file)
+			cmd.Env = append(os.Environ(), "SALLYPORT_CONSOLE="+string(world))
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			t.Logf("%s", out)
+		})
+	}
 }
 
 // screenshots is where pictures of every screen go: bin is in no commit.
