@@ -50,6 +50,7 @@ var may = map[string]string{
 	"GET /people/:name":                             "odsra",
 	"PUT /people/:name":                             "o",
 	"DELETE /people/:name":                          "o",
+	"POST /people/:name/sign-out":                   "o",
 	"GET /groups":                                   "odsra",
 	"POST /groups":                                  "os",
 	"GET /groups/:name":                             "odsra",
