@@ -22,10 +22,10 @@ import (
 // here, a schema, a golden and a line in testdata/released.txt; the tests ask
 // for each.
 func definitions() []definition {
-	return slices.Concat(ofTrust(), ofGroups(), ofRoles(), ofResources(), ofPolicies(), ofRequests(), ofAccess(), ofSSH(), ofIdentity(), ofNotifications())
+	return slices.Concat(ofTrust(), ofKeys(), ofPeople(), ofGroups(), ofRoles(), ofResources(), ofPolicies(), ofRequests(), ofAccess(), ofSSH(), ofIdentity(), ofNotifications())
 }
 
-// ofTrust is the types of connections, tokens, keys, the organisation and people.
+// ofTrust is the types of connections and tokens.
 func ofTrust() []definition {
 	return []definition{
 		control("connection.drafted", func(e connection.WasDrafted, v domain.Envelope) string {
@@ -81,6 +81,12 @@ func ofTrust() []definition {
 				cmp.Or(e.Source, "several sources"), clock(e.From), clock(e.Until), listed(codes, "for various reasons"))
 		}).outcome(func(domain.Event) string { return Denied }),
 
+	}
+}
+
+// ofKeys is the types of our own keys and of the organisation.
+func ofKeys() []definition {
+	return []definition{
 		control("signing_key.created", func(e key.WasCreated, v domain.Envelope) string {
 			return fmt.Sprintf("%s created the %s %s signing key %s", v.Actor, e.Status, e.Algorithm, e.KeyID)
 		}),
@@ -101,6 +107,12 @@ func ofTrust() []definition {
 			return fmt.Sprintf("%s changed dual control from %s to %s", v.Actor, e.From, e.To)
 		}),
 
+	}
+}
+
+// ofPeople is the types of people and their API tokens.
+func ofPeople() []definition {
+	return []definition{
 		control("person.added", func(e person.WasAdded, v domain.Envelope) string {
 			return fmt.Sprintf("%s added %s as %s", v.Actor, e.Name, roles(e.Roles))
 		}),

@@ -62,6 +62,8 @@ func members(t *testing.T, w *orgtest.World, n int, until func(i int) time.Time)
 	}
 }
 
+// wait looks again and again until it is done: what it waits for happens in
+// another goroutine, which tells nobody.
 func wait(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(60 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {

@@ -154,6 +154,8 @@ func (o *office) outcomes() (types []string) {
 	return types
 }
 
+// wait looks again and again until it is done: what it waits for happens in
+// another goroutine, which tells nobody.
 func wait(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(60 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
