@@ -80,7 +80,6 @@ func ofTrust() []definition {
 			return fmt.Sprintf("%s refused %d more tokens to %s between %s and %s: %s", e.Connection, e.Count,
 				cmp.Or(e.Source, "several sources"), clock(e.From), clock(e.Until), listed(codes, "for various reasons"))
 		}).outcome(func(domain.Event) string { return Denied }),
-
 	}
 }
 
@@ -106,7 +105,6 @@ func ofKeys() []definition {
 		control("organisation.dual_control_changed", func(e organisation.DualControlWasChanged, v domain.Envelope) string {
 			return fmt.Sprintf("%s changed dual control from %s to %s", v.Actor, e.From, e.To)
 		}),
-
 	}
 }
 
