@@ -3,6 +3,7 @@ package events
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/request"
@@ -17,7 +18,7 @@ func ofRequests() []definition {
 			case e.Group != "":
 				s += " until " + clock(e.Until)
 			case e.ApprovalSeconds > 0:
-				s += " for " + lasting(e.ApprovalSeconds)
+				s += " for " + domain.Lasting(time.Duration(e.ApprovalSeconds)*time.Second)
 			}
 			if e.Justification != "" {
 				s += ": " + short(e.Justification)
@@ -123,17 +124,4 @@ func wanted(m request.Matter) string {
 		return "membership of group " + m.Group.String()
 	}
 	return fmt.Sprintf("%s by %s", m.Resource, m.Method)
-}
-
-// lasting is a time in the largest unit that divides it.
-func lasting(seconds int) string {
-	for _, u := range []struct {
-		seconds   int
-		one, many string
-	}{{24 * 60 * 60, "day", "days"}, {60 * 60, "hour", "hours"}, {60, "minute", "minutes"}} {
-		if seconds%u.seconds == 0 {
-			return counted(seconds/u.seconds, u.one, u.many)
-		}
-	}
-	return counted(seconds, "second", "seconds")
 }

@@ -132,7 +132,7 @@ func (c Raise) checkGroup(b *broken, spec *Spec, now time.Time) {
 		b.add("/group", "unknown", "this is one of the groups that the request type lists")
 	}
 	if left := c.Until.Sub(now); left <= 0 || left > time.Duration(spec.MaxSeconds)*time.Second {
-		b.add("/until", "out_of_range", "until is after now and within %s", time.Duration(spec.MaxSeconds)*time.Second)
+		b.add("/until", "out_of_range", "until is after now and at most %s from now", domain.Lasting(time.Duration(spec.MaxSeconds)*time.Second))
 	}
 }
 

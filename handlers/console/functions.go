@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"sallyport.dev/domain"
 )
 
 // functions is what templates call; docs/console.md lists them.
@@ -95,23 +97,7 @@ func duration(v any) string {
 	if !ok {
 		d, _ = time.ParseDuration(fmt.Sprint(v))
 	}
-	var parts []string
-	for _, u := range []struct {
-		name string
-		d    time.Duration
-	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}} {
-		if n := d / u.d; n > 0 {
-			name := u.name
-			if n > 1 {
-				name += "s"
-			}
-			parts, d = append(parts, fmt.Sprintf("%d %s", n, name)), d%u.d
-		}
-	}
-	if len(parts) == 0 {
-		return "0 seconds"
-	}
-	return strings.Join(parts, " ")
+	return domain.Lasting(d)
 }
 
 // copyButton copies a text; without script it is not there, and the text is selected by hand.

@@ -73,7 +73,7 @@ func TestAGroupIsAskedForUntilADate(t *testing.T) {
 	form := url.Values{"type": {"on-call"}, "group": {"watch"}, "until": {until.Format("2006-01-02T15:04")}, "justification": {"nights"}}
 	for _, tc := range []struct{ field, value, says string }{
 		{"until", "tomorrow", "this is a date and a time"},
-		{"until", "9999-01-01T00:00", "until is after now and within"},
+		{"until", "9999-01-01T00:00", "until is after now and at most"},
 		{"group", "leads", "this is one of the groups that the request type lists"},
 		{"justification", " ", "say why, for those who decide"},
 	} {
