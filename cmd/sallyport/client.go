@@ -105,8 +105,9 @@ func loopback(host string) bool {
 
 // answer is a successful answer.
 type answer struct {
-	body json.RawMessage
-	etag string
+	body   json.RawMessage
+	etag   string
+	status int
 }
 
 // call sends one request with a JSON body, if any, and decodes nothing: data
@@ -174,7 +175,7 @@ func (c *client) send(req *http.Request, asPerson bool) (answer, error) {
 		}
 		return answer{}, e
 	}
-	return answer{body: b, etag: res.Header.Get("ETag")}, nil
+	return answer{body: b, etag: res.Header.Get("ETag"), status: res.StatusCode}, nil
 }
 
 func (c *client) start(req *http.Request, asPerson bool) (*http.Response, error) {

@@ -258,6 +258,9 @@ same id.`,
 			if err != nil {
 				return err
 			}
+			if got.status == http.StatusOK { // not 201: nothing new
+				fmt.Fprintln(a.Err, "You asked for this before, and it still waits, as it was asked then. To ask otherwise, cancel it first: sallyport request cancel ID")
+			}
 			return a.printRequest(got.body)
 		},
 	}
