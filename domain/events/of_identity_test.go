@@ -6,10 +6,11 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/events"
 	signin "sallyport.dev/domain/identity"
+	"sallyport.dev/domain/person"
 )
 
 func examplesOfIdentity() map[string]example {
-	const subject, session = "person/carol", "0123456789abcdef"
+	const subject, session, enrolment = "person/carol", "0123456789abcdef", "01KASE0000000000000000000A"
 	account := signin.Account{Issuer: "https://login.example.com", Subject: "00u1a2b3"}
 	return map[string]example{
 		"person.identity_linked": {subject: subject, actor: "system:sign_in", event: signin.WasLinked{Person: "carol", Account: account},
@@ -29,6 +30,11 @@ func examplesOfIdentity() map[string]example {
 			summary: "carol removed passkey my laptop"},
 		"passkey.used": {subject: subject, actor: "carol", event: signin.PasskeyWasUsed{Person: "carol", ID: "AQIDBA", Name: "my laptop", Counter: 7, Back: true},
 			summary: "carol proved with passkey my laptop who they are; its counter went back, so there may be a copy of it"},
+		"enrolment.created": {subject: "enrolment/" + enrolment, actor: "system:host", event: signin.EnrolmentWasCreated{
+			ID: enrolment, Person: "carol", Owner: true, Hash: person.HashToken("a secret"), ExpiresAt: noon.Add(signin.EnrolmentLife)},
+			summary: "system:host made a one-time link by which carol becomes an owner with a passkey, until 2026-11-22 12:15:00 UTC"},
+		"enrolment.used": {subject: "enrolment/" + enrolment, actor: "carol", event: signin.EnrolmentWasUsed{ID: enrolment, Person: "carol"},
+			summary: "carol used a one-time link that was made on the server's host"},
 	}
 }
 
@@ -40,6 +46,10 @@ func TestSentencesAboutSignIns(t *testing.T) {
 	}{
 		{"carol", signin.WasSignedIn{Person: "carol", Method: "passkey", Source: "192.0.2.7"}, "carol signed in with a passkey from 192.0.2.7"},
 		{"carol", signin.WasSignedOut{Person: "carol", Began: noon}, "carol signed out of a session that began at 2026-11-22 12:00:00 UTC"},
+		{"system:first_start", signin.EnrolmentWasCreated{Owner: true, ExpiresAt: noon},
+			"system:first_start made a one-time link by which whoever opens it first becomes an owner with a passkey, until 2026-11-22 12:00:00 UTC"},
+		{"system:host", signin.EnrolmentWasCreated{Person: "carol", ExpiresAt: noon},
+			"system:host made a one-time link by which carol becomes a member with a passkey, until 2026-11-22 12:00:00 UTC"},
 		{"system:sign_in", signin.WasRefused{Code: "sign_in.passkey", Source: "192.0.2.7"}, "a sign-in from 192.0.2.7 was refused (sign_in.passkey): an unknown account"},
 	} {
 		def, ok := events.New().Lookup(tt.event.EventType())

@@ -1,5 +1,6 @@
 // Package identity answers how people prove who they are: the accounts at
-// OpenID providers that are theirs, and their passkeys. Sign-ins are facts of it.
+// OpenID providers that are theirs, their passkeys, and the link that lets the first
+// of them in. Sign-ins are facts of it.
 // It never sees a secret: no code, no token, no cookie.
 package identity
 
@@ -25,6 +26,8 @@ type Account struct {
 type State struct {
 	accounts map[Account]domain.Name
 	passkeys map[string]Passkey // by id
+
+	enrolment Enrolment // the newest
 }
 
 // Person is whose the account is.
@@ -48,7 +51,9 @@ func (s State) Accounts(n domain.Name) []Account {
 }
 
 // Clone is a copy that folding further events into s does not change.
-func (s State) Clone() State { return State{maps.Clone(s.accounts), maps.Clone(s.passkeys)} }
+func (s State) Clone() State {
+	return State{maps.Clone(s.accounts), maps.Clone(s.passkeys), s.enrolment}
+}
 
 // Command asks for a change. The set is closed: each has its rule.
 type Command interface {
@@ -74,7 +79,7 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 		return s, fmt.Errorf("%s is not an event of identities", e.Type)
 	}
 	if s.accounts == nil {
-		s = State{map[Account]domain.Name{}, map[string]Passkey{}}
+		s = State{accounts: map[Account]domain.Name{}, passkeys: map[string]Passkey{}}
 	}
 	return ev.evolve(s, e)
 }
