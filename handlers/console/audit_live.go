@@ -189,7 +189,7 @@ var errTailEnds = errors.New("the tail ends")
 // mayStillRead tells why who reads may not any more; "" they may. Reading does
 // not keep a session alive.
 func (p *page) mayStillRead() (why string, err error) {
-	cookie, err := p.Echo.Cookie(p.console.cookieName())
+	cookie, err := p.Echo.Cookie(p.cookieName())
 	if err != nil {
 		return toldSession, nil
 	}

@@ -31,10 +31,20 @@ type site struct {
 	cookies map[domain.Name]*http.Cookie
 }
 
-// newSite is a site with all screens, and those given.
+// newSite is the site of a test, with all screens, and those given. It is the
+// test's alone, and much of a test is waiting for the disk: tests run side by side.
 func newSite(t testing.TB, more ...screen) *site {
 	t.Helper()
-	s := &site{t: t, world: orgtest.New(t), cookies: map[domain.Name]*http.Cookie{}}
+	if t, test := t.(*testing.T); test {
+		t.Parallel()
+	}
+	return oneMoreSite(t, more...)
+}
+
+// oneMoreSite is a site beside the one that a test has already.
+func oneMoreSite(t testing.TB, more ...screen) *site {
+	t.Helper()
+	s := &site{t: t, world: orgtest.Warm(t), cookies: map[domain.Name]*http.Cookie{}}
 	s.handler = api.New(api.Options{Log: orgtest.Quiet()})
 	admin.Mount(s.handler.Group("/orgs/"+s.world.Name().String()), s.world.Organisation, admin.Options{More: access.New(s.world.Organisation, access.Options{PerSecond: 1000}).Routes()})
 	var err error
@@ -58,8 +68,11 @@ func (s *site) signIn(who domain.Name, role domain.Role) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.cookies[who] = &http.Cookie{Name: s.console.cookieName(), Value: cookie}
+	s.cookies[who] = &http.Cookie{Name: s.cookieName(), Value: cookie}
 }
+
+// cookieName is the cookie of a session.
+func (s *site) cookieName() string { return s.console.cookieName(s.world.Name()) }
 
 // path is below the organisation's console.
 func (s *site) path(p string) string { return "/console/orgs/" + s.world.Name().String() + p }

@@ -85,7 +85,7 @@ func (c *Console) stranger(ec echo.Context) *page { return &page{Echo: ec, conso
 // identify finds out who is signed in, and what they bear now. A state that may
 // be stale lets nobody in.
 func (p *page) identify() error {
-	cookie, err := p.Echo.Cookie(p.console.cookieName())
+	cookie, err := p.Echo.Cookie(p.cookieName())
 	if err != nil {
 		return session.ErrNone
 	}
@@ -105,14 +105,6 @@ func (p *page) identify() error {
 	}
 	p.Session = s
 	return sessions.Seen(p.Context(), cookie.Value, s)
-}
-
-// cookieName is the session's cookie. Browsers take the prefix by TLS alone.
-func (c *Console) cookieName() string {
-	if c.secure() {
-		return "__Host-sallyport"
-	}
-	return "sallyport-dev"
 }
 
 // signInFirst leads who is not signed in to where they can, and from there back;
@@ -227,7 +219,7 @@ func (p *page) waitForWrite() error {
 
 // keepSession stores the notice of p.Session.
 func (p *page) keepSession() error {
-	cookie, err := p.Echo.Cookie(p.console.cookieName())
+	cookie, err := p.Echo.Cookie(p.cookieName())
 	if err != nil {
 		return session.ErrNone
 	}

@@ -35,9 +35,6 @@ const (
 	ofPasskey      = "passkey"
 )
 
-// passkeyCookie names the attempt with a passkey that this browser has begun.
-func (c *Console) passkeyCookie() string { return c.cookieName() + "-passkey" }
-
 // passkeysView is the passkeys of somebody.
 type passkeysView struct{ Passkeys []identity.Passkey }
 
@@ -111,17 +108,18 @@ func (p *page) tellOptions(kind string, options json.RawMessage, attempt any) er
 	if err != nil {
 		return err
 	}
-	p.setCookie(p.console.passkeyCookie(), cookie, session.AttemptLife)
+	p.makeRoom(maxAttempts, p.console.ofAttempt)
+	p.setCookie(p.passkeyCookie(), cookie, session.AttemptLife)
 	return p.Echo.JSONBlob(http.StatusOK, options)
 }
 
 // finishAttempt reads what this browser has begun, once.
 func (p *page) finishAttempt(kind string, attempt any) error {
-	cookie, err := p.Echo.Cookie(p.console.passkeyCookie())
+	cookie, err := p.Echo.Cookie(p.passkeyCookie())
 	if err != nil {
 		return session.ErrAttempt
 	}
-	p.setCookie(p.console.passkeyCookie(), "", -time.Second)
+	p.setCookie(p.passkeyCookie(), "", -time.Second)
 	return p.Org.Sessions().Finish(p.Context(), kind, cookie.Value, attempt)
 }
 

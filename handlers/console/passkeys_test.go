@@ -109,7 +109,7 @@ func (d *keyed) prove(at string) *httptest.ResponseRecorder {
 // session is who is signed in at this browser.
 func (d *keyed) session() (session.Session, bool) {
 	d.t.Helper()
-	c := d.cookies[d.console.cookieName()]
+	c := d.cookies[d.cookieName()]
 	if c == nil {
 		return session.Session{}, false
 	}
@@ -200,7 +200,7 @@ func TestWhatIsNoProofOfOurPasskeyOpensNothing(t *testing.T) {
 func TestAChallengeIsAnsweredOnceAndInItsBrowser(t *testing.T) {
 	d := registered(t)
 	options := d.challenge(signInPath)
-	attempt := d.cookies[d.console.passkeyCookie()]
+	attempt := d.cookies[(d.cookieName() + ofPasskeyAttempts)]
 	form := url.Values{"credential": {virtual.CreateAssertionResponse(d.rp, d.Authenticator, d.key, options)}}
 	other := *d
 	other.cookies = map[string]*http.Cookie{}

@@ -117,9 +117,6 @@ func (p *page) mayTry() error {
 // ofProvider tells attempts at a provider from others.
 const ofProvider = "oidc"
 
-// attemptCookie names the attempt that this browser has begun.
-func (c *Console) attemptCookie() string { return c.cookieName() + "-attempt" }
-
 // goToProvider sends the browser to the provider that was chosen, and keeps what
 // has to be known when it comes back.
 func (c *Console) goToProvider(p *page) error {
@@ -139,7 +136,7 @@ func (c *Console) goToProvider(p *page) error {
 	if p.screen.path == stepUpPath {
 		again = p.Session.Person
 	}
-	to, attempt, err := provider.Begin(p.Context(), again, p.returnTo(form.Get("return")))
+	to, attempt, err := provider.Begin(p.Context(), p.Org.Name(), again, p.returnTo(form.Get("return")))
 	if err != nil {
 		return err
 	}
@@ -147,37 +144,30 @@ func (c *Console) goToProvider(p *page) error {
 	if err != nil {
 		return err
 	}
-	p.setCookie(c.attemptCookie(), p.Org.Name().String()+"."+cookie, session.AttemptLife)
+	_, tag, _ := signin.ReadState(attempt.State)
+	p.makeRoom(maxAttempts, c.ofAttempt)
+	p.setCookie(p.attemptCookie(tag), cookie, session.AttemptLife)
 	return p.redirect(to)
-}
-
-// setCookie gives the browser a cookie that no script reads and no other site
-// sends; a life of zero is until the browser closes, a negative one takes it away.
-func (p *page) setCookie(name, value string, life time.Duration) {
-	p.Echo.SetCookie(&http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()),
-		Secure: p.console.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
 }
 
 // callback is where providers send browsers back to. Nothing is done, and nothing
 // is recorded, unless this very browser has begun a sign-in that is not over yet.
 func (c *Console) callback(ec echo.Context) error {
 	p := c.stranger(ec)
-	cookie, err := ec.Cookie(c.attemptCookie())
-	if err != nil {
+	org, tag, ok := signin.ReadState(ec.QueryParam("state"))
+	if p.Org = c.orgs[org]; !ok || p.Org == nil {
 		return session.ErrAttempt
 	}
-	org, secret, _ := strings.Cut(cookie.Value, ".")
-	if p.Org = c.orgs[domain.Name(org)]; p.Org == nil {
+	cookie, err := ec.Cookie(p.attemptCookie(tag))
+	if err != nil {
 		return session.ErrAttempt
 	}
 	if err := p.mayTry(); err != nil {
 		return err
 	}
-	p.setCookie(c.attemptCookie(), "", -time.Second)
+	p.setCookie(cookie.Name, "", -time.Second)
 	var a signin.Attempt
-	if err := p.Org.Sessions().Finish(p.Context(), ofProvider, secret, &a); err != nil {
+	if err := p.Org.Sessions().Finish(p.Context(), ofProvider, cookie.Value, &a); err != nil {
 		return err
 	}
 	provider := c.opt.SignIn.Find(a.Provider)
@@ -251,13 +241,14 @@ func (p *page) enter(s session.Session, whom func(*control.State, domain.Meta) (
 	if s, err = p.Org.Sessions().CreateAs(p.Context(), cookie, s); err != nil {
 		return err
 	}
-	if old, err := p.Echo.Cookie(p.console.cookieName()); err == nil {
+	if old, err := p.Echo.Cookie(p.cookieName()); err == nil {
 		if err := p.Org.Sessions().End(p.Context(), old.Value); err != nil {
 			return err
 		}
 	}
 	p.Session = s
-	p.setCookie(p.console.cookieName(), cookie, 0)
+	p.makeRoom(maxOrganisations, p.ofOther)
+	p.setCookie(p.cookieName(), cookie, 0)
 	return nil
 }
 
@@ -293,9 +284,9 @@ func (c *Console) signOut(p *page) error {
 	if _, err := p.form(); err != nil {
 		return err
 	}
-	p.setCookie(c.cookieName(), "", -time.Second)
+	p.setCookie(p.cookieName(), "", -time.Second)
 	if p.Person.ID != "" {
-		cookie, err := p.Echo.Cookie(c.cookieName())
+		cookie, err := p.Echo.Cookie(p.cookieName())
 		if err == nil {
 			err = p.Org.Sessions().End(p.Context(), cookie.Value)
 		}

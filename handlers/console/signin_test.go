@@ -30,17 +30,15 @@ const siteURL = "http://sallyport.test"
 // newSignIn is a site where the people of the demo provider sign in.
 func newSignIn(t *testing.T) *site {
 	t.Helper()
-	s := newSite(t)
+	return newSite(t).withDemo()
+}
+
+// withDemo has the site believe a demo provider, and know some of its people.
+func (s *site) withDemo() *site {
+	s.t.Helper()
 	for who, role := range map[domain.Name]domain.Role{"carol": domain.Member, "olga": domain.Owner, "alan": domain.Auditor} {
 		s.world.Token(who, role)
 	}
-	s.withDemo()
-	return s
-}
-
-// withDemo has the site believe a demo provider.
-func (s *site) withDemo() {
-	s.t.Helper()
 	var p *demo.Provider
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.Handler().ServeHTTP(w, r) }))
 	s.t.(*testing.T).Cleanup(server.Close)
@@ -56,6 +54,7 @@ func (s *site) withDemo() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s
 }
 
 // browser is one that keeps cookies and follows nothing by itself.
@@ -195,6 +194,28 @@ func (b *browser) cookie(name string) *http.Cookie {
 	return nil
 }
 
+// attempts is how many sign-ins the browser has under way.
+func (b *browser) attempts() (n int) {
+	u, _ := url.Parse(siteURL + "/")
+	for _, c := range b.jar.Cookies(u) {
+		if b.site.console.ofAttempt(c.Name) {
+			n++
+		}
+	}
+	return n
+}
+
+// attemptOf is the cookie of the attempt that a callback is the end of.
+func (b *browser) attemptOf(callback string) *http.Cookie {
+	b.t.Helper()
+	u, err := url.Parse(callback)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	_, tag, _ := signin.ReadState(u.Query().Get("state"))
+	return b.cookie(b.site.cookieName() + ofAttempts + tag)
+}
+
 func (b *browser) setCookie(name, value string) {
 	u, _ := url.Parse(siteURL + "/")
 	b.jar.SetCookies(u, []*http.Cookie{{Name: name, Value: value, Path: "/"}})
@@ -224,7 +245,7 @@ func TestPeopleSignInAtAProvider(t *testing.T) {
 	if e, ok := events[len(events)-1].Event.(identity.WasSignedIn); !ok || e.Person != "carol" || !e.MFA || e.Provider != "demo" || e.Source != "192.0.2.7" || events[len(events)-1].Actor != "carol" {
 		t.Errorf("recorded %+v", events[len(events)-1])
 	}
-	if b.cookie(s.console.attemptCookie()) != nil {
+	if b.attempts() != 0 {
 		t.Error("the attempt's cookie is still there")
 	}
 }
@@ -233,12 +254,13 @@ func TestTheCookieIsForOurServerAlone(t *testing.T) {
 	s := newSignIn(t)
 	b := s.browser()
 	at, fields := b.begin("/sign-in", "")
-	r := httptest.NewRequest(http.MethodGet, b.pick(at, fields, "carol"), nil)
-	r.AddCookie(b.cookie("sallyport-dev-attempt"))
+	back := b.pick(at, fields, "carol")
+	r := httptest.NewRequest(http.MethodGet, back, nil)
+	r.AddCookie(b.attemptOf(back))
 	w := httptest.NewRecorder()
 	s.handler.ServeHTTP(w, r)
 	set := w.Result().Cookies()
-	if len(set) != 2 || set[0].MaxAge >= 0 || set[1].Name != "sallyport-dev" || len(set[1].Value) != 43 {
+	if len(set) != 2 || set[0].MaxAge >= 0 || set[1].Name != "sallyport-dev-"+s.world.Name().String() || len(set[1].Value) != 43 {
 		t.Fatalf("it sets %+v", set)
 	}
 	s.console.opt.BaseURL = "https://sallyport.test"
@@ -248,17 +270,17 @@ func TestTheCookieIsForOurServerAlone(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if len(set) != 2 || set[1].Name != "__Host-sallyport-attempt" || set[1].MaxAge != 600 {
+	if len(set) != 2 || !strings.HasPrefix(set[1].Name, "__Host-sallyport-"+s.world.Name().String()+".attempt-") || set[1].MaxAge != 600 {
 		t.Errorf("by TLS it sets %+v", set)
 	}
 }
 
 // A session is of one organisation: another's does not know its cookie.
 func TestTheCookieOfAnotherOrganisationIsNobodys(t *testing.T) {
-	s, other := newSignIn(t), newSignIn(t)
+	s, other := newSignIn(t), oneMoreSite(t).withDemo()
 	b, there := s.browser(), other.browser()
 	b.signIn("olga")
-	there.setCookie(other.console.cookieName(), b.cookie(s.console.cookieName()).Value)
+	there.setCookie(other.cookieName(), b.cookie(s.cookieName()).Value)
 	if !b.signedIn() || there.signedIn() {
 		t.Error("a session opens another organisation")
 	}
@@ -277,8 +299,12 @@ func TestACallbackThatThisBrowserDidNotBeginDoesNothing(t *testing.T) {
 	}
 	at, fields = victim.begin("/sign-in", "")
 	own := victim.pick(at, fields, "carol")
-	if w := victim.get(theirs); w.status != http.StatusForbidden || victim.signedIn() {
+	if w := victim.get(theirs); w.status != http.StatusUnauthorized || victim.signedIn() {
 		t.Errorf("with another's state: %d", w.status)
+	}
+	victim.setCookie(attacker.attemptOf(theirs).Name, victim.attemptOf(own).Value)
+	if w := victim.get(theirs); w.status != http.StatusForbidden || victim.signedIn() {
+		t.Errorf("with another's state, under the name of its cookie: %d", w.status)
 	}
 	if w := victim.get(own); w.status != http.StatusUnauthorized || victim.signedIn() {
 		t.Errorf("an attempt that failed was used again: %d", w.status)
@@ -289,11 +315,15 @@ func TestACallbackThatThisBrowserDidNotBeginDoesNothing(t *testing.T) {
 	if w := attacker.get(theirs); w.status != http.StatusUnauthorized {
 		t.Errorf("a callback works twice: %d", w.status)
 	}
-	for _, cookie := range []string{"", "x", "default.", "default." + strings.Repeat("A", 43), "../default.x", "nowhere." + strings.Repeat("A", 43)} {
+	name := regexp.MustCompile("state=[^&]*")
+	for _, cookie := range []string{"", "x", strings.Repeat("A", 43), "../default.x"} {
 		b := s.browser()
-		b.setCookie(s.console.attemptCookie(), cookie)
-		if w := b.get(theirs); w.status != http.StatusUnauthorized {
-			t.Errorf("the cookie %q: %d", cookie, w.status)
+		b.setCookie(s.cookieName()+ofAttempts+"AAAAAAAA", cookie)
+		org := s.world.Name().String()
+		for _, state := range []string{"", "x", "." + strings.Repeat("A", 26), org + ".", org + "." + strings.Repeat("A", 26), "nowhere." + strings.Repeat("A", 26), org + "." + strings.Repeat("A", 27)} {
+			if w := b.get(name.ReplaceAllLiteralString(theirs, "state="+state)); w.status != http.StatusUnauthorized {
+				t.Errorf("the cookie %q with the state %q: %d", cookie, state, w.status)
+			}
 		}
 	}
 	if got := s.world.Types(from); !slices.Equal(got, []string{"person.identity_linked", "person.signed_in"}) {
@@ -336,7 +366,7 @@ func TestAnAttemptIsOverAfterTenMinutes(t *testing.T) {
 // T176: whatever cookie a browser had before, it has another afterwards.
 func TestASignInNeverKeepsACookie(t *testing.T) {
 	s := newSignIn(t)
-	name := s.console.cookieName()
+	name := s.cookieName()
 	planted := s.browser()
 	if planted.signIn("olga").status != http.StatusSeeOther {
 		t.Fatal("the attacker is not signed in")
@@ -367,7 +397,7 @@ func TestSigningOutEndsTheSession(t *testing.T) {
 	s := newSignIn(t)
 	b := s.browser()
 	b.signIn("carol")
-	cookie := b.cookie(s.console.cookieName()).Value
+	cookie := b.cookie(s.cookieName()).Value
 	if w := b.get(s.path("/sign-out/now")); w.status != http.StatusSeeOther || !b.signedIn() {
 		t.Fatalf("a GET signed somebody out: %d", w.status)
 	}
@@ -375,14 +405,14 @@ func TestSigningOutEndsTheSession(t *testing.T) {
 	if w := b.post(s.path("/sign-out/now"), url.Values{}); w.status != http.StatusSeeOther || w.location != s.path("/sign-out") {
 		t.Fatalf("got %d to %q", w.status, w.location)
 	}
-	if b.cookie(s.console.cookieName()) != nil {
+	if b.cookie(s.cookieName()) != nil {
 		t.Error("the cookie is still there")
 	}
 	if got := s.world.Types(from); !slices.Equal(got, []string{"person.signed_out"}) {
 		t.Errorf("recorded %v", got)
 	}
 	thief := s.browser()
-	thief.setCookie(s.console.cookieName(), cookie)
+	thief.setCookie(s.cookieName(), cookie)
 	if thief.signedIn() {
 		t.Error("the cookie works after signing out")
 	}
@@ -482,7 +512,7 @@ func TestWhoIsToProveItAnewComesBackAsThemself(t *testing.T) {
 	at, fields := b.begin("/sign-in", "")
 	fields.Set("mfa", "true")
 	b.get(b.pick(at, fields, "carol"))
-	old := b.cookie(s.console.cookieName()).Value
+	old := b.cookie(s.cookieName()).Value
 	at, fields = b.begin("/step-up", s.path("/sessions"))
 	if fields.Get("prompt") != "login" || fields.Get("max_age") != "0" {
 		t.Errorf("the provider is asked with %v", fields)
@@ -490,25 +520,25 @@ func TestWhoIsToProveItAnewComesBackAsThemself(t *testing.T) {
 	if w := b.get(b.pick(at, fields, "olga")); w.status != http.StatusForbidden || !strings.Contains(w.body, "sign_in.other_person") {
 		t.Errorf("as somebody else: %d %s", w.status, w.body)
 	}
-	if !b.signedIn() || b.cookie(s.console.cookieName()).Value != old {
+	if !b.signedIn() || b.cookie(s.cookieName()).Value != old {
 		t.Error("who came back as somebody else is signed in as them, or not at all")
 	}
 	at, fields = b.begin("/step-up", s.path("/sessions"))
 	if w := b.get(b.pick(at, fields, "carol")); w.status != http.StatusSeeOther || w.location != s.path("/sessions") {
 		t.Fatalf("got %d %s", w.status, w.body)
 	}
-	if b.cookie(s.console.cookieName()).Value == old {
+	if b.cookie(s.cookieName()).Value == old {
 		t.Error("the cookie stayed the same")
 	}
 	events := s.world.Events()
-	if now, err := s.world.Sessions().Find(t.Context(), b.cookie(s.console.cookieName()).Value); err != nil || now.MFAAt.IsZero() {
+	if now, err := s.world.Sessions().Find(t.Context(), b.cookie(s.cookieName()).Value); err != nil || now.MFAAt.IsZero() {
 		t.Errorf("the second factor is forgotten: %+v, %v", now, err)
 	}
 	if e, ok := events[len(events)-1].Event.(identity.WasSignedIn); !ok || !e.Again || e.MFA {
 		t.Errorf("recorded %+v", events[len(events)-1].Event)
 	}
 	thief := s.browser()
-	thief.setCookie(s.console.cookieName(), old)
+	thief.setCookie(s.cookieName(), old)
 	if thief.signedIn() {
 		t.Error("the old cookie still works")
 	}
@@ -522,7 +552,7 @@ func TestPeopleEndTheirOtherSessions(t *testing.T) {
 	olga.signIn("olga")
 	ids := map[*browser]string{}
 	for _, b := range []*browser{here, there, olga} {
-		one, err := s.world.Sessions().Find(t.Context(), b.cookie(s.console.cookieName()).Value)
+		one, err := s.world.Sessions().Find(t.Context(), b.cookie(s.cookieName()).Value)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -590,7 +620,7 @@ func TestASessionIsEndedOnEveryReplica(t *testing.T) {
 	b := s.browser()
 	b.signIn("carol")
 	other := orgtest.Join(t, s.world.Conn)
-	cookie := b.cookie(s.console.cookieName()).Value
+	cookie := b.cookie(s.cookieName()).Value
 	if one, err := other.Sessions().Find(t.Context(), cookie); err != nil || one.Person != "carol" {
 		t.Fatalf("another replica does not know the session: %+v, %v", one, err)
 	}
@@ -624,13 +654,13 @@ func TestASessionThatEndsWhileItsFormArrivesDoesNothing(t *testing.T) {
 	there.signIn("carol")
 	from := s.world.Last()
 	r := httptest.NewRequest(http.MethodPost, s.path("/sessions/end-others"), &slow{strings.NewReader("_once=a"), func() {
-		if err := s.world.Sessions().End(context.Background(), b.cookie(s.console.cookieName()).Value); err != nil {
+		if err := s.world.Sessions().End(context.Background(), b.cookie(s.cookieName()).Value); err != nil {
 			t.Error(err)
 		}
 	}})
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	r.AddCookie(b.cookie(s.console.cookieName()))
+	r.AddCookie(b.cookie(s.cookieName()))
 	w := httptest.NewRecorder()
 	s.handler.ServeHTTP(w, r)
 	if !strings.Contains(w.Header().Get("Location"), "/sign-in?") || !there.signedIn() || len(s.world.Types(from)) > 0 {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -277,13 +278,13 @@ type Attempt struct {
 
 // Begin is where to send the browser, and what to keep of it. Of who is to prove
 // anew who they are it asks for a sign-in now, whatever the provider remembers.
-func (p *Provider) Begin(ctx context.Context, person domain.Name, returnTo string) (to string, _ Attempt, err error) {
+func (p *Provider) Begin(ctx context.Context, org, person domain.Name, returnTo string) (to string, _ Attempt, err error) {
 	d, err := p.discover(ctx)
 	if err != nil {
 		return "", Attempt{}, err
 	}
 	a := Attempt{
-		Provider: p.Name, State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(),
+		Provider: p.Name, State: newState(org), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(),
 		Return: returnTo, Person: person, At: p.now(),
 	}
 	ask := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(a.Verifier), oidc.Nonce(a.Nonce)}
@@ -291,6 +292,23 @@ func (p *Provider) Begin(ctx context.Context, person domain.Name, returnTo strin
 		ask = append(ask, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
 	}
 	return p.config(d).AuthCodeURL(a.State, ask...), a, nil
+}
+
+// newState is 128 bits of chance that come back with the browser, behind the name
+// of the organisation that they are of: all of them have one callback.
+func newState(org domain.Name) string { return org.String() + "." + rand.Text() }
+
+var stateForm = regexp.MustCompile(`\A([a-z0-9-]{1,63})\.([A-Z2-7]{8})[A-Z2-7]{18}\z`)
+
+// ReadState tells of which organisation the attempt with that state is, and a tag
+// that tells it from the others of one browser. It proves nothing: what proves is
+// that the whole state is the one that was kept.
+func ReadState(state string) (org domain.Name, tag string, ok bool) {
+	m := stateForm.FindStringSubmatch(state)
+	if m == nil {
+		return "", "", false
+	}
+	return domain.Name(m[1]), m[2], true
 }
 
 func (p *Provider) config(d *discovered) *oauth2.Config {

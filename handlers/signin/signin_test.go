@@ -93,7 +93,7 @@ func (w *world) provider(t *testing.T, change func(*signin.Settings)) *signin.Pr
 // begin begins a sign-in; the world will answer as it should, but for changes.
 func (w *world) begin(t *testing.T, p *signin.Provider, person domain.Name, changes map[string]any) (signin.Attempt, url.Values) {
 	t.Helper()
-	to, a, err := p.Begin(t.Context(), person, "/console/")
+	to, a, err := p.Begin(t.Context(), "acme", person, "/console/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +348,7 @@ func TestDiscoveryIsFetchedOnceAndOutlivesAnOutage(t *testing.T) {
 	p := ps.Find("idp")
 	w.down = true
 	var told *domain.Error
-	if _, _, err := p.Begin(t.Context(), "", ""); !errors.As(err, &told) || told.Code != "sign_in.unavailable" {
+	if _, _, err := p.Begin(t.Context(), "acme", "", ""); !errors.As(err, &told) || told.Code != "sign_in.unavailable" {
 		t.Fatalf("of a provider that is down: %v", err)
 	}
 	w.down = false
@@ -363,7 +363,7 @@ func TestDiscoveryIsFetchedOnceAndOutlivesAnOutage(t *testing.T) {
 	}
 	w.down = true
 	now = now.Add(2 * time.Hour)
-	if _, _, err := p.Begin(t.Context(), "", ""); err != nil {
+	if _, _, err := p.Begin(t.Context(), "acme", "", ""); err != nil {
 		t.Errorf("in an outage: %v", err)
 	}
 }
@@ -377,7 +377,7 @@ func TestADiscoveryThatLeadsElsewhereIsRefused(t *testing.T) {
 		w := newWorld(t)
 		maps.Copy(w.discovery, change)
 		p := w.provider(t, nil)
-		to, a, err := p.Begin(t.Context(), "", "")
+		to, a, err := p.Begin(t.Context(), "acme", "", "")
 		if err == nil {
 			u, _ := url.Parse(to)
 			w.claims = map[string]any{"iss": w.URL, "sub": "00u1", "aud": "console", "exp": time.Now().Add(time.Minute).Unix(), "nonce": u.Query().Get("nonce")}
