@@ -10,11 +10,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,7 +97,8 @@ func dev(s cli.IO) *cobra.Command {
 		Long: `Runs a whole Sallyport on the loopback: the log embedded, the organisation
 "default", eight people with API tokens, and on the next port a demo identity
 provider that signs what it is asked to. A second start on the same data finds the
-same state, keys, people and tokens.
+same state, keys, people and tokens. To try passkeys, which browsers have for names
+alone, let it --listen localhost:8420.
 
 --credentials names a file (mode 0600) that is written, whole, when the server
 answers: its address, the people's tokens, the demo provider's URLs. It is removed when
@@ -212,7 +215,7 @@ func (d *devServer) run(ctx context.Context) error {
 	if err != nil {
 		return cli.Fail("stop what uses the port, or choose another with --listen", "listening: %v", err)
 	}
-	baseURL := "http://" + l.Addr().String()
+	baseURL := d.baseURL(l)
 	sealer, err := devSealer(d.data)
 	if err = errors.Join(err, d.removeStale(baseURL)); err != nil {
 		return errors.Join(err, l.Close())
@@ -345,6 +348,17 @@ func hostOf(url string) string {
 		return ""
 	}
 	return url[len(scheme):]
+}
+
+// baseURL is where the server is reached: by a name, if it was told to listen at
+// one. Browsers have passkeys for names alone.
+func (d *devServer) baseURL(l net.Listener) string {
+	at := l.Addr().String()
+	host, _, err := net.SplitHostPort(d.listen)
+	if _, notAddress := netip.ParseAddr(host); err != nil || host == "" || notAddress == nil {
+		return "http://" + at
+	}
+	return "http://" + net.JoinHostPort(host, at[strings.LastIndex(at, ":")+1:])
 }
 
 // listenProvider listens on the port after the server's; where that is taken,
