@@ -39,13 +39,19 @@ type World struct {
 	SealDir string
 
 	t     testing.TB
+	opt   organisation.Options
 	ahead atomic.Int64 // nanoseconds by which the clock is ahead
 }
 
 // New opens a world; it is closed, and its log audited, when the test ends.
 func New(t testing.TB) *World {
 	t.Helper()
-	server, err := streams.StartServer(context.Background(), streams.ServerOptions{Dir: t.TempDir(), Log: Quiet()})
+	return newIn(t, t.TempDir(), t.TempDir())
+}
+
+func newIn(t testing.TB, log, data string) *World {
+	t.Helper()
+	server, err := streams.StartServer(context.Background(), streams.ServerOptions{Dir: log, Log: Quiet()})
 	if err != nil {
 		t.Fatalf("starting the log: %v", err)
 	}
@@ -55,7 +61,7 @@ func New(t testing.TB) *World {
 		t.Fatalf("connecting to the log: %v", err)
 	}
 	t.Cleanup(conn.Close)
-	w := Join(t, conn)
+	w := join(t, conn, data)
 	w.Server = server
 	return w
 }
@@ -63,8 +69,17 @@ func New(t testing.TB) *World {
 // Join opens a world on a log that others may have opened too, as one of several replicas.
 func Join(t testing.TB, conn *streams.Conn) *World {
 	t.Helper()
-	data := t.TempDir()
-	w := &World{Conn: conn, TrailPath: filepath.Join(data, "trail.db"), SealDir: filepath.Join(data, "seal", "default"), t: t}
+	return join(t, conn, t.TempDir())
+}
+
+func join(t testing.TB, conn *streams.Conn, data string) *World {
+	t.Helper()
+	opt, err := options(conn, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &World{Conn: conn, TrailPath: opt.TrailPath, SealDir: opt.SealDir, opt: opt, t: t}
+	w.opt.Now = w.clock
 	w.Organisation = w.open()
 	t.Cleanup(func() { w.Organisation.Close() })
 	t.Cleanup(w.audit)
@@ -83,30 +98,31 @@ func (w *World) open() *organisation.Organisation {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
-	o, err := organisation.Open(ctx, organisation.Options{
-		Name: "default", BaseURL: BaseURL, Conn: w.Conn, TrailPath: w.TrailPath, SealDir: w.SealDir,
-		Sealer: sealer(w.t), Gate: jose.Gate{LoopbackHTTP: true}, Log: Quiet(), Now: w.clock, Notices: true,
-	})
+	o, err := organisation.Open(ctx, w.opt)
 	if err != nil {
 		w.t.Fatalf("opening the organisation: %v", err)
 	}
 	return o
 }
 
+// options are those of every world but for its clock: data is the folder of what is folded.
+func options(conn *streams.Conn, data string) (organisation.Options, error) {
+	s, err := sealer()
+	return organisation.Options{
+		Name: "default", BaseURL: BaseURL, Conn: conn, TrailPath: filepath.Join(data, "trail.db"), SealDir: filepath.Join(data, "seal", "default"),
+		Sealer: s, Gate: jose.Gate{LoopbackHTTP: true}, Log: Quiet(), Notices: true,
+	}, err
+}
+
 // kek is one key-encryption key for all worlds of a test binary, so that
 // replicas of one organisation can open each other's keys.
 var kek, kekErr = jose.NewKEK()
 
-func sealer(t testing.TB) *jose.Sealer {
-	t.Helper()
+func sealer() (*jose.Sealer, error) {
 	if kekErr != nil {
-		t.Fatal(kekErr)
+		return nil, kekErr
 	}
-	s, err := jose.ParseKEK(kek)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return jose.ParseKEK(kek)
 }
 
 // Quiet is a log that nobody reads.
