@@ -27,6 +27,15 @@ func columns(caption string, names ...string) tableView {
 	return t
 }
 
+// columnLabel is the name of a column, as a phone shows it beside each value; ""
+// of the first, which is what the row is about, and of buttons.
+func columnLabel(names []string, i int) string {
+	if i == 0 || i >= len(names) || strings.HasPrefix(names[i], "-") {
+		return ""
+	}
+	return strings.TrimLeft(names[i], "#")
+}
+
 // emptyView is what stands where there is nothing yet: what would be there, and
 // what to do next.
 type emptyView struct{ Title, Text, URL, Do string }

@@ -30,7 +30,7 @@ func (c *Console) connections() []screen {
 }
 
 // connectionsPage is how many connections a page of the list has.
-const connectionsPage = 100
+const connectionsPage = 50
 
 // connectionsView is the list of connections.
 type connectionsView struct {
@@ -156,8 +156,8 @@ func firstLine(text string, most int) string {
 	return line
 }
 
-// dayView is a day's exchanges as bars of two hours, denials above; a list has a
-// hundred of them, so it is as small as can be.
+// dayView is a day's exchanges as bars of two hours, denials above; a list has
+// fifty of them, so it is as small as can be.
 type dayView struct {
 	Says                string
 	Issued, Denied      int

@@ -117,7 +117,7 @@ func TestAFullPageOfConnectionsIsSmall(t *testing.T) {
 	}
 }
 
-// Ten thousand connections are a page of a hundred, in its time and its size.
+// Ten thousand connections are a page of fifty, in its time and its size.
 func BenchmarkConnections(b *testing.B) {
 	s := newSite(b)
 	s.signIn("audra", domain.Auditor)

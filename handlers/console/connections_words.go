@@ -82,6 +82,21 @@ func saySpec(s connection.Spec) specView {
 	return v
 }
 
+// warningTitles are what is weak, in a few words.
+var warningTitles = map[string]string{
+	connection.AudienceNotPinned: "Tokens made for others are taken", connection.TenantNotPinned: "Other customers of the provider are let in",
+	connection.PrefixOpen: "A beginning is compared that others can have too", connection.ExistsAlone: "A claim only has to be there",
+	connection.TTLLong: "Tokens live long", connection.KeysHTTP: "Keys are fetched without TLS", connection.SubjectNameOnly: "The workload is told by a name alone",
+}
+
+// warningTitle heads a warning; the code itself where it has no words.
+func warningTitle(code string) string {
+	if title := warningTitles[code]; title != "" {
+		return title
+	}
+	return code
+}
+
 // keyWords tells of uploaded keys by their ids.
 func keyWords(jwks json.RawMessage) string {
 	if jwks == nil {

@@ -226,7 +226,7 @@ func (p *page) suggest(f *connectionForm, c connection.State) error {
 		return nil
 	}
 	f.Rows[at] = rowOf(changed)
-	f.Note = "The condition on " + string(changed.Claim) + " is changed to what the denied workload of " + env.Time.UTC().Format("2 Jan 2006 15:04 UTC") +
+	f.Note = "The condition on " + string(changed.Claim) + " is changed to what the denied workload of " + exact(env.Time) +
 		" had. Make sure that this workload is yours: a denial can be a stranger's. Nothing is saved yet."
 	return nil
 }

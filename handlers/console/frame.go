@@ -58,6 +58,7 @@ type frame struct {
 	V       any
 	Nonce   string // for hx-nonce, which every element with an hx attribute must have
 	Org     string // "" where none is chosen
+	Section string // the menu's entry that the page is below; "" is the entry itself, or none
 	Person  string // "" where nobody is signed in
 	Roles   []domain.Role
 	Menu    []menuGroup
@@ -87,6 +88,7 @@ func (p *page) frame(view any) (frame, error) {
 	var err error
 	f.Person, f.Roles, f.Menu = p.Person.ID, p.Person.Roles, p.console.menu(p)
 	f.Me = p.console.entries(p, meGroup)
+	f.Section = p.console.section(p)
 	f.Notice, err = p.notice()
 	return f, err
 }

@@ -26,6 +26,8 @@ func (c *Console) functions() template.FuncMap {
 		"plain": duration,
 		"join":  join,
 
+		"denied": sayCode, "titled": warningTitle, "label": columnLabel,
+
 		"columns": columns, "empty": newEmpty, "pager": newPager,
 		"field": newField, "required": required, "area": area, "of": ofType, "choose": choose, "mono": mono, "auto": autocomplete,
 		"asked":  askedView,
@@ -52,11 +54,11 @@ func timeTag(at any, now time.Time) template.HTML {
 	}
 	t = t.UTC()
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s UTC">%s</time>`,
-		t.Format(time.RFC3339), t.Format("Mon 2 Jan 2006 15:04:05"), relative(t, now)))
+		t.Format(time.RFC3339), t.Format("Mon 2 Jan 2006, 15:04:05"), relative(t, now)))
 }
 
 // exact is a time as people read it, to the minute, where it matters beside how far it is.
-func exact(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") }
+func exact(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
 
 // relative is a time as seen from now; beyond a month it is a date. console.js
 // says the same in the browser, as time goes on.

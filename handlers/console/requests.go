@@ -21,7 +21,6 @@ import (
 type requestView struct {
 	request.Request
 	What      string // what is asked for, in words
-	How       string // the access method, and the rule that asks for the approval
 	Holds     time.Duration
 	Filled    []filled // by the requester
 	Timeline  []moment
@@ -119,9 +118,6 @@ func viewRequest(r request.Request, typed url.Values) requestView {
 		Filled: fillIn(r.Spec.Fields, r.Fields), Timeline: timeline(r), Step: len(r.Steps), Of: len(r.Spec.Steps),
 	}
 	v.Justification = visible(r.Justification)
-	if r.Group == "" {
-		v.How = r.Policy.String() + "/" + r.Rule.String()
-	}
 	v.Asked = fieldsToAsk(r.Spec.Fields, request.OfApprover, typed)
 	v.Comment = typed.Get("comment")
 	return v

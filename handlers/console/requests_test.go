@@ -211,7 +211,7 @@ func TestARequestIsApprovedFromItsPageStepByStep(t *testing.T) {
 	id := h.asked(deploy, "the disk is full\nOPS-17")
 	path := "/requests/" + id
 
-	has(t, h.show("alice", path), "Log in to web-1 as deploy", "alice asked", "the disk is full", "15 minutes from the approval", "production/approved", "Which ticket? OPS-17",
+	has(t, h.show("alice", path), "Log in to web-1 as deploy", "alice asked", "the disk is full", "15 minutes from the approval", "approved of policy production", "Which ticket? OPS-17",
 		"Step 1 of 2", "May decide now bob, carol", "This is your own request", "Withdraw the request")
 	has(t, h.show("carol", path), "How risky?", "Comment", "Approve", "Deny")
 	has(t, h.show("sec", path), "You are not among those who decide the step that is open now.")

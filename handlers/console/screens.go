@@ -109,6 +109,18 @@ func (c *Console) current(p *page) (path string) {
 	return path
 }
 
+// section is the name of the menu's entry that the page is below; "" where the
+// page is the entry itself.
+func (c *Console) section(p *page) string {
+	current := c.current(p)
+	for _, s := range c.all {
+		if s.path == current && s.menu != "" && current != "/" && current != p.screen.path {
+			return s.menu
+		}
+	}
+	return ""
+}
+
 // admits tells whether somebody may open the screen.
 func (s screen) admits(a domain.Actor) bool {
 	return len(s.roles) == 0 || slices.ContainsFunc(s.roles, a.Has)

@@ -122,7 +122,7 @@ func (l diffLine) Shown() string { return visible(l.Text) }
 func (s sheet) Told() string { return visible(s.Lead) }
 
 // UTC is the exact time.
-func (c cell) UTC() string { return c.Time.UTC().Format("Mon 2 Jan 2006 15:04:05") + " UTC" }
+func (c cell) UTC() string { return c.Time.UTC().Format("Mon 2 Jan 2006, 15:04:05") + " UTC" }
 
 // Head begins the table.
 func (t sheetTable) Head() tableView { return columns(t.Caption, t.Columns...) }
