@@ -15,6 +15,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -105,10 +106,10 @@ func (c *Console) Mount(e *echo.Echo) {
 	e.GET(base, func(ec echo.Context) error { return ec.Redirect(http.StatusSeeOther, base+"/") })
 	g := e.Group(base)
 	g.GET("/static/:hash/:file", c.static.serve)
+	g.Use(c.guard)
 	if c.opt.Limiter != nil {
 		g.Use(api.LimitBySource(c.opt.Limiter, c.now))
 	}
-	g.Use(c.guard)
 	g.GET("/", c.entrance)
 	g.POST("/theme", c.chooseTheme)
 	g.GET("/callback", c.callback)
@@ -178,7 +179,12 @@ func (c *Console) ours(r *http.Request) bool {
 // guard gives every answer of the console its headers, refuses what another
 // site's page sends, and shows what went wrong as a page.
 func (c *Console) guard(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(ec echo.Context) error {
+	return func(ec echo.Context) (err error) {
+		defer func() {
+			if said := recover(); said != nil {
+				err = c.panicked(ec, said)
+			}
+		}()
 		setHeaders(ec, c.secure())
 		if !c.ours(ec.Request()) {
 			return c.fail(ec, errElsewhere)
@@ -188,4 +194,14 @@ func (c *Console) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return nil
 	}
+}
+
+// panicked shows a panic as a page, logged once. It is that of a stranger: what
+// panicked may be what every page of theirs asks.
+func (c *Console) panicked(ec echo.Context, said any) error {
+	if said == http.ErrAbortHandler || ec.Response().Committed {
+		panic(said) // the browser sees the end; the edge tells the log
+	}
+	ec.Set(pageKey, nil)
+	return c.fail(ec, fmt.Errorf("a screen panicked: %v\n%s", said, debug.Stack()))
 }

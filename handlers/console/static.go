@@ -74,7 +74,7 @@ func (s static) url(file string) string { return base + "/static/" + s.hash + "/
 func (s static) serve(ec echo.Context) error {
 	f, known := s.files[ec.Param("file")]
 	if !known || ec.Param("hash") != s.hash {
-		return echo.ErrNotFound
+		return ec.String(http.StatusNotFound, "There is no such file. Load the page again.\n")
 	}
 	h := ec.Response().Header()
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")

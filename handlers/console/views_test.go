@@ -191,6 +191,12 @@ var (
 	headingForm = regexp.MustCompile(`<h1[\s>]`)
 	titleForm   = regexp.MustCompile(`(?s)<head>.*<title>([^<]+) · Sallyport</title>.*</head>`)
 	idForm      = regexp.MustCompile(`\sid="([^"]*)"`)
+	chartForm   = regexp.MustCompile(`(?s)<figure class="chart">.*?</figure>`)
+	tableForm   = regexp.MustCompile(`(?s)<thead>(.*?)</thead>\s*<tbody[^>]*>(.*?)</tbody>`)
+	rowForm     = regexp.MustCompile(`(?s)<tr[ >].*?</tr>`)
+	headForm    = regexp.MustCompile(`(?s)<th scope="col"[^>]*>(.*?)</th>`)
+	cellForm    = regexp.MustCompile(`<t[hd][ >][^>]*>?`)
+	labelForm   = regexp.MustCompile(`data-label="([^"]*)"`)
 )
 
 // checkInline holds HTML to what the Content-Security-Policy has a place for.
@@ -211,6 +217,28 @@ func checkInline(t *testing.T, where, html string) {
 	}
 }
 
+// checkTables holds every table but those of charts to what a phone shows of it:
+// a row begins with what it is about, and each value names its column.
+func checkTables(t *testing.T, where, html string) {
+	t.Helper()
+	for _, table := range tableForm.FindAllStringSubmatch(chartForm.ReplaceAllString(html, ""), -1) {
+		heads := headForm.FindAllStringSubmatch(table[1], -1)
+		for _, row := range rowForm.FindAllString(table[2], -1) {
+			cells := cellForm.FindAllString(row, -1)
+			if len(cells) != len(heads) || !strings.HasPrefix(cells[0], `<th scope="row"`) {
+				t.Errorf("%s has a row that is about nothing, or has other columns than its table: %s", where, row)
+				continue
+			}
+			for i, cell := range cells[1:] {
+				head := heads[i+1][1]
+				if label := labelForm.FindStringSubmatch(cell); !strings.Contains(head, "<span") && (label == nil || label[1] != head) {
+					t.Errorf("%s has a value below %q without its label: %s", where, head, row)
+				}
+			}
+		}
+	}
+}
+
 // maxPage bounds a page, in bytes.
 const maxPage = 100 << 10
 
@@ -226,6 +254,7 @@ func checkPage(t *testing.T, where, html string) {
 	if !strings.HasPrefix(html, "<!doctype html>\n<html lang=\"en\"") {
 		t.Errorf("%s does not say its language", where)
 	}
+	checkTables(t, where, html)
 	if len(html) > maxPage {
 		t.Errorf("%s has %d bytes, more than %d", where, len(html), maxPage)
 	}
