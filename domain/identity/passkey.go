@@ -83,7 +83,7 @@ func (c RegisterPasskey) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, errPasskeyRole
 	case !base64Form.MatchString(c.ID) || !base64Form.MatchString(c.PublicKey):
 		return nil, ErrPasskeyForm
-	case c.Name == "" || len(c.Name) > maxPasskeyName || !plain(c.Name):
+	case CheckPasskeyName(c.Name) != nil:
 		return nil, ErrPasskeyName
 	case known:
 		return nil, ErrPasskeyTaken
@@ -91,6 +91,14 @@ func (c RegisterPasskey) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, ErrPasskeys
 	}
 	return []domain.Fact{{Subject: "person/" + c.Person.String(), Event: PasskeyWasRegistered(c)}}, nil
+}
+
+// CheckPasskeyName tells whether a passkey can be called so: [ErrPasskeyName] if not.
+func CheckPasskeyName(name string) error {
+	if name = strings.TrimSpace(name); name == "" || len(name) > maxPasskeyName || !plain(name) {
+		return ErrPasskeyName
+	}
+	return nil
 }
 
 // plain tells whether a text is shown as it is: no control and no format character.
@@ -123,12 +131,16 @@ func (e PasskeyWasRegistered) evolve(s State, env domain.Envelope) (State, error
 	return s, nil
 }
 
-// RemovePasskey says that a passkey of the actor's opens nothing any more.
-type RemovePasskey struct{ ID string }
+// RemovePasskey says that a passkey opens nothing any more: whose it is says so,
+// or an owner. Nobody registers one for somebody else.
+type RemovePasskey struct {
+	Person domain.Name
+	ID     string
+}
 
 func (c RemovePasskey) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	k, known := s.passkeys[c.ID]
-	if !known || m.Actor.ID != k.Person.String() {
+	if !known || k.Person != c.Person || m.Actor.ID != k.Person.String() && !m.Actor.Has(domain.Owner) {
 		return nil, ErrPasskeyNotFound
 	}
 	return []domain.Fact{{Subject: "person/" + k.Person.String(), Event: PasskeyWasRemoved{k.Person, k.ID, k.Name}}}, nil

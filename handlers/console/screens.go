@@ -30,6 +30,7 @@ func (c *Console) screens() []screen {
 		c.signIn(),
 		c.sessions(),
 		c.myPasskeys(),
+		c.enrol(),
 		c.device(),
 		c.access(),
 		c.connections(),

@@ -1,5 +1,6 @@
 // Package host is what the operator does on the server's own host and nobody
-// does from afar: people's API tokens and the rotation of signing keys.
+// does from afar: people's API tokens, the links by which owners come to be, and the
+// rotation of signing keys.
 //
 // [Host] does it on open organisations. While a server holds the data
 // directory, [Serve] offers the same over a unix socket that only the server's

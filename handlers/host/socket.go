@@ -118,6 +118,13 @@ func (h *Host) handler() http.Handler {
 	handle("DELETE /orgs/{org}/tokens/{id}", func(r *http.Request, org string) (any, error) {
 		return nil, h.RevokeToken(r.Context(), org, r.PathValue("id"))
 	})
+	handle("POST /orgs/{org}/recover", func(r *http.Request, org string) (any, error) {
+		var in RecoveryRequest
+		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&in); err != nil {
+			return nil, fmt.Errorf("reading the request: %w", err)
+		}
+		return h.Recover(r.Context(), org, in)
+	})
 	handle("GET /orgs/{org}/keys", func(r *http.Request, org string) (any, error) { return h.Keys(r.Context(), org) })
 	handle("POST /orgs/{org}/keys/rotate", func(r *http.Request, org string) (any, error) {
 		return nil, h.RotateKeys(r.Context(), org)
@@ -227,6 +234,12 @@ func (c *Client) Tokens(ctx context.Context, org string) (t []TokenInfo, err err
 // RevokeToken is [Host.RevokeToken].
 func (c *Client) RevokeToken(ctx context.Context, org, id string) error {
 	return c.call(ctx, http.MethodDelete, nil, nil, org, "tokens", id)
+}
+
+// Recover is [Host.Recover].
+func (c *Client) Recover(ctx context.Context, org string, r RecoveryRequest) (e Enrolment, err error) {
+	err = c.call(ctx, http.MethodPost, r, &e, org, "recover")
+	return e, err
 }
 
 // RotateKeys is [Host.RotateKeys].

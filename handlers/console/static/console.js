@@ -40,8 +40,10 @@ for (const form of forms) {
     if (form.elements.credential.value) return;
     event.preventDefault();
     try {
-      const answer = await fetch(form.dataset.options, { method: "POST", body: new URLSearchParams() });
-      if (!answer.ok) throw new Error("the page is too old: load it again");
+      const asked = new URLSearchParams(new FormData(form));
+      if ("secret" in form.dataset) asked.set("secret", location.hash.slice(1)); // of a one-time link: in no page and no request line
+      const answer = await fetch(form.dataset.options, { method: "POST", body: asked });
+      if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).detail ?? "the page is too old: load it again");
       const options = await answer.json();
       const made = form.dataset.passkey === "create"
         ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
@@ -69,6 +71,7 @@ document.addEventListener("submit", event => {
 });
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  for (const form of forms) form.elements.credential.value = ""; // an answer is good once
 });
 
 // Filters that choose take effect at once, where the form says so.
