@@ -14,6 +14,13 @@ func ofIdentity() []definition {
 		control("person.identity_linked", func(e identity.WasLinked, _ domain.Envelope) string {
 			return fmt.Sprintf("%s signs in with account %s of %s from now on", e.Person, e.Account.Subject, e.Account.Issuer)
 		}),
+		control("person.identity_unlinked", func(e identity.WasUnlinked, v domain.Envelope) string {
+			s := fmt.Sprintf("%s took account %s of %s from %s", v.Actor, e.Account.Subject, e.Account.Issuer, e.Person)
+			if e.MayReturn {
+				return s + "; it may return with a sign-in"
+			}
+			return s
+		}),
 		control("person.signed_in", func(e identity.WasSignedIn, _ domain.Envelope) string {
 			s := fmt.Sprintf("%s signed in", e.Person)
 			if e.Again {
@@ -41,7 +48,10 @@ func ofIdentity() []definition {
 		control("passkey.registered", func(e identity.PasskeyWasRegistered, _ domain.Envelope) string {
 			return fmt.Sprintf("%s registered passkey %s", e.Person, e.Name)
 		}),
-		control("passkey.removed", func(e identity.PasskeyWasRemoved, _ domain.Envelope) string {
+		control("passkey.removed", func(e identity.PasskeyWasRemoved, v domain.Envelope) string {
+			if v.Actor != e.Person.String() {
+				return fmt.Sprintf("%s removed passkey %s of %s", v.Actor, e.Name, e.Person)
+			}
 			return fmt.Sprintf("%s removed passkey %s", e.Person, e.Name)
 		}),
 		control("passkey.used", func(e identity.PasskeyWasUsed, _ domain.Envelope) string {

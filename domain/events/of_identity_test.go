@@ -15,6 +15,8 @@ func examplesOfIdentity() map[string]example {
 	return map[string]example{
 		"person.identity_linked": {subject: subject, actor: "system:sign_in", event: signin.WasLinked{Person: "carol", Account: account},
 			summary: "carol signs in with account 00u1a2b3 of https://login.example.com from now on"},
+		"person.identity_unlinked": {subject: subject, actor: "owner", event: signin.WasUnlinked{Person: "carol", Account: account},
+			summary: "owner took account 00u1a2b3 of https://login.example.com from carol"},
 		"person.signed_in": {subject: subject, actor: "carol", event: signin.WasSignedIn{
 			Person: "carol", Method: "oidc", Provider: "okta", Session: session, MFA: true, Source: "192.0.2.7", Again: true},
 			summary: "carol proved anew who they are with okta and a second factor from 192.0.2.7"},

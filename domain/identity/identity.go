@@ -26,6 +26,9 @@ type Account struct {
 type State struct {
 	accounts map[Account]domain.Name
 	passkeys map[string]Passkey // by id
+	// Accounts that were taken from a person, and whether they may return; and by whom.
+	unlinked  map[link]bool
+	unlinkers map[domain.Name][]string
 
 	enrolment Enrolment // the newest
 }
@@ -52,7 +55,7 @@ func (s State) Accounts(n domain.Name) []Account {
 
 // Clone is a copy that folding further events into s does not change.
 func (s State) Clone() State {
-	return State{maps.Clone(s.accounts), maps.Clone(s.passkeys), s.enrolment}
+	return State{maps.Clone(s.accounts), maps.Clone(s.passkeys), maps.Clone(s.unlinked), maps.Clone(s.unlinkers), s.enrolment}
 }
 
 // Command asks for a change. The set is closed: each has its rule.
@@ -99,6 +102,7 @@ var errOurs = &domain.Error{Kind: domain.KindForbidden, Code: "role.missing", Me
 
 func (c Link) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	of, known := s.accounts[c.Account]
+	mayReturn, gone := s.unlinked[link{c.Account, c.Person}]
 	switch {
 	case !m.Actor.IsSystem():
 		return nil, errOurs
@@ -106,6 +110,8 @@ func (c Link) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, nil
 	case known:
 		return nil, ErrLinked
+	case gone && !mayReturn:
+		return nil, ErrUnlinked
 	}
 	return []domain.Fact{{Subject: "person/" + c.Person.String(), Event: WasLinked(c)}}, nil
 }
@@ -124,6 +130,7 @@ func (e WasLinked) evolve(s State, _ domain.Envelope) (State, error) {
 		return s, fmt.Errorf("the account was linked to %q, and is %q's", e.Person, of)
 	}
 	s.accounts[e.Account] = e.Person
+	delete(s.unlinked, link{e.Account, e.Person})
 	return s, nil
 }
 

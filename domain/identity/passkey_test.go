@@ -41,9 +41,17 @@ func TestAPasskeyIsItsPersonsUntilTheyRemoveIt(t *testing.T) {
 	if k, ok := s.Passkey("AQ"); !ok || k.Person != "carol" || len(s.Passkeys("carol")) != 1 {
 		t.Errorf("got %+v", k)
 	}
-	s, _ = done(t, s, holder, identity.RemovePasskey{ID: "AQ"})
+	s, _ = done(t, s, holder, identity.RemovePasskey{Person: "carol", ID: "AQ"})
 	if len(s.Passkeys("carol")) != 0 || len(before.Passkeys("carol")) != 1 {
 		t.Error("it is not removed, or from the clone too")
+	}
+}
+
+func TestAnOwnerRemovesThePasskeyOfALostLaptop(t *testing.T) {
+	s, _ := done(t, identity.State{}, holder, laptop())
+	s, e := done(t, s, domain.Actor{ID: "owner", Roles: []domain.Role{domain.Owner}}, identity.RemovePasskey{Person: "carol", ID: "AQ"})
+	if removed, _ := e.(identity.PasskeyWasRemoved); removed.Person != "carol" || len(s.Passkeys("carol")) > 0 {
+		t.Errorf("recorded %+v, and carol has %v", e, s.Passkeys("carol"))
 	}
 }
 
@@ -74,7 +82,8 @@ func TestWhatNoPasskeyIsAndWhoMayNot(t *testing.T) {
 		{"a long name", s, holder, change(func(c *identity.RegisterPasskey) { c.Name = strings.Repeat("x", 61) }), "passkey.name"},
 		{"a name that turns the text around", s, holder, change(func(c *identity.RegisterPasskey) { c.Name = "a\u202eb" }), "passkey.name"},
 		{"one too many", full, holder, change(func(*identity.RegisterPasskey) {}), "passkey.too_many"},
-		{"remove somebody else's", s, domain.Actor{ID: "owner", Roles: []domain.Role{domain.Owner}}, identity.RemovePasskey{ID: "AQ"}, "passkey.not_found"},
+		{"remove somebody else's", s, domain.Actor{ID: "dana", Roles: []domain.Role{domain.SecurityAdmin}}, identity.RemovePasskey{Person: "carol", ID: "AQ"}, "passkey.not_found"},
+		{"remove one by another's name", s, domain.Actor{ID: "owner", Roles: []domain.Role{domain.Owner}}, identity.RemovePasskey{Person: "owner", ID: "AQ"}, "passkey.not_found"},
 		{"use one that is not there", s, door, identity.UsePasskey{ID: "Ag"}, "passkey.not_found"},
 		{"say oneself that one used it", s, holder, identity.UsePasskey{ID: "AQ"}, "role.missing"},
 	} {

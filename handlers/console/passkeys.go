@@ -58,7 +58,7 @@ func removePasskey(p *page) error {
 	}
 	m := p.meta()
 	at, err := p.Org.Execute(p.Context(), m, func(s *control.State) ([]domain.Fact, error) {
-		return identity.Decide(s.Identities(), identity.RemovePasskey{ID: form.Get("passkey")}, m)
+		return identity.Decide(s.Identities(), identity.RemovePasskey{Person: p.Session.Person, ID: form.Get("passkey")}, m)
 	})
 	if err != nil {
 		return err
