@@ -53,6 +53,6 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 denied or the log is damaged, 5 unreachabl
 	}
 	var format cli.Format
 	cli.FormatFlag(c, &format)
-	c.AddCommand(dev(s), serve(s), configuration(s, &format), doctor(s, &format), tokens(s, &format), keys(s, &format), clusters(s), backups(s, &format), restores(s, &format), logs(s, &format), cli.Version(s, "sallyportd", &format))
+	c.AddCommand(dev(s), serve(s), configuration(s, &format), doctor(s, &format), tokens(s, &format), recovers(s, &format), keys(s, &format), clusters(s), backups(s, &format), restores(s, &format), logs(s, &format), cli.Version(s, "sallyportd", &format))
 	return c
 }

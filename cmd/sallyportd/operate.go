@@ -28,6 +28,7 @@ type operator interface {
 	CreateToken(ctx context.Context, org string, r host.TokenRequest) (host.NewToken, error)
 	Tokens(ctx context.Context, org string) ([]host.TokenInfo, error)
 	RevokeToken(ctx context.Context, org, id string) error
+	Recover(ctx context.Context, org string, r host.RecoveryRequest) (host.Enrolment, error)
 	RotateKeys(ctx context.Context, org string) error
 	Keys(ctx context.Context, org string) ([]host.KeyInfo, error)
 	Backup(ctx context.Context, version string, begin func(total int64), w io.Writer) error
@@ -70,6 +71,11 @@ func (t *site) do(c *cobra.Command, f func(ctx context.Context, o operator, org 
 	if err != nil {
 		return err
 	}
+	return t.doIn(c, m, f)
+}
+
+// doIn is do in a server that was found already.
+func (t *site) doIn(c *cobra.Command, m *Main, f func(ctx context.Context, o operator, org string) error) error {
 	org := t.organisation(m.Config.Organisations)
 	client, err := host.Dial(c.Context(), m.Config.DataDir)
 	if err == nil {

@@ -38,6 +38,9 @@ told at once, files that are missing too, before anything is opened.
 docs/configuration.md has every setting. Each also comes from the environment, as
 SALLYPORT_DATA_DIR or SALLYPORT_NATS__URL, and files also from systemd's credentials.
 
+Of an organisation that nobody owns it prints on stdout how the first owner comes to be:
+by a link, which works once and for 15 minutes.
+
 SIGTERM and SIGINT stop it as above, a second one at once; SIGHUP reads the
 certificate again.`,
 		Example: `  sallyportd keys kek --out /etc/sallyport/kek.json
@@ -62,6 +65,7 @@ certificate again.`,
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
 			m.Getenv, m.Hangup = s.Getenv, hangup
+			m.Ready = m.firstOwners(s.Out, " --config "+quote(path))
 			return whyClosed(m.Run(c.Context()), m.Config, "base_url", "data_dir")
 		},
 	}
