@@ -76,7 +76,10 @@ func (e WasEdited) evolve(s State, env domain.Envelope) (State, error) {
 	if !known {
 		return s, fmt.Errorf("person %q was edited, who is unknown", e.Name)
 	}
-	p.Email, p.Manager = e.Email, e.Manager
+	if e.Email != p.Email {
+		p.Email, p.EmailBy = e.Email, env.Actor
+	}
+	p.Manager = e.Manager
 	s.people[e.Name] = p.updated(env)
 	return s, nil
 }

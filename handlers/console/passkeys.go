@@ -224,7 +224,7 @@ func (c *Console) enterByPasskey(p *page, a passkey.Attempt, answer []byte) erro
 		return p.noPasskey(err)
 	}
 	now := p.now()
-	s := session.Session{Method: "passkey", FreshAt: now, MFAAt: now} // what one has, and what one knows or is
+	s := session.Session{Method: "passkey", FreshAt: now, MFAAt: now, Proofs: []session.Proof{{Passkey: used.ID}}} // what one has, and what one knows or is
 	return p.enter(s, func(s *control.State, m domain.Meta) (domain.Name, []domain.Fact, error) {
 		key, known := s.Identities().Passkey(used.ID)
 		if _, there := s.Person(key.Person); !known || !there {

@@ -190,7 +190,7 @@ func (c *Console) callback(ec echo.Context) error {
 
 // enterWith signs in whom the provider vouches for.
 func (p *page) enterWith(provider *signin.Provider, a signin.Attempt, proof signin.Proof) error {
-	s := session.Session{Method: "oidc", Provider: provider.Name.String(), FreshAt: proof.At}
+	s := session.Session{Method: "oidc", Provider: provider.Name.String(), FreshAt: proof.At, Proofs: []session.Proof{{Account: proof.Account}}}
 	if proof.MFA {
 		s.MFAAt = proof.At
 		if s.MFAAt.IsZero() {
@@ -234,6 +234,7 @@ func (p *page) enter(s session.Session, whom func(*control.State, domain.Meta) (
 	}
 	if p.Session.Person == s.Person {
 		s.Notice = p.Session.Notice
+		s.Proofs = s.With(p.Session.Proofs)
 		if s.MFAAt.IsZero() {
 			s.MFAAt = p.Session.MFAAt // that they proved one then stays true
 		}

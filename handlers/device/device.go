@@ -137,14 +137,15 @@ func (d *Devices) token(c echo.Context, f oauth.Form) (organisation.APIToken, *o
 	if err != nil {
 		return organisation.APIToken{}, refusalOf(err)
 	}
-	m := domain.Meta{Now: d.org.Now(), RequestID: api.RequestID(c)}
-	d.org.Read(func(s *control.State, _ domain.Head) {
-		m.Actor, err = session.Caller{Session: session.Session{Person: in.Person}}.Actor(s, m.Now)
+	m := domain.Meta{Actor: domain.Actor{ID: in.Person.String()}, Now: d.org.Now(), RequestID: api.RequestID(c)}
+	let := session.Caller{Session: session.Session{Person: in.Person, Proofs: in.Proofs}}
+	token, err := d.org.LogIn(ctx, m, in.Person, in.MFAAt, func(s *control.State) error {
+		_, err := let.Actor(s, m.Now)
+		return err
 	})
-	if err != nil {
-		return organisation.APIToken{}, refusalOf(session.ErrDeviceRefused) // they were removed since
+	if errors.Is(err, session.ErrNone) {
+		err = session.ErrDeviceRefused // they, or what they proved it with, were removed since
 	}
-	token, err := d.org.LogIn(ctx, m, in.Person, in.MFAAt)
 	if err != nil {
 		return organisation.APIToken{}, refusalOf(err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/identity"
+	"sallyport.dev/domain/person"
 	"sallyport.dev/projections/control"
 	"sallyport.dev/streams"
 )
@@ -43,11 +44,31 @@ type Session struct {
 	MFAAt      time.Time   `json:"mfa_at,omitzero"` // when a second factor was last proved
 	FreshAt    time.Time   `json:"fresh_at"`        // when they last proved who they are, for what asks for it anew
 	SeenAt     time.Time   `json:"seen_at"`
-	Source     string      `json:"source"`           // network of the sign-in
-	UserAgent  string      `json:"user_agent"`       // up to 200 bytes
-	Notice     string      `json:"notice,omitempty"` // to be shown on the next page, once
+	Source     string      `json:"source"`     // network of the sign-in
+	UserAgent  string      `json:"user_agent"` // up to 200 bytes
+	// Proofs is what it was begun with, and what was proved in it since. It ends with
+	// the first that proves nothing any more.
+	Proofs []Proof `json:"proofs,omitempty"`
+	Notice string  `json:"notice,omitempty"` // to be shown on the next page, once
 
 	key string // in the bucket
+}
+
+// Proof is what somebody proved with who they are: a passkey, or an account at an
+// OpenID provider.
+type Proof struct {
+	Passkey string           `json:"passkey,omitempty"` // its id
+	Account identity.Account `json:"account,omitzero"`
+}
+
+// stands tells whether it is still the person's.
+func (p Proof) stands(s identity.State, n domain.Name) bool {
+	if p.Passkey != "" {
+		k, known := s.Passkey(p.Passkey)
+		return known && k.Person == n
+	}
+	of, known := s.Person(p.Account)
+	return known && of == n
 }
 
 // Bucket is where sessions are; [streams.ExpiringBucket] is one.
@@ -154,6 +175,7 @@ func (m *Manager) get(ctx context.Context, key string) (s Session, revision uint
 	if m.life(s) <= 0 {
 		return Session{}, 0, ErrNone
 	}
+	s.key = key
 	return s, revision, nil
 }
 
@@ -209,7 +231,6 @@ func (m *Manager) List(ctx context.Context, person domain.Name) (out []Session, 
 		case err != nil:
 			return nil, err
 		}
-		s.key = key
 		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b Session) int { return b.SignedInAt.Compare(a.SignedInAt) })
@@ -229,6 +250,38 @@ func (m *Manager) Revoke(ctx context.Context, ended []Session) error {
 	return nil
 }
 
+// With is what the session was proved with, and with what of those is not among it.
+func (s Session) With(more []Proof) []Proof {
+	out := slices.Clone(s.Proofs)
+	for _, p := range more {
+		if !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Begun is those of the sessions that rest on the proof.
+func Begun(with Proof, all []Session) []Session {
+	return slices.DeleteFunc(slices.Clone(all), func(s Session) bool { return !slices.Contains(s.Proofs, with) })
+}
+
+// Withdrawn is what is recorded when a proof of a person's is taken away: which
+// sessions end by it, and which programs are let in no more. Those are all that the
+// person let in: of none is it known by which proof.
+func Withdrawn(s *control.State, who domain.Name, ended []Session, m domain.Meta) ([]domain.Fact, error) {
+	facts, err := SignOuts(s, ended, m)
+	for _, t := range s.People().Tokens() {
+		if err != nil || t.Person != who || t.CreatedBy != who.String() || !m.Now.Before(t.ExpiresAt) {
+			continue
+		}
+		var revoked []domain.Fact
+		revoked, err = person.Decide(s.People(), person.RevokeToken{ID: t.ID}, m)
+		facts = append(facts, revoked...)
+	}
+	return facts, err
+}
+
 // SignOuts is what is recorded of sessions that are ended, before they are.
 func SignOuts(s *control.State, ended []Session, m domain.Meta) (facts []domain.Fact, err error) {
 	for _, one := range ended {
@@ -244,9 +297,13 @@ func SignOuts(s *control.State, ended []Session, m domain.Meta) (facts []domain.
 // Caller is the session's person, as /v1 takes callers.
 type Caller struct{ Session Session }
 
-// Actor is the person with every role that they bear now, while they are known.
+// Actor is the person with every role that they bear now, while they are known
+// and what they proved who they are with is theirs.
 func (c Caller) Actor(s *control.State, now time.Time) (domain.Actor, error) {
 	if _, known := s.Person(c.Session.Person); !known {
+		return domain.Actor{}, ErrNone
+	}
+	if slices.ContainsFunc(c.Session.Proofs, func(p Proof) bool { return !p.stands(s.Identities(), c.Session.Person) }) {
 		return domain.Actor{}, ErrNone
 	}
 	return domain.Actor{ID: c.Session.Person.String(), Roles: s.EffectiveRoles(c.Session.Person, now)}, nil

@@ -63,7 +63,9 @@ func (p *Provider) whose(s *control.State, proof Proof, m domain.Meta) (domain.N
 	return who, append(facts, link...), err
 }
 
-// invited is whom a proof names who has no account yet; "" nobody.
+// invited is whom a proof names who has no account yet; "" nobody. Who took an
+// account from somebody does not say which one comes next: an address that they wrote
+// lets nobody in, but for an account that was the person's and may return.
 func (p *Provider) invited(s *control.State, proof Proof) (domain.Name, error) {
 	if p.TrustNames {
 		if n, err := domain.ParseName(proof.Username); err == nil {
@@ -76,20 +78,25 @@ func (p *Provider) invited(s *control.State, proof Proof) (domain.Name, error) {
 	if proof.Email == "" || person.CheckEmail(proof.Email) != nil {
 		return "", nil
 	}
-	var found []domain.Name
+	var found []person.Person
 	for _, one := range s.People().People() {
 		if strings.EqualFold(one.Email, proof.Email) {
-			found = append(found, one.Name)
+			found = append(found, one)
 		}
 	}
 	switch {
 	case len(found) == 0:
 		return "", nil
-	case len(found) > 1 || len(s.Identities().Accounts(found[0])) > 0:
+	case len(found) > 1 || len(s.Identities().Accounts(found[0].Name)) > 0:
 		return "", ErrTaken
+	case s.Identities().UnlinkedBy(found[0].EmailBy, found[0].Name) && !s.Identities().MayReturn(proof.Account, found[0].Name):
+		return "", errSameHand
 	}
-	return found[0], nil
+	return found[0].Name, nil
 }
+
+// errSameHand is told to who would be somebody by what one owner alone has said.
+var errSameHand = identity.ErrUnlinked.With("Your address was written here by the owner who took an account from your name, and one owner alone does not say whose account it is: have another owner write it, or sign in with a passkey.")
 
 // create makes a member of whom nobody knows yet.
 func (p *Provider) create(s *control.State, proof Proof, m domain.Meta) (domain.Name, []domain.Fact, error) {
