@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"sallyport.dev/domain"
 	"sallyport.dev/projections/trail"
 )
 
@@ -12,10 +13,12 @@ func init() {
 	row := eventRow{Position: "12.0", At: at, Type: "token.issued", Sentence: "issued a token", Outcome: trail.Success, URL: "/a", TypeURL: "/b"}
 	chart := newHistogram("Events", "succeeded", "denied or failed", []bar{{Label: "10:00", Good: 1, URL: "/x"}, {Label: "11:00", Bad: 1, URL: "/y"}})
 	views["overview"] = []any{
-		overviewView{MayRead: true, Needs: []need{{"Inbox", "1 waiting for you", "/i", "Open"}}, Mine: []requestRow{{ID: "01", What: "web", Status: "pending", RaisedAt: at}},
-			Day: chart, Issued: 1, Denied: 2, Keys: []keyView{{Algorithm: "ES256", Since: at, By: at, Late: true}}, Warnings: []warning{{"bad", "The disk is nearly full.", ""}, {"warn", "ci", "/c"}},
-			Issuer: "https://sallyport.example/orgs/default", Active: 1, Drafts: 1},
-		overviewView{},
+		overviewView{MayRead: true, Needs: []need{{Title: "1 request waits for you", URL: "/i", Do: "Open", Items: []needItem{{"Log in to web-1", "alice", "/r"}}}}, Elsewhere: []domain.Name{"draft"}, More: 1,
+			Open: []openRow{{"Log in to web-1", "/r", "approved", at, true}}, Mine: []requestRow{{ID: "01", What: "web", Status: "pending", RaisedAt: at}},
+			Day: chart, Issued: 1, Denied: 2, Keys: []keyView{{Algorithm: "ES256", Since: at, By: at, Next: true, Late: true}, {Algorithm: "RS256", Since: at, By: at, Next: true, Ready: at}, {Algorithm: "none", Since: at, By: at}},
+			Warnings: []warning{{Tone: "bad", Text: "The disk is nearly full."}, {Tone: "warn", Text: "ci", URL: "/c", Last: at}},
+			Issuer:   "https://sallyport.example/orgs/default", Active: 1, Drafts: 1},
+		overviewView{}, overviewView{MayRead: true, Day: chart},
 	}
 	views["audit"] = []any{
 		auditView{Filter: filter{Q: "app"}, Outcomes: []option{{"", "Any"}}, Set: []chip{{Name: "q", Value: "app", URL: "/z"}}, Rows: []eventRow{row}, Pager: newPager("/p", "/n", "Newest first"),

@@ -46,12 +46,14 @@ type histogramView struct {
 	Title, Good, Bad string // what is counted
 	Bars             []drawnBar
 	Width            int
-	Most             int
+	Most             int // in one bar
+	Top              int // of the scale
 	First, Last      string
 }
 
 type drawnBar struct {
 	bar
+	Says                                  string // the label with its numbers
 	X, GoodY, GoodHeight, BadY, BadHeight int
 }
 
@@ -67,8 +69,10 @@ func newHistogram(title, good, bad string, bars []bar) histogramView {
 	for _, b := range bars {
 		v.Most = max(v.Most, b.Good+b.Bad)
 	}
+	v.Top = roundUp(v.Most)
 	for i, b := range bars {
-		d := drawnBar{bar: b, X: i * barStep, GoodHeight: b.Good * chartHeight / v.Most, BadHeight: b.Bad * chartHeight / v.Most}
+		d := drawnBar{bar: b, X: i * barStep, GoodHeight: b.Good * chartHeight / v.Top, BadHeight: b.Bad * chartHeight / v.Top}
+		d.Says = fmt.Sprintf("%s: %d %s, %d %s", b.Label, b.Good, good, b.Bad, bad)
 		if b.Good > 0 {
 			d.GoodHeight = max(d.GoodHeight, 2) // few are not none
 		}
@@ -83,4 +87,19 @@ func newHistogram(title, good, bad string, bars []bar) histogramView {
 		v.First, v.Last = bars[0].Label, bars[len(bars)-1].Label
 	}
 	return v
+}
+
+// roundUp is the next number that a scale ends with: 1, 2, 4, 6, 8 or 10 of its
+// power of ten, so that the middle is a number, too.
+func roundUp(n int) int {
+	step := 1
+	for n > 10*step {
+		step *= 10
+	}
+	for _, ends := range []int{1, 2, 4, 6, 8} {
+		if n <= ends*step {
+			return ends * step
+		}
+	}
+	return 10 * step
 }

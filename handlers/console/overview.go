@@ -12,6 +12,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/connection"
 	"sallyport.dev/domain/key"
+	"sallyport.dev/domain/token"
 	"sallyport.dev/handlers/organisation"
 	"sallyport.dev/projections/control"
 	"sallyport.dev/projections/trail"
@@ -29,32 +30,48 @@ type Readiness interface {
 // overviewView is what the first page shows: what needs the person, and, to who
 // may read it, how the organisation is.
 type overviewView struct {
-	Needs    []need
-	Mine     []requestRow // the person's own newest requests
-	MayRead  bool         // the rest is shown
-	Day      histogramView
-	Issued   int // in that day
-	Denied   int
-	Keys     []keyView
-	Warnings []warning
-	Issuer   string
+	Needs     []need
+	Elsewhere []domain.Name // connections that the person wrote and somebody else activates, the first few
+	More      int           // of those
+	Open      []openRow     // what the person has for a time
+	Mine      []requestRow  // the person's own newest requests
+	MayRead   bool          // the rest is shown
+	Day       histogramView
+	Issued    int // in that day
+	Denied    int
+	Keys      []keyView
+	Warnings  []warning
+	Issuer    string
 
 	Active, Inactive, Drafts int // connections
 }
 
+// New tells whether nobody has drafted a connection yet.
+func (v overviewView) New() bool { return v.Active+v.Inactive+v.Drafts == 0 }
+
 // need is something that waits for the person.
-type need struct{ Title, Text, URL, Do string }
+type need struct {
+	Title, Text, URL, Do string
+	Items                []needItem
+}
+
+// needItem is one of the things that wait.
+type needItem struct{ What, By, URL string }
 
 // keyView is a key that signs.
 type keyView struct {
 	Algorithm string
 	Since, By time.Time // it signs since, and should be replaced by
-	Ready     time.Time // from when on the next one may sign; zero: there is none
+	Next      bool      // there is one that follows it
+	Ready     time.Time // from when on the next one may sign; zero: it may
 	Late      bool
 }
 
 // warning is something that does not do its work, or could do it better.
-type warning struct{ Tone, Text, URL string }
+type warning struct {
+	Tone, Text, URL string
+	Last            time.Time // when it last did its work; zero says nothing
+}
 
 // maxListed is how many of one kind the overview names.
 const maxListed = 5
@@ -64,18 +81,12 @@ const rotateSoon = 14 * 24 * time.Hour
 
 func showOverview(p *page) error {
 	v := overviewView{Issuer: p.Org.Issuer(), MayRead: slices.ContainsFunc(readers, p.Person.Has)}
-	v.waiting(p)
+	v.reviews(p)
 	var keys key.State
 	var warned []domain.Name
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		for r := range s.Requests().Requests() {
-			if r.Requester == p.Person.ID {
-				v.Mine = append(v.Mine, requestRowOf(r.At(s.Later(p.now()))))
-			}
-			if len(v.Mine) == maxListed {
-				break
-			}
-		}
+		v.inbox(p, s)
+		v.mine(p, s)
 		if keys = s.Keys(); v.MayRead {
 			warned = v.connections(p, s)
 		}
@@ -87,19 +98,21 @@ func showOverview(p *page) error {
 		return err
 	}
 	v.keys(keys, p.now())
+	v.checks(p)
+	if err := v.silent(p); err != nil {
+		return err
+	}
 	v.warn(p, warned)
 	return p.render("overview", v)
 }
 
-// waiting asks every screen that counts what waits.
-func (v *overviewView) waiting(p *page) {
-	for _, s := range p.console.all {
-		if s.count == nil || !s.admits(p.Person) {
-			continue
-		}
-		if n := s.count(p); n > 0 {
-			v.Needs = append(v.Needs, need{Title: s.menu, Text: fmt.Sprintf("%d waiting for you.", n), URL: p.url(s.path), Do: "Open"})
-		}
+// reviews asks for those of broken glass that wait.
+func (v *overviewView) reviews(p *page) {
+	if n := countGlass(p); n > 0 {
+		v.Needs = append(v.Needs, need{
+			Title: waits(n, "review of broken glass", "reviews of broken glass") + " for you",
+			Text:  "Somebody let themself in without the approval; see what was done.", URL: p.url("/break-glass"), Do: "Review",
+		})
 	}
 }
 
@@ -119,18 +132,29 @@ func (v *overviewView) connections(p *page, s *control.State) (warned []domain.N
 		default:
 			v.Drafts++
 		}
-		if (c.Pending == nil && c.EverActivated) || !p.Person.Has(domain.SecurityAdmin) || slices.Contains(c.Writers, p.Person.ID) {
+		if c.Pending == nil && c.EverActivated {
+			continue
+		}
+		if slices.Contains(c.Writers, p.Person.ID) {
+			if len(v.Elsewhere) < maxListed {
+				v.Elsewhere = append(v.Elsewhere, c.Name)
+			} else {
+				v.More++
+			}
+			continue
+		}
+		if !p.Person.Has(domain.SecurityAdmin) {
 			continue
 		}
 		if waiting++; waiting <= maxListed {
 			v.Needs = append(v.Needs, need{
-				Title: "Connection " + c.Name.String(), Text: "Written by " + strings.Join(c.Writers, ", ") + "; you may review and activate it.",
+				Title: "Connection " + c.Name.String() + " waits for a review", Text: "Written by " + strings.Join(c.Writers, ", ") + "; you may activate it.",
 				URL: p.url("/connections/" + c.Name.String() + "/activate"), Do: "Review",
 			})
 		}
 	}
 	if waiting > maxListed {
-		v.Needs = append(v.Needs, need{Title: "Connections", Text: fmt.Sprintf("%d more wait for a review.", waiting-maxListed), URL: p.url("/connections"), Do: "Open"})
+		v.Needs = append(v.Needs, need{Title: waits(waiting-maxListed, "more connection", "more connections") + " for a review", URL: p.url("/connections"), Do: "Open"})
 	}
 	return warned
 }
@@ -167,42 +191,87 @@ func (v *overviewView) keys(s key.State, now time.Time) {
 		}
 		k := keyView{Algorithm: string(alg), Since: active.ActivatedAt, By: active.ActivatedAt.Add(organisation.RotateWithin)}
 		if next, ok := s.Next(alg); ok {
-			k.Ready = next.CreatedAt.Add(key.CacheTime)
+			if k.Next = true; now.Before(next.CreatedAt.Add(key.CacheTime)) {
+				k.Ready = next.CreatedAt.Add(key.CacheTime)
+			}
 		}
 		k.Late = now.After(k.By.Add(-rotateSoon))
 		v.Keys = append(v.Keys, k)
 	}
 }
 
-// checks says what it means when a check of /readyz fails.
-var checks = map[string]string{
-	"log":    "The log cannot be written to, or read from, right now: nothing can be changed and no token is issued.",
-	"fold":   "The state could not be brought up to date with the log.",
-	"trail":  "The audit trail lags behind the log; newer events may be missing here.",
-	"keys":   "A signing key cannot be used.",
-	"sealer": "The log is not sealed up to its end: its newest part could be changed without a trace.",
-	"disk":   "The disk is nearly full.",
-	"clock":  "The clock of the server is not to be trusted.",
+// failing says what it means when a check of /readyz fails, and what to do next.
+var failing = map[string]string{
+	"log":    "The log cannot be written to, or read from, right now: nothing can be changed and no token is issued. See whether NATS runs and is reached; docs/runbook-damaged-log.md goes on from there.",
+	"fold":   "The state could not be brought up to date with the log. Look at what the server logged last; a newer version may have written to the log.",
+	"trail":  "The audit trail lags behind the log; newer events may be missing here. It catches up by itself; if it does not, look at the disk.",
+	"keys":   "A signing key cannot be used, so tokens are not signed with it. See that the server has the key it seals them with, then run sallyportd doctor.",
+	"sealer": "The log is not sealed up to its end: its newest part could be changed without a trace. Look at the disk, and at what the server logged last.",
+	"disk":   "The disk is nearly full. Make room or enlarge it before writes stop; docs/runbook-full-disk.md tells how.",
+	"clock":  "The clock of the server is not to be trusted, so neither are the times of tokens. Set it by NTP.",
 }
 
-// warn names checks that fail, connections that work with warnings, and keys that are due.
-func (v *overviewView) warn(p *page, warned []domain.Name) {
+// checks names those that fail.
+func (v *overviewView) checks(p *page) {
 	for _, r := range append([]Readiness{p.Org}, p.console.opt.Checks...) {
-		failing := r.Ready(p.Context())
-		for _, check := range slices.Sorted(maps.Keys(failing)) {
-			if failing[check] == nil {
+		results := r.Ready(p.Context())
+		for _, check := range slices.Sorted(maps.Keys(results)) {
+			if results[check] == nil {
 				continue
 			}
-			text, known := checks[check]
+			text, known := failing[check]
 			if !known {
-				text = "The check " + check + " fails."
+				text = "The check " + check + " fails. Run sallyportd doctor on the host."
 			}
 			v.Warnings = append(v.Warnings, warning{Tone: "bad", Text: text})
 		}
 	}
+}
+
+// newestDenials is how many denials are looked at for connections that do
+// nothing else: however many connections there are, it is that many at most.
+const newestDenials = 50
+
+// silent names the connections that were asked for tokens in the last day, and
+// issued none.
+func (v *overviewView) silent(p *page) error {
+	found, err := p.Org.Trail().Query(p.Context(), trail.Query{
+		Type: token.WasDenied{}.EventType(), Since: p.now().Add(-dayHours * time.Hour), Order: trail.Descending, Limit: newestDenials,
+	})
+	if err != nil {
+		return err
+	}
+	var names []string
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		for _, e := range found.Events {
+			if !slices.Contains(names, e.Connection) && s.Connection(domain.Name(e.Connection)).Status == connection.Active {
+				names = append(names, e.Connection)
+			}
+		}
+	})
+	days, err := p.Org.Trail().Activity(p.Context(), names, p.now(), dayHours)
+	if err != nil {
+		return err
+	}
+	named := 0
+	for _, name := range names {
+		day := newDay(days[name])
+		if day.Issued > 0 || day.Denied == 0 || named == maxListed {
+			continue
+		}
+		named++
+		w := warning{Tone: "warn", URL: p.at("/denials", url.Values{"connection": {name}}), Last: days[name].LastIssued}
+		w.Text = fmt.Sprintf("%s issued no token in the last 24 hours: it refused every exchange, %d in all.", name, day.Denied)
+		v.Warnings = append(v.Warnings, w)
+	}
+	return nil
+}
+
+// warn names keys that are due, and connections that work with warnings.
+func (v *overviewView) warn(p *page, warned []domain.Name) {
 	for _, k := range v.Keys {
 		if k.Late {
-			v.Warnings = append(v.Warnings, warning{Tone: "warn", Text: "The " + k.Algorithm + " key signs for a long time already; rotate the keys."})
+			v.Warnings = append(v.Warnings, warning{Tone: "warn", Text: "The " + k.Algorithm + " key signs for a long time already; rotate the keys.", URL: p.url("/keys")})
 		}
 	}
 	for i, name := range warned {

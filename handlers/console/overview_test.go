@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,17 +18,15 @@ func TestTheOverviewSaysWhatNeedsWhom(t *testing.T) {
 	for who, role := range devPeople {
 		s.signIn(who, role)
 	}
-	provider := orgtest.NewProvider(t, "RS256")
-	full, err := connection.Complete(provider.Spec(s.world.Issuer(), "repo:a"), s.world.Issuer())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.world.Do(s.world.Meta("devops", domain.DevOpsAdmin), "ci", connection.Draft{Name: "ci", Spec: full})
+	s.drafts("ci")
 	review := s.path("/connections/ci/activate")
 	for who := range devPeople {
 		page := s.shown(who, s.path("/"))
 		if got := strings.Contains(page, review); got != (who == "security") {
 			t.Errorf("%s is asked to review: %t", who, got)
+		}
+		if got := strings.Contains(page, "You wrote"); got != (who == "devops") {
+			t.Errorf("%s is told that somebody else activates it: %t", who, got)
 		}
 		if got := strings.Contains(page, "Signing keys"); got != (who != "alice") {
 			t.Errorf("%s sees the keys: %t", who, got)
@@ -36,6 +35,61 @@ func TestTheOverviewSaysWhatNeedsWhom(t *testing.T) {
 	s.world.Activate("ci")
 	if strings.Contains(s.shown("security", s.path("/")), review) {
 		t.Error("what is active waits still")
+	}
+}
+
+// drafts has devops draft a connection.
+func (s *site) drafts(name domain.Name) {
+	s.t.Helper()
+	full, err := connection.Complete(orgtest.NewProvider(s.t, "RS256").Spec(s.world.Issuer(), "repo:a"), s.world.Issuer())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.world.Do(s.world.Meta("devops", domain.DevOpsAdmin), name, connection.Draft{Name: name, Spec: full})
+}
+
+func TestTheOverviewOfANewOrganisationSaysWhatComesFirst(t *testing.T) {
+	s := newSite(t)
+	for who, role := range devPeople {
+		s.signIn(who, role)
+	}
+	for who := range devPeople {
+		page := s.shown(who, s.path("/"))
+		if got := strings.Contains(page, "Your first token"); got != (who != "alice") {
+			t.Errorf("%s is shown the first steps: %t", who, got)
+		}
+		if got := strings.Contains(page, s.path("/new-connection")); got != (who == "devops" || who == "security") {
+			t.Errorf("%s may draft: %t", who, got)
+		}
+	}
+	s.drafts("ci")
+	if strings.Contains(s.shown("devops", s.path("/")), "Your first token") {
+		t.Error("the first steps are shown after the first")
+	}
+}
+
+func TestTheOverviewNamesConnectionsThatOnlyRefuse(t *testing.T) {
+	s := newSite(t)
+	s.signIn("audrey", domain.Auditor)
+	p := orgtest.NewProvider(t, "ES256")
+	for _, name := range []domain.Name{"refusing", "working"} {
+		s.world.Activated(name, p.Spec(s.world.Issuer(), "good"))
+		s.exchange(p, name, "good")
+	}
+	s.world.Advance(25 * time.Hour)
+	s.signIn("audrey", domain.Auditor)
+	s.exchange(p, "refusing", "bad")
+	s.exchange(p, "refusing", "bad")
+	s.exchange(p, "working", "bad")
+	s.exchange(p, "working", "good")
+	s.world.Settle(t.Context())
+	page := s.shown("audrey", s.path("/"))
+	text := readable(page)
+	if !strings.Contains(text, "refusing issued no token in the last 24 hours: it refused every exchange, 2 in all. Its last success was") || !strings.Contains(page, "/denials?connection=refusing") {
+		t.Errorf("the one that only refuses is not named: %s", text)
+	}
+	if strings.Contains(text, "working issued no token") {
+		t.Error("one that works is named")
 	}
 }
 
@@ -51,9 +105,33 @@ func TestTheOverviewDrawsTheExchangesOfADay(t *testing.T) {
 	if hours := strings.Count(page, "since="); hours < dayHours {
 		t.Errorf("%d hours lead to their events", hours)
 	}
+	s.drafts("ci")
 	s.world.Advance(25 * time.Hour)
 	s.signIn("olga", domain.Owner)
 	if w := s.get("olga", s.path("/")); w.Code != http.StatusOK || !regexp.MustCompile(`0\s+denials`).MatchString(readable(w.Body.String())) {
 		t.Errorf("a day later: %s", readable(w.Body.String()))
 	}
+}
+
+func TestTheOverviewNamesWhatWaitsAndWhatIsOpen(t *testing.T) {
+	h := newHouse(t)
+	h.do("olga", http.StatusCreated, http.MethodPost, "/groups/leads/members", map[string]any{"person": "mallory", "until": h.world.Now().Add(30 * time.Minute)})
+	path := "/requests/" + h.asked(deploy, "the disk is full")
+	has(t, h.show("carol", "/"), "1 request waits for you", "Log in to web-1 as deploy for alice", "Open the inbox")
+	has(t, h.show("alice", "/"), "Nothing waits for you", "My requests", "Ask for access", "pending")
+	for _, step := range []url.Values{{"step": {"1"}, "fields.risk": {"low"}}, {"step": {"2"}, "fields.risk": {"low"}}} {
+		who := map[string]domain.Name{"1": "carol", "2": "sec"}[step.Get("step")]
+		if code, text := h.send(who, path+"/approve", step); code != http.StatusSeeOther {
+			t.Fatalf("%s: %d %s", who, code, text)
+		}
+	}
+	if code, text := h.send("alice", "/access/resource/take", url.Values{"resource": {web}, "method": {shared}, "seconds": {"900"}}); code != http.StatusSeeOther {
+		t.Fatalf("a checkout: %d %s", code, text)
+	}
+	has(t, h.show("alice", "/"), "Open for you now", "Log in to web-1 as deploy approved soon", "in 14 minutes", "shared on web-1 checked out soon")
+	has(t, h.show("mallory", "/"), "Member of the group leads member soon", "in 29 minutes")
+	hasNot(t, h.show("carol", "/"), "request waits for you")
+	h.world.Advance(time.Hour)
+	h.signIn("alice", domain.Member)
+	hasNot(t, h.show("alice", "/"), "Log in to web-1 as deploy approved soon")
 }
