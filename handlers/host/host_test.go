@@ -22,6 +22,7 @@ type operations interface {
 	CreateToken(ctx context.Context, org string, r host.TokenRequest) (host.NewToken, error)
 	Tokens(ctx context.Context, org string) ([]host.TokenInfo, error)
 	RevokeToken(ctx context.Context, org, id string) error
+	Recover(ctx context.Context, org string, r host.RecoveryRequest) (host.Enrolment, error)
 	RotateKeys(ctx context.Context, org string) error
 	Keys(ctx context.Context, org string) ([]host.KeyInfo, error)
 }
