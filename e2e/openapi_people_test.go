@@ -1,9 +1,42 @@
 package e2e
 
-import "sallyport.dev/domain"
+import (
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/identity"
+	"sallyport.dev/handlers/organisation/orgtest"
+	"sallyport.dev/handlers/signin"
+	"sallyport.dev/projections/control"
+)
+
+// proofs gives a person an account at a provider and a passkey, and takes both away.
+func (u *tour) proofs(w *orgtest.World, who domain.Name) {
+	u.t.Helper()
+	account := identity.Account{Issuer: "https://login.example.com", Subject: "00u1a2b3"}
+	for by, c := range map[string]identity.Command{
+		signin.Actor().ID: identity.Link{Person: who, Account: account},
+		who.String():      identity.RegisterPasskey{Person: who, ID: "AQIDBAUGBwg", PublicKey: "AQ", Name: "my laptop"},
+	} {
+		m := domain.Meta{Actor: domain.Actor{ID: by}, Now: w.Now()}
+		if _, err := w.Execute(u.t.Context(), m, func(s *control.State) ([]domain.Fact, error) { return identity.Decide(s.Identities(), c, m) }); err != nil {
+			u.t.Fatal(err)
+		}
+	}
+	const own, sec = domain.Owner, domain.SecurityAdmin
+	person := "/people/" + who.String()
+	unlink := map[string]any{"issuer": account.Issuer, "subject": account.Subject}
+	u.as(own, 200, "GET", person, nil)
+	u.as(sec, 403, "POST", person+"/unlink", unlink)
+	u.as(own, 422, "POST", person+"/unlink", map[string]any{"issuer": ""})
+	u.as(own, 200, "POST", person+"/unlink", unlink)
+	u.as(own, 404, "POST", person+"/unlink", map[string]any{"issuer": account.Issuer, "subject": "another"})
+	u.as(sec, 403, "DELETE", person+"/passkeys/AQIDBAUGBwg", nil)
+	u.as(own, 200, "DELETE", person+"/passkeys/AQIDBAUGBwg", nil)
+	u.as(own, 404, "DELETE", person+"/passkeys/AQIDBAUGBwg", nil)
+	u.as(own, 200, "GET", person, nil)
+}
 
 // people walks the routes of people, groups and members.
-func (u *tour) people() {
+func (u *tour) people(w *orgtest.World) {
 	u.t.Helper()
 	const own, sec = domain.Owner, domain.SecurityAdmin
 	carol := map[string]any{"name": "carol", "roles": []string{"member"}, "email": "carol@example.com", "manager": "p-owner"}
@@ -11,6 +44,7 @@ func (u *tour) people() {
 	u.as(own, 201, "POST", "/people", carol, "Idempotency-Key", "carol")
 	u.as(own, 200, "POST", "/people/carol/sign-out", nil)
 	u.as(sec, 403, "POST", "/people/carol/sign-out", nil)
+	u.proofs(w, "carol")
 	u.as(own, 201, "POST", "/people", carol, "Idempotency-Key", "carol")
 	u.as(own, 409, "POST", "/people", map[string]any{"name": "carol", "roles": []string{"auditor"}})
 	u.as(own, 422, "POST", "/people", map[string]any{"name": "Carol", "roles": []string{"root"}, "email": "x", "manager": "Y"})

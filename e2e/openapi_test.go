@@ -190,7 +190,7 @@ func TestTheServerAnswersAsTheOpenAPIDocumentSays(t *testing.T) {
 	u.devices(w)
 	u.issuerAndProbes(token)
 	u.settings()
-	u.people()
+	u.people(w)
 	u.roles()
 	u.vault()
 	u.policies()

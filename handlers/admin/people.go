@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -29,7 +28,9 @@ func (h *Admin) people() []api.Route {
 		},
 		find: func(c *api.Call, s *control.State, n domain.Name) (shownPerson, uint64, bool) {
 			p, ok := s.Person(n)
-			return showPerson(s, p, c.Meta.Now), p.Version, ok
+			shown := showPerson(s, p, c.Meta.Now)
+			shown.proofs = showProofs(c, s, n)
+			return shown, p.Version, ok
 		},
 		create: func(s *control.State, n domain.Name, in personRequest, m domain.Meta) ([]domain.Fact, error) {
 			return person.Decide(s.People(), person.Add{Name: n, Roles: in.Roles, Email: in.Email, Manager: domain.Name(in.Manager)}, m)
@@ -38,7 +39,7 @@ func (h *Admin) people() []api.Route {
 			return person.Decide(s.People(), person.Edit{Name: n, Version: version, Roles: in.Roles, Email: in.Email, Manager: domain.Name(in.Manager)}, m)
 		},
 		remove: removePerson,
-	}.routes(), api.Route{Method: http.MethodPost, Path: "/people/:name/sign-out", Roles: owners, Serve: api.Write(h.isThere, nil, h.signOut)})
+	}.routes(), h.proofRoutes()...)
 }
 
 // isThere judges a call on a person who has to be there.
@@ -87,6 +88,9 @@ type personRequest struct {
 	ManagerMissing json.RawMessage `json:"manager_missing"`
 	Groups         json.RawMessage `json:"groups"`
 	EffectiveRoles json.RawMessage `json:"effective_roles"`
+	Accounts       json.RawMessage `json:"accounts"`
+	Unlinked       json.RawMessage `json:"unlinked"`
+	Passkeys       json.RawMessage `json:"passkeys"`
 }
 
 func checkPerson(in *personRequest) (broken []domain.FieldError) {
@@ -116,6 +120,7 @@ type shownPerson struct {
 	// ManagerMissing is true where that person was removed: nobody decides as manager then.
 	ManagerMissing bool `json:"manager_missing,omitempty"`
 	bears
+	*proofs             // of one person, to them and to owners
 	Version   uint64    `json:"version"`
 	CreatedAt time.Time `json:"created_at"`
 	CreatedBy string    `json:"created_by"`

@@ -1,0 +1,115 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+
+	"sallyport.dev/domain"
+	ident "sallyport.dev/domain/identity"
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/session"
+	"sallyport.dev/projections/control"
+)
+
+// What people prove with who they are. It is theirs: owners take it away, and give
+// nobody any.
+
+func (h *Admin) proofRoutes() []api.Route {
+	return []api.Route{
+		{Method: http.MethodPost, Path: "/people/:name/sign-out", Roles: owners, Serve: api.Write(h.isThere, nil, h.signOut)},
+		{Method: http.MethodPost, Path: "/people/:name/unlink", Roles: owners, Serve: api.Write(h.isThere, checkUnlink, h.unlink)},
+		{Method: http.MethodDelete, Path: "/people/:name/passkeys/:id", Roles: owners, Serve: api.Write(h.isThere, nil, h.removePasskey)},
+	}
+}
+
+// proofs is what somebody proves with who they are, as they and owners see it.
+type proofs struct {
+	Accounts []ident.Account `json:"accounts"`
+	Unlinked []unlinked      `json:"unlinked"` // accounts that were taken from them
+	Passkeys []shownPasskey  `json:"passkeys"`
+}
+
+type unlinked struct {
+	ident.Account
+	MayReturn bool `json:"may_return"`
+}
+
+type shownPasskey struct {
+	ID           string    `json:"id"`
+	Name         string    `json:"name"`
+	Synced       bool      `json:"synced"`
+	RegisteredAt time.Time `json:"registered_at"`
+	UsedAt       time.Time `json:"used_at,omitzero"` // absent where it never was
+}
+
+// showProofs is nil to who may not see them.
+func showProofs(c *api.Call, s *control.State, n domain.Name) *proofs {
+	if c.Meta.Actor.ID != n.String() && !c.Meta.Actor.Has(domain.Owner) {
+		return nil
+	}
+	of := s.Identities()
+	p := &proofs{Accounts: orEmpty(of.Accounts(n)), Unlinked: []unlinked{}, Passkeys: []shownPasskey{}}
+	for _, u := range of.Unlinked(n) {
+		p.Unlinked = append(p.Unlinked, unlinked(u))
+	}
+	for _, k := range of.Passkeys(n) {
+		p.Passkeys = append(p.Passkeys, shownPasskey{k.ID, k.Name, k.Synced, k.RegisteredAt, k.UsedAt})
+	}
+	return p
+}
+
+type unlinkRequest struct {
+	Issuer    string `json:"issuer"`
+	Subject   string `json:"subject"`
+	MayReturn bool   `json:"may_return"`
+}
+
+func checkUnlink(in *unlinkRequest) (broken []domain.FieldError) {
+	for pointer, text := range map[string]string{"/issuer": in.Issuer, "/subject": in.Subject} {
+		if text == "" || len(text) > maxAccount {
+			broken = append(broken, domain.FieldError{Pointer: pointer, Code: "field.required", Detail: "issuer and subject are those of an account, as the person is answered"})
+		}
+	}
+	return broken
+}
+
+// maxAccount bounds issuer and subject, in bytes.
+const maxAccount = 2048
+
+func (h *Admin) unlink(c *api.Call, in unlinkRequest) (api.Answer, error) {
+	account := ident.Account{Issuer: in.Issuer, Subject: in.Subject}
+	return h.withdraw(c, session.Proof{Account: account}, ident.Unlink{Person: domain.Name(c.Param("name")), Account: account, MayReturn: in.MayReturn})
+}
+
+func (h *Admin) removePasskey(c *api.Call, _ struct{}) (api.Answer, error) {
+	id := c.Param("id")
+	return h.withdraw(c, session.Proof{Passkey: id}, ident.RemovePasskey{Person: domain.Name(c.Param("name")), ID: id})
+}
+
+// withdraw takes a proof from a person, and ends what rests on it: that is recorded
+// with it. What begins meanwhile opens nothing, since its proof is gone.
+func (h *Admin) withdraw(c *api.Call, proof session.Proof, command ident.Command) (api.Answer, error) {
+	who := domain.Name(c.Param("name"))
+	all, err := h.org.Sessions().List(c.Context(), who)
+	if err != nil {
+		return api.Answer{}, err
+	}
+	var answer struct {
+		Sessions int `json:"sessions"` // that were ended
+		Tokens   int `json:"tokens"`   // of programs that they had let in
+	}
+	ended := session.Begun(proof, all)
+	pos, err := execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		facts, err := ident.Decide(s.Identities(), command, m)
+		if err != nil || len(facts) == 0 {
+			return facts, err
+		}
+		ends, err := session.Withdrawn(s, who, ended, m)
+		answer.Sessions, answer.Tokens = len(ended), len(ends)-len(ended)
+		return append(facts, ends...), err
+	})
+	if err == nil && answer.Sessions > 0 {
+		err = h.org.Sessions().Revoke(c.Context(), ended)
+	}
+	return api.Answer{Body: answer, Position: &pos}, err
+}
