@@ -51,7 +51,7 @@ func TestThePagesGiveCommandsThatExist(t *testing.T) {
 // and not the next word of a sentence.
 func command(word string) bool {
 	switch word {
-	case "serve", "token", "keys", "config", "doctor", "backup", "restore", "log", "nats", "connection", "audit", "wl", "version":
+	case "serve", "token", "recover", "keys", "config", "doctor", "backup", "restore", "log", "nats", "connection", "audit", "wl", "version":
 		return true
 	}
 	return false
