@@ -198,6 +198,8 @@ var nexts = map[string]string{
 	"request.cancelled":           "raise it again: sallyport request create",
 	"request.pending":             "wait for it: sallyport request wait ID",
 	"request.slow_down":           "ask every 5 seconds",
+	"identity.not_found":          "see the accounts: sallyport person show NAME",
+	"passkey.not_found":           "see the passkeys: sallyport person show NAME",
 	"access.refused":              "see `sallyport access resources`, or ask a security_admin for a policy",
 	"access.unmet":                "see `sallyport access resolve RESOURCE`, meet what is named and repeat",
 	"access.cancelled":            "have a rule without mfa, access request or checkout written for the workload's role",

@@ -38,6 +38,17 @@ func (s State) Unlinked(n domain.Name) []Unlinked {
 // MayReturn tells whether that account was the person's, and may be again.
 func (s State) MayReturn(a Account, n domain.Name) bool { return s.unlinked[link{a, n}] }
 
+// ShutOut tells whether that account was taken from somebody for good. It is made
+// nobody's by itself then: whom it is to be, an owner invites.
+func (s State) ShutOut(a Account) bool {
+	for l, mayReturn := range s.unlinked {
+		if l.account == a && !mayReturn {
+			return true
+		}
+	}
+	return false
+}
+
 // UnlinkedBy tells whether that actor ever took an account from the person. What
 // they write of the person, such as an address, then lets nobody in as them: who
 // could do both could be anybody.

@@ -52,7 +52,10 @@ func (p *Provider) whose(s *control.State, proof Proof, m domain.Meta) (domain.N
 	}
 	var facts []domain.Fact
 	if who == "" {
-		if !p.Create {
+		switch {
+		case s.Identities().ShutOut(proof.Account):
+			return "", nil, identity.ErrUnlinked
+		case !p.Create:
 			return "", nil, ErrUnknown
 		}
 		if who, facts, err = p.create(s, proof, m); err != nil {

@@ -113,6 +113,70 @@ func TestWhoSomebodyIsHere(t *testing.T) {
 	}
 }
 
+// An owner takes accounts away, and writes addresses; who does both to somebody
+// does not become them, and what was taken does not come back by itself.
+func TestWhatWasTakenDoesNotComeBackByItself(t *testing.T) {
+	const create, none = true, false
+	theirs, another := identity.Account{Issuer: issuer, Subject: "d"}, identity.Account{Issuer: issuer, Subject: "mallory"}
+	unlink := func(mayReturn bool) func(*control.State, domain.Meta) ([]domain.Fact, error) {
+		return func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+			return identity.Decide(s.Identities(), identity.Unlink{Person: "dana", Account: theirs, MayReturn: mayReturn}, m)
+		}
+	}
+	address := func(who domain.Name, email string) func(*control.State, domain.Meta) ([]domain.Fact, error) {
+		return func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+			p, _ := s.Person(who)
+			return person.Decide(s.People(), person.Edit{Name: who, Version: p.Version, Roles: p.Roles, Email: email, Manager: p.Manager}, m)
+		}
+	}
+	type act struct {
+		by domain.Name
+		do func(*control.State, domain.Meta) ([]domain.Fact, error)
+	}
+	for name, tt := range map[string]struct {
+		done   []act
+		proof  signin.Proof
+		create bool
+		who    domain.Name
+		err    error
+	}{
+		"the account itself":                     {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "", identity.ErrUnlinked},
+		"nor as somebody new":                    {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Name: "dana-2"}, create, "", identity.ErrUnlinked},
+		"it may be whom an owner invites":        {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Email: "kim@example.com"}, none, "kim", nil},
+		"it may return where that was said":      {[]act{{"olga", unlink(true)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "dana", nil},
+		"and also where it was said later":       {[]act{{"olga", unlink(false)}, {"olga", unlink(true)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "dana", nil},
+		"by an address that it was given":        {[]act{{"olga", unlink(true)}, {"olga", address("dana", "d@example.com")}}, signin.Proof{Account: theirs, Email: "d@example.com"}, none, "dana", nil},
+		"a new account by the address":           {[]act{{"olga", unlink(false)}}, signin.Proof{Account: another, Email: "dana@example.com"}, none, "dana", nil},
+		"an owner's account by what they wrote":  {[]act{{"olga", unlink(false)}, {"olga", address("dana", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor if they wrote it before":            {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(false)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor if it may return":                   {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(true)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor once another unlinked it again":     {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(false)}, {"otto", unlink(true)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor by another's change of their roles": {[]act{{"olga", address("dana", "m@example.com")}, {"otto", address("dana", "m@example.com")}, {"olga", unlink(false)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"what another owner wrote is as good":    {[]act{{"olga", unlink(false)}, {"otto", address("dana", "new@example.com")}}, signin.Proof{Account: another, Email: "new@example.com"}, none, "dana", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := house(t)
+			for _, a := range tt.done {
+				m := w.Meta(a.by.String(), domain.Owner)
+				if _, err := w.Execute(t.Context(), m, func(s *control.State) ([]domain.Fact, error) { return a.do(s, m) }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ps, err := signin.New(signin.Options{Providers: []signin.Settings{{Name: "okta", Issuer: issuer, ClientID: "console", Create: tt.create}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var who domain.Name
+			w.Read(func(s *control.State, _ domain.Head) {
+				who, _, err = ps.Find("okta").Decide(s, tt.proof, domain.Meta{Actor: signin.Actor(), Now: w.Now()})
+			})
+			if who != tt.who || !errors.Is(err, tt.err) {
+				t.Errorf("got %q, %v, want %q, %v", who, err, tt.who, tt.err)
+			}
+		})
+	}
+}
+
 // A name is trusted of the demo provider alone, which believes everybody.
 func TestTheDemoProvidersPeopleAreOursByName(t *testing.T) {
 	w := house(t)
