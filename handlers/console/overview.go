@@ -148,7 +148,7 @@ func (v *overviewView) connections(p *page, s *control.State) (warned []domain.N
 		}
 		if waiting++; waiting <= maxListed {
 			v.Needs = append(v.Needs, need{
-				Title: "Connection " + c.Name.String() + " waits for a review", Text: "Written by " + strings.Join(c.Writers, ", ") + "; you may activate it.",
+				Title: c.Name.String() + " waits for a review", Text: "Written by " + strings.Join(c.Writers, ", ") + "; you may activate it.",
 				URL: p.url("/connections/" + c.Name.String() + "/activate"), Do: "Review",
 			})
 		}

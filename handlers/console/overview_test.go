@@ -117,7 +117,7 @@ func TestTheOverviewNamesWhatWaitsAndWhatIsOpen(t *testing.T) {
 	h := newHouse(t)
 	h.do("olga", http.StatusCreated, http.MethodPost, "/groups/leads/members", map[string]any{"person": "mallory", "until": h.world.Now().Add(30 * time.Minute)})
 	path := "/requests/" + h.asked(deploy, "the disk is full")
-	has(t, h.show("carol", "/"), "1 request waits for you", "Log in to web-1 as deploy for alice", "Open the inbox")
+	has(t, h.show("carol", "/"), "1 request waits for you", "Log in to web-1 as deploy asked by alice", "Open the inbox")
 	has(t, h.show("alice", "/"), "Nothing waits for you", "My requests", "Ask for access", "pending")
 	for _, step := range []url.Values{{"step": {"1"}, "fields.risk": {"low"}}, {"step": {"2"}, "fields.risk": {"low"}}} {
 		who := map[string]domain.Name{"1": "carol", "2": "sec"}[step.Get("step")]

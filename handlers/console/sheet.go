@@ -33,6 +33,7 @@ type sheetAction struct {
 	About           string // what it is done to, for readers alone
 	Post            bool
 	Primary, Danger bool
+	Sure            string // the button that really does it, shown after this one; "" asks nothing
 	Hidden          map[string]string
 }
 
