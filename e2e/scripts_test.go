@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 			"exits":    exits,
 			"ready":    ready,
 			"answers":  answers,
+			"prints":   prints,
 			"mint":     mint,
 			"freeport": freePort,
 			"expand":   expand,
@@ -121,6 +122,17 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		res.Body.Close()
 		return strconv.Itoa(res.StatusCode) == args[0]
+	})
+}
+
+// prints FILE TEXT waits until a program has written the text to the file.
+func prints(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: prints FILE TEXT")
+	}
+	until(ts, args[0]+" has "+args[1], func() bool {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && strings.Contains(string(b), args[1])
 	})
 }
 
