@@ -27,7 +27,7 @@ func personNoun() noun {
 	return n
 }
 
-func (c *Console) people() []screen { return personNoun().screens() }
+func (c *Console) people() []screen { return append(personNoun().screens(), takeAwayScreen()) }
 
 func listPeople(p *page, s *control.State) (all []entry) {
 	now := p.now()
@@ -57,6 +57,7 @@ type personDocument struct {
 		Until time.Time `json:"until"`
 	} `json:"groups"`
 	EffectiveRoles []domain.Role `json:"effective_roles"`
+	proofDocument
 }
 
 func openPerson(p *page, raw json.RawMessage, v *sheet) error {
@@ -87,7 +88,7 @@ func openPerson(p *page, raw json.RawMessage, v *sheet) error {
 		}
 		t.Rows = append(t.Rows, []cell{linkCell(g.Group, p.url("/groups/"+g.Group)), until})
 	}
-	v.Tables = []sheetTable{t}
+	v.Tables = append([]sheetTable{t}, d.proofTables(p)...)
 	if n := personNoun(); n.writes(p) {
 		v.Actions = append(v.Actions, n.button(p, "Sign them out", "sign-out"))
 	}
