@@ -273,8 +273,12 @@ func (m *machine) check(*rapid.T) {
 		}
 		approvers := m.state.Approvers(id, m.now, m.world())
 		for _, n := range everyone {
-			if _, ok := m.heard(e, n); ok != slices.Contains(approvers, n) {
+			_, ok := m.heard(e, n)
+			if ok != slices.Contains(approvers, n) {
 				m.rt.Fatalf("%v may decide %s, and %s may: %v", approvers, id, n, ok)
+			}
+			if waits := m.state.WaitingFor(n, m.now, m.world()); ok != slices.ContainsFunc(waits, func(r request.Request) bool { return r.ID == id }) {
+				m.rt.Fatalf("%s waits for %s: %v, and they may: %v", id, n, !ok, ok)
 			}
 		}
 	}

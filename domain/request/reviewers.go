@@ -11,17 +11,31 @@ import (
 // of the type by the person for the resource, by name: who looks afterwards at
 // what was done without one. The person never is among them.
 func (s State) Reviewers(typ, person domain.Name, ref resource.Ref, w World) (names []domain.Name) {
+	as := Request{Matter: Matter{Requester: person.String(), Type: typ, Resource: ref}}
+	for _, way := range s.everyWay(typ) {
+		names = append(names, way.principals(as, w)...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Reviews tells whether somebody is among [State.Reviewers], without naming them all.
+func (s State) Reviews(who, typ, person domain.Name, ref resource.Ref, w World) bool {
+	as := Request{Matter: Matter{Requester: person.String(), Type: typ, Resource: ref}}
+	return slices.ContainsFunc(s.everyWay(typ), func(way Approvers) bool { return way.includes(who, as, w) })
+}
+
+// everyWay is who decides in any step of a type, also once it has escalated.
+func (s State) everyWay(typ domain.Name) (ways []Approvers) {
 	t, ok := s.Type(typ)
 	if !ok || t.Published == nil {
 		return nil
 	}
-	as := Request{Matter: Matter{Requester: person.String(), Type: typ, Resource: ref}}
 	for _, step := range t.Published.Steps {
-		names = append(names, step.Approvers.principals(as, w)...)
+		ways = append(ways, step.Approvers)
 		if step.Escalate != nil {
-			names = append(names, step.Escalate.To.principals(as, w)...)
+			ways = append(ways, step.Escalate.To)
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return ways
 }

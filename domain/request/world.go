@@ -21,29 +21,58 @@ type World struct {
 	Membership func(group, person domain.Name) (until time.Time, in bool)
 }
 
-// principals is who the approvers are for a request, themselves: people who are
-// there, and never who asked.
-func (a Approvers) principals(r Request, w World) []domain.Name {
-	var names []domain.Name
-	switch owner := w.Owner(r.Resource); {
+// seats is who the approvers are for a request: the members of a group, or people.
+type seats struct {
+	group  domain.Name
+	people []domain.Name
+}
+
+func (a Approvers) seats(r Request, w World) seats {
+	switch {
 	case a.Group != "":
-		names = w.Members(a.Group)
+		return seats{group: a.Group}
 	case len(a.People) > 0:
-		names = a.People
+		return seats{people: a.People}
 	case a.Manager && r.Person() != "":
-		names = []domain.Name{w.Manager(r.Person())}
-	case a.ResourceOwner && owner.Group != "":
-		names = w.Members(owner.Group)
+		return seats{people: []domain.Name{w.Manager(r.Person())}}
 	case a.ResourceOwner:
-		names = []domain.Name{owner.Person}
+		owner := w.Owner(r.Resource)
+		if owner.Group != "" {
+			return seats{group: owner.Group}
+		}
+		return seats{people: []domain.Name{owner.Person}}
 	}
-	var out []domain.Name
+	return seats{}
+}
+
+// suits tells whether somebody can be an approver at all: who is there, and never who asked.
+func suits(n domain.Name, r Request, w World) bool {
+	return n != "" && n.String() != r.Requester && w.Known(n)
+}
+
+// principals is who the approvers are for a request, themselves.
+func (a Approvers) principals(r Request, w World) (out []domain.Name) {
+	of := a.seats(r, w)
+	names := of.people
+	if of.group != "" {
+		names = w.Members(of.group)
+	}
 	for _, n := range names {
-		if n != "" && n.String() != r.Requester && w.Known(n) {
+		if suits(n, r, w) {
 			out = append(out, n)
 		}
 	}
 	return out
+}
+
+// includes tells whether somebody is among [Approvers.principals], without naming them all.
+func (a Approvers) includes(n domain.Name, r Request, w World) bool {
+	of := a.seats(r, w)
+	in := slices.Contains(of.people, n)
+	if of.group != "" {
+		_, in = w.Membership(of.group, n)
+	}
+	return in && suits(n, r, w)
 }
 
 // chair is a place from which a step is decided: a person, or their delegate.
@@ -57,14 +86,9 @@ type chair struct {
 // now, those who decide as themselves first. Whoever has decided, or was decided
 // for, has none any more.
 func (s State) chairs(r Request, now time.Time, w World) (out []chair) {
-	used := r.used()
-	free := func(n domain.Name) bool { return !used[n] && n.String() != r.Requester && w.Known(n) }
-	ways := []Approvers{r.step().Approvers}
-	if e := r.step().Escalate; e != nil && !now.Before(r.open().EscalatesAt) {
-		ways = append(ways, e.To)
-	}
+	free := r.free(w)
 	var delegated []chair
-	for i, way := range ways {
+	for i, way := range r.ways(now) {
 		for _, n := range way.principals(r, w) {
 			if !free(n) {
 				continue
@@ -76,6 +100,21 @@ func (s State) chairs(r Request, now time.Time, w World) (out []chair) {
 		}
 	}
 	return append(out, delegated...)
+}
+
+// ways is who decides the step that was opened last, by whom it says and, once it has escalated, by others.
+func (r Request) ways(now time.Time) []Approvers {
+	ways := []Approvers{r.step().Approvers}
+	if e := r.step().Escalate; e != nil && !now.Before(r.open().EscalatesAt) {
+		ways = append(ways, e.To)
+	}
+	return ways
+}
+
+// free tells who has a word on the request that is not spoken yet.
+func (r Request) free(w World) func(domain.Name) bool {
+	used := r.used()
+	return func(n domain.Name) bool { return !used[n] && suits(n, r, w) }
 }
 
 // used is everybody whose word on the request is spoken: who decided, and for whom.
@@ -104,6 +143,30 @@ func (s State) Approvers(id string, now time.Time, w World) []domain.Name {
 		names[c.by] = true
 	}
 	return slices.Sorted(maps.Keys(names))
+}
+
+// WaitingFor is the requests that somebody may decide at now, oldest first: those
+// among whose [State.Approvers] they are. It looks at each request for this one
+// person alone, so that a thousand that wait are found at once.
+func (s State) WaitingFor(who domain.Name, now time.Time, w World) (out []Request) {
+	stands := []domain.Name{who}
+	for _, d := range s.DelegatedTo(who, now) {
+		stands = append(stands, d.From)
+	}
+	for _, r := range s.Waiting(now) {
+		if s.decides(r, who, stands, now, w) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// decides tells whether somebody has a chair, who stands for those people, themself first.
+func (s State) decides(r Request, who domain.Name, stands []domain.Name, now time.Time, w World) bool {
+	free := r.free(w)
+	return free(who) && slices.ContainsFunc(r.ways(now), func(way Approvers) bool {
+		return slices.ContainsFunc(stands, func(n domain.Name) bool { return free(n) && way.includes(n, r, w) })
+	})
 }
 
 // Sees tells whether somebody may see the request at now: who asked, who

@@ -63,7 +63,7 @@ func (o *org) world() request.World {
 		Group:   func(n domain.Name) (bool, bool) { _, ok := o.groups[n]; return o.bears[n], ok },
 		Members: func(n domain.Name) []domain.Name { return o.groups[n] },
 		Membership: func(g, p domain.Name) (time.Time, bool) {
-			return o.until[g], p == "ben" && slices.Contains(o.groups[g], p)
+			return o.until[g], slices.Contains(o.groups[g], p)
 		},
 	}
 }

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"slices"
 	"time"
 
 	"sallyport.dev/domain"
@@ -58,20 +57,10 @@ type inboxView struct {
 	From    []domain.Name
 }
 
-// waitingFor is the requests that somebody may decide now, oldest first.
-func waitingFor(s *control.State, who domain.Name, now time.Time) (out []request.Request) {
-	for _, r := range s.Requests().Waiting(now) {
-		if slices.Contains(s.Approvers(r.ID, now), who) {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
 // countInbox is how many requests wait for the person.
 func countInbox(p *page) (n int) {
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		n = len(waitingFor(s, domain.Name(p.Person.ID), s.Later(p.now())))
+		n = len(s.WaitingFor(domain.Name(p.Person.ID), s.Later(p.now())))
 	})
 	return n
 }
@@ -81,7 +70,7 @@ func showInbox(p *page) error {
 	me := domain.Name(p.Person.ID)
 	p.Org.Read(func(s *control.State, _ domain.Head) {
 		now := s.Later(p.now())
-		for _, r := range waitingFor(s, me, now) {
+		for _, r := range s.WaitingFor(me, now) {
 			if len(v.Waiting) == maxInbox {
 				v.More++
 				continue

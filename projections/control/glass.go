@@ -18,3 +18,11 @@ func (s *State) Reviewers(g access.Glass, now time.Time) (names []domain.Name) {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// Reviews tells whether the person is among [State.Reviewers] at now.
+func (s *State) Reviews(who domain.Name, g access.Glass, now time.Time) bool {
+	w := s.RequestWorld(now)
+	return slices.ContainsFunc(g.RequestTypes, func(typ domain.Name) bool {
+		return s.requests.Reviews(who, typ, domain.Name(g.By), g.Resource, w)
+	})
+}

@@ -46,3 +46,8 @@ func (s *State) RequestWorld(now time.Time) request.World {
 func (s *State) Approvers(id string, now time.Time) []domain.Name {
 	return s.requests.Approvers(id, now, s.RequestWorld(now))
 }
+
+// WaitingFor is the requests whose open step the person may decide at now, oldest first.
+func (s *State) WaitingFor(who domain.Name, now time.Time) []request.Request {
+	return s.requests.WaitingFor(who, now, s.RequestWorld(now))
+}
