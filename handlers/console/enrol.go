@@ -121,7 +121,7 @@ func (c *Console) finishEnrol(p *page) error {
 	made.Name = begun.Name
 	now := p.now()
 	s := session.Session{
-		Method: "passkey", FreshAt: now, MFAAt: now,
+		Method: "passkey", FreshAt: now, MFAAt: now, Proofs: []session.Proof{{Passkey: made.ID}},
 		Notice: "You are an owner of " + p.Org.Name().String() + ". Register a second passkey, or make somebody else an owner too, before you lose this one.",
 	}
 	err = p.enter(s, func(s *control.State, m domain.Meta) (domain.Name, []domain.Fact, error) {
