@@ -4,14 +4,15 @@ import (
 	"maps"
 	"slices"
 
-	"sallyport.dev/domain/policy"
+	"sallyport.dev/domain/resource"
 )
 
 // index finds the rules that may be about a resource without looking at each. It
 // only leaves out what [policy.Selector.Selects] would, and decides nothing.
 type index struct {
 	places   []place // in the order of policies and rules
-	named    map[string][]int
+	servers  map[string][]int
+	secrets  map[string][]int // by path
 	folders  map[string][]int
 	labelled map[label][]int // by the rarest of the labels that a rule asks for
 }
@@ -20,7 +21,7 @@ type label struct{ key, value string }
 
 // index is of the rules that are for the subject.
 func (a *asking) index() *index {
-	x := &index{named: map[string][]int{}, folders: map[string][]int{}, labelled: map[label][]int{}}
+	x := &index{servers: map[string][]int{}, secrets: map[string][]int{}, folders: map[string][]int{}, labelled: map[label][]int{}}
 	rules := map[label]int{} // how many ask for each
 	for i := range a.policies {
 		for j := range a.policies[i].Published.Rules {
@@ -34,13 +35,12 @@ func (a *asking) index() *index {
 	for n, at := range x.places {
 		switch s := at.rule().Resource; {
 		case s.Server != "":
-			name := "server/" + s.Server.String()
-			x.named[name] = append(x.named[name], n)
+			x.servers[s.Server.String()] = append(x.servers[s.Server.String()], n)
 		case len(s.Labels) > 0:
 			rare := rarest(s.Labels, rules)
 			x.labelled[rare] = append(x.labelled[rare], n)
 		case s.Secret != "":
-			x.named["secret/"+s.Secret] = append(x.named["secret/"+s.Secret], n)
+			x.secrets[s.Secret] = append(x.secrets[s.Secret], n)
 		case s.Folder != "":
 			x.folders[s.Folder] = append(x.folders[s.Folder], n)
 		}
@@ -58,14 +58,24 @@ func rarest(labels map[string]string, rules map[label]int) (rare label) {
 }
 
 // about is the rules that may select the resource, each once, in their order.
-func (x *index) about(t policy.Target) []place {
-	found := slices.Clone(x.named[t.Kind+"/"+t.Name])
-	for k, v := range t.Labels {
-		found = append(found, x.labelled[label{k, v}]...)
+func (x *index) about(r *resource.Resource) []place {
+	var found []int
+	switch r.Kind {
+	case resource.Server:
+		found = append(found, x.servers[r.Name]...)
+	case resource.Secret:
+		found = append(found, x.secrets[r.Name]...)
 	}
-	for i := range len(t.Name) {
-		if t.Name[i] == '/' {
-			found = append(found, x.folders[t.Name[:i]]...)
+	if len(x.labelled) > 0 {
+		for k, v := range r.Labels {
+			found = append(found, x.labelled[label{k, v}]...)
+		}
+	}
+	if len(x.folders) > 0 {
+		for i := range len(r.Name) {
+			if r.Name[i] == '/' {
+				found = append(found, x.folders[r.Name[:i]]...)
+			}
 		}
 	}
 	slices.Sort(found)

@@ -250,6 +250,7 @@ func (x *drawn) nobodyElseHas(s access.Subject, ref resource.Ref) bool {
 // isAmongAll: what is reached one by one is what is reached at once.
 func (x *drawn) isAmongAll(rt *rapid.T, s access.Subject, ref resource.Ref) {
 	one := x.resolve(s, ref)
+	x.isAllPageByPage(rt, s)
 	for _, r := range access.ResolveAll(x.w, s, x.now) {
 		if r.Resource.Ref == ref {
 			if got, want := fmt.Sprint(r.Answer), fmt.Sprint(one); got != want {
@@ -260,5 +261,20 @@ func (x *drawn) isAmongAll(rt *rapid.T, s access.Subject, ref resource.Ref) {
 	}
 	if len(one.Methods) > 0 {
 		rt.Fatalf("among all there is no %s, alone it is %v", ref, methods(one))
+	}
+}
+
+// isAllPageByPage: pages of two, one behind the other, are what is reached at once.
+func (x *drawn) isAllPageByPage(rt *rapid.T, s access.Subject) {
+	var paged []access.Reachable
+	for after, more := resource.Ref(""), true; more; {
+		var page []access.Reachable
+		if page, more = access.ResolvePage(x.w, s, x.now, after, nil, 2); len(page) > 0 {
+			after = page[len(page)-1].Resource.Ref
+		}
+		paged = append(paged, page...)
+	}
+	if got, want := fmt.Sprint(paged), fmt.Sprint(access.ResolveAll(x.w, s, x.now)); got != want {
+		rt.Fatalf("page by page it is\n%s\nat once\n%s", got, want)
 	}
 }

@@ -2,6 +2,7 @@ package access
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -328,35 +329,89 @@ type Reachable struct {
 // that it may choose, by reference: the first [MaxReachable], and fewer where
 // there are more than 50,000 methods to them.
 func ResolveAll(w World, s Subject, now time.Time) (out []Reachable) {
-	a := asked(w, s, now)
-	if len(a.policies) == 0 {
-		return nil
-	}
-	rules := a.index()
-	all := w.Resources.Resources() // by reference
-	if more := a.creatable(); len(more) > 0 {
-		all = append(all, more...)
-		slices.SortFunc(all, func(x, y resource.Resource) int { return cmp.Compare(x.Ref, y.Ref) })
-	}
 	found := 0
-	for _, r := range all {
-		about := target(r)
-		var methods []Method
-		for _, at := range rules.about(about) {
-			methods = append(methods, a.methods(at, r, about)...)
-		}
-		if _, there := w.Resources.Resource(r.Ref); !there { // nothing else can be done to it
-			methods = slices.DeleteFunc(methods, func(m Method) bool { return m.Kind != SecretCreate })
-		}
-		if given := answer(s, methods); len(given.Methods) > 0 {
-			out = append(out, Reachable{r, given})
-			found += len(methods)
-		}
+	for r := range reachable(w, s, now, "", nil) {
+		out = append(out, r)
+		found += len(r.Answer.Methods) + len(r.Answer.LeftOut)
 		if len(out) == MaxReachable || found >= maxMethods {
 			break
 		}
 	}
 	return out
+}
+
+// ResolvePage is a part of [ResolveAll]: what comes after a reference and is
+// wanted, at most so many, and whether there is more behind them. Nothing is
+// resolved that is not on it. A nil wanted wants everything.
+func ResolvePage(w World, s Subject, now time.Time, after resource.Ref, wanted func(*resource.Resource) bool, most int) (out []Reachable, more bool) {
+	for r := range reachable(w, s, now, after, wanted) {
+		if len(out) == most {
+			return out, true
+		}
+		out = append(out, r)
+	}
+	return out, false
+}
+
+// reachable is what the subject may reach, by reference, each resolved as it is asked for.
+func reachable(w World, s Subject, now time.Time, after resource.Ref, wanted func(*resource.Resource) bool) iter.Seq[Reachable] {
+	return func(yield func(Reachable) bool) {
+		a := asked(w, s, now)
+		if len(a.policies) == 0 {
+			return
+		}
+		rules := a.index()
+		for r := range a.candidates(after) {
+			if wanted != nil && !wanted(r) {
+				continue
+			}
+			if given := a.through(rules, *r); len(given.Methods) > 0 && !yield(Reachable{*r, given}) {
+				return
+			}
+		}
+	}
+}
+
+// through is what [Resolve] answers, asking only the rules that the index finds.
+func (a *asking) through(rules *index, r resource.Resource) Answer {
+	at := rules.about(&r)
+	if len(at) == 0 {
+		return Answer{Outcome: Refused}
+	}
+	about := target(r)
+	var methods []Method
+	for _, place := range at {
+		methods = append(methods, a.methods(place, r, about)...)
+	}
+	if _, there := a.Resources.Resource(r.Ref); !there { // nothing else can be done to it
+		methods = slices.DeleteFunc(methods, func(m Method) bool { return m.Kind != SecretCreate })
+	}
+	return answer(a.Subject, methods)
+}
+
+// candidates is every resource after a reference, and among them what is not
+// there and could be created, by reference.
+func (a *asking) candidates(after resource.Ref) iter.Seq[*resource.Resource] {
+	return func(yield func(*resource.Resource) bool) {
+		more := slices.DeleteFunc(a.creatable(), func(r resource.Resource) bool { return r.Ref <= after })
+		slices.SortFunc(more, func(x, y resource.Resource) int { return cmp.Compare(x.Ref, y.Ref) })
+		for r := range a.Resources.Behind(after) {
+			for len(more) > 0 && more[0].Ref < r.Ref {
+				if !yield(&more[0]) {
+					return
+				}
+				more = more[1:]
+			}
+			if !yield(r) {
+				return
+			}
+		}
+		for i := range more {
+			if !yield(&more[i]) {
+				return
+			}
+		}
+	}
 }
 
 // creatable is the folders and paths, not there yet, for which a rule lets the

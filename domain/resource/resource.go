@@ -4,6 +4,7 @@ package resource
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -170,6 +171,7 @@ func (r Resource) Find(account domain.Name, number int) (Version, error) {
 type State struct {
 	projects  map[domain.Name]Project
 	resources map[Ref]Resource
+	refs      []Ref               // of resources, in order
 	gone      map[string]bool     // subjects of projects and resources that were deleted
 	standing  map[string]bool     // ids of the versions that are not destroyed
 	lately    []string            // ids of the versions that were destroyed, the newest few thousand
@@ -199,11 +201,28 @@ func (s State) Resource(r Ref) (Resource, bool) {
 
 // Resources is every resource, by reference.
 func (s State) Resources() []Resource {
-	out := make([]Resource, 0, len(s.resources))
-	for _, r := range slices.Sorted(maps.Keys(s.resources)) {
-		out = append(out, s.resources[r])
+	out := make([]Resource, 0, len(s.refs))
+	for r := range s.Behind("") {
+		out = append(out, *r)
 	}
 	return out
+}
+
+// Behind is every resource whose reference comes after one, by reference, one after
+// the other: what is pointed to is the next one's then.
+func (s State) Behind(after Ref) iter.Seq[*Resource] {
+	return func(yield func(*Resource) bool) {
+		from, found := slices.BinarySearch(s.refs, after)
+		if found {
+			from++
+		}
+		var r Resource
+		for _, ref := range s.refs[from:] {
+			if r = s.resources[ref]; !yield(&r) {
+				return
+			}
+		}
+	}
 }
 
 // Standing tells whether there is a version of that id that is not destroyed.
@@ -228,9 +247,14 @@ func (s State) made() State {
 // put has the resource in place of what was there. What was read of it before
 // stays as it was read: lists and maps are replaced, never changed.
 func (s State) put(r Resource) State {
-	s.own(s.resources[r.Ref], -1)
+	was, there := s.resources[r.Ref]
+	s.own(was, -1)
 	s.own(r, 1)
 	s.resources[r.Ref] = r
+	if !there {
+		at, _ := slices.BinarySearch(s.refs, r.Ref)
+		s.refs = slices.Insert(s.refs, at, r.Ref)
+	}
 	return s
 }
 

@@ -188,6 +188,9 @@ func (s State) remove(ref Ref) (State, error) {
 	}
 	s.own(r, -1)
 	delete(s.resources, ref)
+	if at, found := slices.BinarySearch(s.refs, ref); found {
+		s.refs = slices.Delete(s.refs, at, at+1)
+	}
 	s.gone[string(ref)] = true
 	return s, nil
 }

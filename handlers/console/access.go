@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -53,7 +54,7 @@ const reachPerPage = 50
 type accessView struct {
 	Rows         []reachRow
 	Search, Kind string
-	Total        int // that match
+	Count        string // how many there are, as far as it was looked
 	Next, First  string
 	Held         []heldRow
 	Any          bool // there is something, whatever was searched for
@@ -61,7 +62,6 @@ type accessView struct {
 
 // reachRow is a server or a secret in the list.
 type reachRow struct {
-	ref                   resource.Ref
 	Name, Kind, Says, URL string
 	Project               domain.Name
 	Ways                  []wayRow
@@ -77,8 +77,9 @@ type heldRow struct {
 	What, URL string
 }
 
-// maxWays is how many ways to a resource the list shows.
-const maxWays = 4
+// maxWays is how many ways to a resource the list shows, and maxSays how many
+// characters of what is said of something a list has.
+const maxWays, maxSays = 4, 120
 
 func showAccess(p *page) error {
 	v := accessView{Search: strings.TrimSpace(p.query("q")), Kind: p.query("kind")}
@@ -90,9 +91,21 @@ func showAccess(p *page) error {
 				v.Held = append(v.Held, heldRow{c, heldSays(c), reachURL(p, c.Resource)})
 			}
 		}
-		all := access.ResolveAll(s.World(), p.subject(s, now), now)
-		v.Any = len(all) > 0
-		v.fill(p, all, after)
+		subject := p.subject(s, now)
+		found, more := access.ResolvePage(s.World(), subject, now, resource.Ref(after), v.wants, reachPerPage)
+		for _, r := range found {
+			v.Rows = append(v.Rows, newReachRow(p, r))
+		}
+		if v.Any = len(found) > 0; !v.Any {
+			found, _ := access.ResolvePage(s.World(), subject, now, "", nil, 1)
+			v.Any = len(found) > 0
+		}
+		if v.Count = fmt.Sprintf("%d in all", len(found)); more {
+			v.Next = string(found[len(found)-1].Resource.Ref)
+		}
+		if more || after != "" {
+			v.Count = fmt.Sprintf("%d on this page", len(found))
+		}
 	})
 	at := url.Values{}
 	for name, value := range map[string]string{"q": v.Search, "kind": v.Kind} {
@@ -118,21 +131,9 @@ func heldSays(c access.Checkout) string {
 	return name
 }
 
-// fill takes the rows that match and come after the reference.
-func (v *accessView) fill(p *page, all []access.Reachable, after string) {
-	for _, r := range all {
-		if v.Kind != "" && string(r.Resource.Kind) != v.Kind || !strings.Contains(strings.ToLower(r.Resource.Name), strings.ToLower(v.Search)) {
-			continue
-		}
-		v.Total++
-		switch {
-		case string(r.Resource.Ref) <= after:
-		case len(v.Rows) < reachPerPage:
-			v.Rows = append(v.Rows, newReachRow(p, r))
-		case v.Next == "":
-			v.Next = string(v.Rows[reachPerPage-1].ref)
-		}
-	}
+// wants tells whether a resource is searched for.
+func (v accessView) wants(r *resource.Resource) bool {
+	return (v.Kind == "" || string(r.Kind) == v.Kind) && strings.Contains(strings.ToLower(r.Name), strings.ToLower(v.Search))
 }
 
 // Kinds are the choices of what is listed.
@@ -142,7 +143,7 @@ func (accessView) Kinds() []option {
 
 func newReachRow(p *page, r access.Reachable) reachRow {
 	row := reachRow{
-		ref: r.Resource.Ref, Name: r.Resource.Name, Kind: string(r.Resource.Kind), Says: visible(r.Resource.Description),
+		Name: r.Resource.Name, Kind: string(r.Resource.Kind), Says: firstLine(visible(r.Resource.Description), maxSays),
 		Project: r.Resource.Project, URL: reachURL(p, r.Resource.Ref),
 	}
 	for _, m := range r.Answer.Methods {

@@ -13,7 +13,7 @@ func viewedAccess() accessView {
 	c := access.Checkout{Resource: web, Account: "shared", Method: shared, By: "alice", From: viewAt, Until: viewAt}
 	return accessView{
 		Rows:   []reachRow{{Name: "web-1", Kind: "server", Says: "the shop", URL: "/x", Project: "shop", Ways: []wayRow{{"log in as deploy", "open"}}, More: 2}},
-		Search: "web", Kind: "server", Total: 7, Next: "/n", First: "/f", Held: []heldRow{{c, "shared on web-1", "/x"}}, Any: true,
+		Search: "web", Kind: "server", Count: "7 in all", Next: "/n", First: "/f", Held: []heldRow{{c, "shared on web-1", "/x"}}, Any: true,
 	}
 }
 
