@@ -227,6 +227,9 @@ func deleteConnection(p *page) error {
 	if err != nil {
 		return err
 	}
+	if ok, err := p.stepUp(); !ok {
+		return err
+	}
 	v := endView{State: c, ETag: etagOf(c), Typed: form.Get("name")}
 	if v.Typed != c.Name.String() {
 		return p.refused("connection_delete", v, p.invalid("/name", "Type the name of the connection as it is written above."))

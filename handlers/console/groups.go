@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -20,6 +21,7 @@ var groupers = []domain.Role{domain.Owner, domain.SecurityAdmin}
 func groupNoun() noun {
 	return noun{
 		path: "/groups", one: "group", many: "groups", menu: "Groups", icon: "people", group: "Directory",
+		first:   "Add one for people who do the same work, and name it in a policy.",
 		lead:    "Policies let groups in, and request types have groups approve. A membership can have an end, and holds no more from that moment on.",
 		writers: groupers, columns: []string{"Group", "#Members", "Lends", "Used", "Description"},
 		entries:  listGroups,
@@ -158,10 +160,11 @@ func addMember(p *page) error {
 		return err
 	}
 	until, err := utcTime(form.Get("until"))
-	if err == nil {
-		err = p.API(http.MethodPost, groupNoun().at(p)+"/members", nil, map[string]string{"person": form.Get("person"), "until": until}, nil)
-	} else {
+	if err != nil {
 		err = p.invalid("/until", err.Error())
+	}
+	if err = cmp.Or(p.proved(), err); err == nil {
+		err = p.API(http.MethodPost, groupNoun().at(p)+"/members", nil, map[string]string{"person": form.Get("person"), "until": until}, nil)
 	}
 	if err != nil {
 		v, shown := groupNoun().sheet(p)
@@ -197,6 +200,9 @@ func removeMember(p *page) error {
 	who, err := domain.ParseName(form.Get("person"))
 	if err != nil {
 		return errNothing
+	}
+	if ok, err := p.stepUp(); !ok {
+		return err
 	}
 	if err := p.API(http.MethodDelete, groupNoun().at(p)+"/members/"+who.String(), nil, nil, nil); err != nil {
 		return groupNoun().again(p, err)

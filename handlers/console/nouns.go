@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type noun struct {
 	one, many         string // group, groups
 	menu, icon, group string
 	lead              string // what it is
+	first             string // what to do where there is none
 	writers           []domain.Role
 	columns           []string
 	entries           func(p *page, s *control.State) []entry
@@ -88,7 +90,7 @@ func (n noun) list(p *page) error {
 		t = p.pageOf(all, n.path, q)
 	})
 	t.Caption, t.Columns = upper(n.many), n.columns
-	t.EmptyTitle, t.EmptyText = "No "+n.many+" yet", n.lead
+	t.EmptyTitle, t.EmptyText = "No "+n.many+" yet", n.first
 	v := sheet{Title: upper(n.many), Lead: n.lead, Tables: []sheetTable{t}}
 	if total > 0 {
 		v.Filter = &sheetFilter{"Find " + n.many, p.query("q")}
@@ -96,7 +98,9 @@ func (n noun) list(p *page) error {
 	if q != "" {
 		v.Tables[0].EmptyTitle, v.Tables[0].EmptyText = "Nothing found", "No "+n.one+" has this in its name or description."
 	}
-	if n.writes(p) {
+	if n.writes(p) && total == 0 {
+		v.Tables[0].EmptyDo = sheetLink{"Add a " + n.one, p.url(n.path + newPath)}
+	} else if n.writes(p) {
 		v.Actions = []sheetAction{{Do: "Add a " + n.one, Path: p.url(n.path + newPath), Primary: true}}
 	}
 	return p.render("sheet", v)
@@ -222,6 +226,9 @@ func (n noun) confirmDelete(p *page) (confirmView, error) {
 }
 
 func (n noun) askDelete(p *page) error {
+	if ok, err := p.stepUp(); !ok {
+		return err
+	}
 	v, err := n.confirmDelete(p)
 	if err != nil {
 		return err
@@ -232,6 +239,9 @@ func (n noun) askDelete(p *page) error {
 func (n noun) delete(p *page) error {
 	form, err := p.form()
 	if err != nil {
+		return err
+	}
+	if ok, err := p.stepUp(); !ok {
 		return err
 	}
 	if refusal := p.API(http.MethodDelete, n.at(p), ifMatch(form.Get("etag")), nil, nil); refusal != nil {
@@ -320,7 +330,7 @@ func (n noun) saveNew(p *page) error {
 	}
 	body, d, err := n.bodyOf(p, v)
 	var made struct{ Name string }
-	if err == nil {
+	if err = cmp.Or(p.proved(), err); err == nil {
 		err = p.API(http.MethodPost, n.path, nil, body, &made)
 	}
 	if err != nil {
@@ -335,7 +345,7 @@ func (n noun) saveEdit(p *page) error {
 		return err
 	}
 	body, d, err := n.bodyOf(p, v)
-	if err == nil {
+	if err = cmp.Or(p.proved(), err); err == nil {
 		err = p.API(http.MethodPut, n.at(p), ifMatch(v.Get("etag")), body, nil)
 	}
 	if err == nil {

@@ -18,6 +18,8 @@ type problem struct {
 	Detail string            // one sentence: what is wrong and what to do next
 	Fields map[string]string // what is wrong with a field, by its pointer, such as /conditions/0/value
 	Order  []string          // pointers, as they were told
+	// Do is what to do first, at URL in another tab, and Then what comes after; "": nothing.
+	Do, URL, Then string
 }
 
 func (p *problem) Error() string { return p.Detail }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 
@@ -40,7 +41,8 @@ func setDelegation(p *page) error {
 		To    string `json:"to"`
 		Until string `json:"until"`
 	}{To: form.Get("to")}
-	if in.Until, err = enteredUTC(p, form.Get("until")); err == nil {
+	in.Until, err = enteredUTC(p, form.Get("until"))
+	if err = cmp.Or(p.proved(), err); err == nil {
 		err = p.API(http.MethodPut, "/access/delegation", nil, in, nil)
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -136,8 +137,11 @@ func (p *page) putValue(of valuedOf) error {
 	if err != nil {
 		return err
 	}
-	if refusal := v.put(unbroken(form.Get("value"))); refusal != nil {
-		return p.refused("sheet", v.sheet(p), refusal)
+	if err = p.proved(); err == nil {
+		err = v.put(unbroken(form.Get("value")))
+	}
+	if err != nil {
+		return p.refused("sheet", v.sheet(p), err)
 	}
 	return p.done(v.page(""), "A new version is in the vault.")
 }
@@ -182,7 +186,8 @@ func (p *page) destroyValue(of valuedOf) error {
 	}
 	if form.Get("confirm") != v.typed {
 		err = p.invalid("/confirm", "this is not "+v.typed)
-	} else {
+	}
+	if err = cmp.Or(p.proved(), err); err == nil {
 		err = v.destroy(n)
 	}
 	if err != nil {
@@ -192,7 +197,7 @@ func (p *page) destroyValue(of valuedOf) error {
 }
 
 func listSecrets(p *page) error {
-	n := noun{path: secretsPath, one: "secret", many: "secrets", lead: "A secret is a value at a path, with its versions. Values are revealed under My access, by who a policy lets.",
+	n := noun{path: secretsPath, one: "secret", many: "secrets", first: "Put one at a path; a policy then says who may see it.", lead: "A secret is a value at a path, with its versions. Values are revealed under My access, by who a policy lets.",
 		writers: stewards, columns: []string{"Path", "Project", "#Versions", "Labels", "Description"},
 		entries: func(p *page, s *control.State) (all []entry) {
 			for _, r := range s.Resources().Resources() {
@@ -338,7 +343,7 @@ func addSecret(p *page) error {
 		return err
 	}
 	body, err := secretBody(p, form)
-	if err == nil {
+	if err = cmp.Or(p.proved(), err); err == nil {
 		body["value"] = unbroken(form.Get("value"))
 		err = p.API(http.MethodPost, "/secrets", nil, body, nil)
 	}
@@ -374,7 +379,7 @@ func saveSecret(p *page) error {
 		return err
 	}
 	body, err := secretBody(p, form)
-	if err == nil {
+	if err = cmp.Or(p.proved(), err); err == nil {
 		err = p.API(http.MethodPut, "/secrets", ifMatch(form.Get("etag")), body, nil)
 	}
 	if err == nil {
@@ -418,7 +423,8 @@ func deleteSecret(p *page) error {
 	}
 	if form.Get("confirm") != v.typed {
 		err = p.invalid("/confirm", "this is not "+v.typed)
-	} else {
+	}
+	if err = cmp.Or(p.proved(), err); err == nil {
 		err = p.API(http.MethodPost, "/secrets/delete", nil, map[string]string{"path": v.typed}, nil)
 	}
 	if err != nil {

@@ -24,6 +24,7 @@ func (c *Console) signIn() []screen {
 	return []screen{
 		{path: signInPath, open: true, get: c.showSignIn, post: map[string]func(*page) error{"with": c.goToProvider}},
 		{path: stepUpPath, get: c.showSignIn, post: map[string]func(*page) error{"with": c.goToProvider}},
+		{path: provedPath, get: showProved},
 		{path: "/sign-out", open: true, get: c.showSignedOut, post: map[string]func(*page) error{"now": c.signOut}},
 	}
 }

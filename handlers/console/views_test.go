@@ -36,6 +36,7 @@ var views = map[string][]any{
 		signInView{Again: true, Providers: []providerView{{Name: "okta"}}}, signInView{},
 	},
 	"signed-out": {struct{}{}},
+	"proved":     {struct{}{}},
 	"sessions": {
 		sessionsView{Sessions: []session.Session{{ID: "0123456789abcdef", Person: "carol", Method: "oidc", Provider: "okta", Source: "192.0.2.7", UserAgent: "Browser"}, {ID: "b", Method: "passkey"}},
 			This: "b", Accounts: []identity.Account{{Issuer: "https://login.example.com", Subject: "00u1"}}},
