@@ -26,7 +26,8 @@ func (c *Console) functions() template.FuncMap {
 		"plain": duration,
 		"join":  join,
 
-		"denied": sayCode, "titled": warningTitle, "label": columnLabel,
+		"browser": browserWords,
+		"denied":  sayCode, "titled": warningTitle, "label": columnLabel,
 
 		"columns": columns, "empty": newEmpty, "pager": newPager,
 		"field": newField, "required": required, "area": area, "of": ofType, "choose": choose, "mono": mono, "auto": autocomplete,
@@ -157,4 +158,31 @@ func join(list any) string {
 		parts = append(parts, fmt.Sprint(v.Index(i).Interface()))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// What browsers and systems call themselves, those first that name others, too.
+var (
+	browsers = [][2]string{{"Edg/", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}}
+	systems  = [][2]string{{"Windows", "Windows"}, {"Android", "Android"}, {"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Mac OS X", "macOS"}, {"CrOS", "ChromeOS"}, {"Linux", "Linux"}}
+)
+
+// browserWords is what a User-Agent says as people say it; itself where it says
+// nothing that is known.
+func browserWords(agent string) string {
+	named := func(all [][2]string) string {
+		for _, known := range all {
+			if strings.Contains(agent, known[0]) {
+				return known[1]
+			}
+		}
+		return ""
+	}
+	name, system := named(browsers), named(systems)
+	switch {
+	case name == "":
+		return agent
+	case system == "":
+		return name
+	}
+	return name + " on " + system
 }

@@ -16,6 +16,7 @@ import (
 func personNoun() noun {
 	n := noun{
 		path: "/people", one: "person", many: "people", menu: "People", icon: "person", group: "Directory",
+		first:   "Add whoever should sign in; what they may do comes from roles and groups.",
 		lead:    "Who there is, and which admin roles they bear by themselves or through groups.",
 		writers: owners, columns: []string{"Person", "Roles", "Through groups", "#Groups", "Manager", "Email"},
 		entries:  listPeople,

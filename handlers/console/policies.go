@@ -18,6 +18,7 @@ import (
 func policyNoun() noun {
 	n := noun{
 		path: "/policies", one: "policy", many: "policies", menu: "Policies", icon: "shield", group: "Trust",
+		first:   "Nothing is open before the first is published: write one that lets a group log in to a server.",
 		lead:    "A policy says who may do what with which resource, and what has to be met besides. What no published policy allows is not allowed.",
 		writers: reviewers, columns: []string{"Policy", "State", "For", "#Rules", "Changed", "Description"},
 		entries: listPolicies, open: openPolicy, outline: outlinePolicy, examples: policyExamples,

@@ -19,6 +19,7 @@ var publishers = []domain.Role{domain.Owner, domain.SecurityAdmin}
 func typeNoun() noun {
 	n := noun{
 		path: "/request-types", one: "request type", many: "request types", menu: "Request types", icon: "form", group: "Trust",
+		first:   "Write one where a rule of a policy should want somebody's yes, and name it there.",
 		lead:    "A request type says who has to agree, step by step, before access opens or a membership begins.",
 		writers: reviewers, columns: []string{"Request type", "State", "For", "#Steps", "Changed", "Description"},
 		entries: listTypes, open: openType, outline: outlineType, examples: typeExamples,

@@ -25,6 +25,7 @@ func (c *Console) resources() []screen {
 func projectNoun() noun {
 	return noun{
 		path: "/projects", one: "project", many: "projects", menu: "Projects", icon: "box", group: "Directory",
+		first:   "Add one for servers and secrets that belong together.",
 		lead:    "A project holds servers and secrets, and says whether they are used by one at a time.",
 		writers: stewards, columns: []string{"Project", "#Servers and secrets", "Shared", "Description"},
 		entries: listProjects, open: openProject,
@@ -72,7 +73,7 @@ func openProject(p *page, raw json.RawMessage, v *sheet) error {
 	v.Lead = d.Description
 	v.Facts = []sheetFact{
 		factOf("Used", textCell(checkoutSays(d.Checkout))),
-		factOf("Holds", textCell(strconv.Itoa(d.Resources)), linkCell("its servers", p.url("/servers?"+in)), linkCell("its secrets", p.url("/secrets?"+in))),
+		factOf("Holds", textCell(strconv.Itoa(d.Resources)+" in all:"), linkCell("its servers", p.url("/servers?"+in)), textCell("and"), linkCell("its secrets", p.url("/secrets?"+in))),
 	}
 	return nil
 }
@@ -124,6 +125,7 @@ func numberOr(text string) any {
 func serverNoun() noun {
 	return noun{
 		path: "/servers", one: "server", many: "servers", menu: "Servers", icon: "list", group: "Directory",
+		first:   "Add one with the accounts that people log in by; a policy then opens them.",
 		lead:    "A server has accounts that policies open, and trusts the SSH authority.",
 		writers: stewards, columns: []string{"Server", "Project", "Address", "Accounts", "Labels"},
 		entries: listServers, open: openServer, outline: outlineServer, examples: serverExamples,

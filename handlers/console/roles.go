@@ -16,6 +16,7 @@ import (
 func roleNoun() noun {
 	return noun{
 		path: "/roles", one: "workload role", many: "workload roles", menu: "Workload roles", icon: "badge", group: "Trust",
+		first:   "Add one that says which jobs are meant, and name it in a policy.",
 		lead:    "A workload role says which workloads are meant, so that policies need not. It is worked out when a token is used, so that an edit bites tokens that are out.",
 		writers: reviewers, columns: []string{"Role", "User on servers", "Connections", "Changed", "Description"},
 		entries: listRoleDocuments, open: openRole, outline: outlineRole, examples: roleExamples,
