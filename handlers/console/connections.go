@@ -178,7 +178,7 @@ func newDay(a trail.Activity) (v dayView) {
 		v.Issued, v.Denied = v.Issued+issued[i], v.Denied+denied[i]
 		most = max(most, issued[i]+denied[i])
 	}
-	v.Says = fmt.Sprintf("%d exchanges and %d denials in 24 hours", v.Issued, v.Denied)
+	v.Says = plural(v.Issued, "token", "tokens") + " and " + plural(v.Denied, "denial", "denials") + " in 24 hours"
 	height := func(n int) int {
 		if n == 0 {
 			return 0

@@ -93,7 +93,7 @@ func TestTheListTellsOfADay(t *testing.T) {
 	s.exchange(p, "ci", "good")
 	s.exchange(p, "ci", "bad")
 	s.world.Settle(t.Context())
-	shows(t, s.get("audra", s.path("/connections")), "1 exchanges and 1 denials in 24 hours")
+	shows(t, s.get("audra", s.path("/connections")), "1 token and 1 denial in 24 hours")
 }
 
 func TestAFullPageOfConnectionsIsSmall(t *testing.T) {

@@ -186,3 +186,11 @@ func browserWords(agent string) string {
 	}
 	return name + " on " + system
 }
+
+// plural is so many of something.
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}

@@ -95,9 +95,4 @@ func (v *overviewView) inbox(p *page, s *control.State) {
 }
 
 // waits says that so many wait.
-func waits(n int, one, more string) string {
-	if n == 1 {
-		return "1 " + one + " waits"
-	}
-	return fmt.Sprintf("%d %s wait", n, more)
-}
+func waits(n int, one, more string) string { return plural(n, one+" waits", more+" wait") }
