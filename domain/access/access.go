@@ -20,6 +20,8 @@ type Subject struct {
 	Person domain.Name
 	Groups []domain.Name // that they are in now
 	MFAAt  time.Time     // when they last proved a second factor; zero: never
+	// MFASpent is that something was granted for that very proof, or may have been.
+	MFASpent bool
 	// Of a workload; Person is "" then:
 	Connection domain.Name
 	Identity   string
@@ -51,6 +53,10 @@ const (
 	// SecretDelete destroys versions, and the secret itself.
 	SecretDelete Kind = "secret_delete"
 )
+
+// Granted tells whether it is used by a grant, which a proof can be spent by; the
+// others are used as they are, again and again.
+func (k Kind) Granted() bool { return k == SSH || k == RevealPassword || k == SecretReveal }
 
 // Requirement is one condition of a method, and whether it is met.
 type Requirement struct {

@@ -8,8 +8,8 @@ import (
 	"sallyport.dev/domain/resource"
 )
 
-// Activity is an event that says what was done with access, and changes nothing:
-// the activity subject has it.
+// Activity is an event that says what was done with access, and changes nothing but
+// which proofs are spent: the activity subject has it.
 type Activity interface {
 	domain.Event
 	activity()
@@ -55,6 +55,10 @@ type WasGranted struct {
 	BreakGlass string       `json:"break_glass,omitempty"` // id of the glass that was broken for it
 	ValidFrom  time.Time    `json:"valid_from,omitzero"`   // of ssh
 	ValidUntil time.Time    `json:"valid_until,omitzero"`  // of ssh
+	// Spent is the key of the proof of a second factor that was given for this one
+	// use, and is to be remembered until then; empty where the rule asks for none.
+	Spent      string    `json:"spent,omitempty"`
+	SpentUntil time.Time `json:"spent_until,omitzero"`
 }
 
 // EventType is access.granted.

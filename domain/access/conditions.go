@@ -2,6 +2,8 @@ package access
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -43,7 +45,7 @@ func (a *asking) requirement(c policy.Condition, m *Method, r resource.Resource,
 	case policy.AccessRequest:
 		return a.approval(c, m, r)
 	case policy.MFA:
-		return a.factor(c)
+		return a.factor(c, m)
 	case policy.Checkout:
 		return a.checkedOut(c, m, project)
 	}
@@ -83,18 +85,43 @@ func (a *asking) approval(c policy.Condition, m *Method, r resource.Resource) Re
 	return q
 }
 
-// factor is met while the last proof of a second factor is fresh. Nothing proves
-// one for this very use, so a rule that wants it every time stays closed.
-func (a *asking) factor(c policy.Condition) Requirement {
+// EveryTime is how old a proof of a second factor may be that is for one use.
+const EveryTime = 5 * time.Minute
+
+// aheadBy is by how much the clock of who vouches for a proof may be ahead of ours.
+const aheadBy = 30 * time.Second
+
+// ProofKey names the proof of a second factor that a person gave at that time. Whoever
+// copies it, into another session or a token, copies its name: it is spent once.
+func ProofKey(subject string, at time.Time) string {
+	h := sha256.Sum256(fmt.Appendf(nil, "sallyport mfa v1\x00%s\x00%d", subject, at.UnixNano()))
+	return base64.RawURLEncoding.EncodeToString(h[:])
+}
+
+// factor is met while the last proof of a second factor is fresh. Where a rule wants
+// one every time, it is met by a proof that nothing was granted for, and the grant
+// that follows spends it.
+func (a *asking) factor(c policy.Condition, m *Method) Requirement {
 	q := Requirement{Type: c.Type, Seconds: defaultFresh}
 	if c.FreshSeconds != nil {
 		q.Seconds = *c.FreshSeconds
 	}
+	proved := !a.MFAAt.IsZero() && !a.MFAAt.After(a.now.Add(aheadBy))
 	until := a.MFAAt.Add(time.Duration(q.Seconds) * time.Second)
+	if q.Seconds == 0 {
+		until = a.MFAAt.Add(EveryTime)
+	}
 	switch {
+	case q.Seconds == 0 && !m.Kind.Granted():
+		q.Description = "Nobody can: a proof for each use is of logins and of what is revealed. Ask who writes policies for fresh_seconds from 300."
+	case q.Seconds == 0 && proved && !a.MFASpent && a.now.Before(until):
+		q.Met, q.Until = true, until
+		q.Description = fmt.Sprintf("You proved your passkey, which opens one thing, until %s.", clock(until))
+	case q.Seconds == 0 && m.Kind == SSH:
+		q.Description = fmt.Sprintf("Prove your passkey for this use: on its page in the console, and then run sallyport login. A proof opens one thing, within %s.", period(int(EveryTime.Seconds())))
 	case q.Seconds == 0:
-		q.Description = "Sign in to the console with a passkey and prove it there for each use."
-	case !a.MFAAt.IsZero() && a.now.Before(until):
+		q.Description = fmt.Sprintf("Prove your passkey for this use, on its page in the console. A proof opens one thing, within %s.", period(int(EveryTime.Seconds())))
+	case proved && a.now.Before(until):
 		q.Met, q.Until = true, until
 		q.Description = fmt.Sprintf("You proved your passkey, which counts until %s.", clock(until))
 	default:

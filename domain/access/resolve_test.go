@@ -90,6 +90,11 @@ func TestWhatMeetsACondition(t *testing.T) {
 	const id, web = "p/r/ssh:root", resource.Ref("server/web-1")
 	proved := carol()
 	proved.MFAAt = noon.Add(-10 * time.Minute)
+	just := func(ago time.Duration, spent bool) access.Subject {
+		who := carol()
+		who.MFAAt, who.MFASpent = noon.Add(-ago), spent
+		return who
+	}
 	for _, tt := range []struct {
 		name      string
 		condition policy.Condition
@@ -122,7 +127,15 @@ func TestWhatMeetsACondition(t *testing.T) {
 		{"a fresh one", proves(1800), 0, proved, func(*scene) {}, true, noon.Add(20 * time.Minute), "counts until 2026-11-22T12:20:00Z"},
 		{"of the default freshness", policy.Condition{Type: policy.MFA}, 0, proved, func(*scene) {}, true, noon.Add(20 * time.Minute), ""},
 		{"a stale one", proves(600), 0, proved, func(*scene) {}, false, time.Time{}, "counts for 10m"},
-		{"every time is not lately", proves(0), 0, proved, func(*scene) {}, false, time.Time{}, "each use"},
+		{"one that will be", proves(1800), 0, just(-time.Hour, false), func(*scene) {}, false, time.Time{}, "counts for 30m"},
+		{"every time is not lately", proves(0), 0, proved, func(*scene) {}, false, time.Time{}, "for this use"},
+		{"every time is just now", proves(0), 0, just(time.Minute, false), func(*scene) {}, true, noon.Add(4 * time.Minute), "opens one thing, until 2026-11-22T12:04:00Z"},
+		{"by a clock that is a little ahead", proves(0), 0, just(-20*time.Second, false), func(*scene) {}, true, noon.Add(5*time.Minute + 20*time.Second), ""},
+		{"and not by one that is far ahead", proves(0), 0, just(-time.Minute, false), func(*scene) {}, false, time.Time{}, "for this use"},
+		{"not five minutes later", proves(0), 0, just(access.EveryTime, false), func(*scene) {}, false, time.Time{}, "sallyport login"},
+		{"not what is spent", proves(0), 0, just(time.Minute, true), func(*scene) {}, false, time.Time{}, "for this use"},
+		{"not without any proof", proves(0), 0, carol(), func(*scene) {}, false, time.Time{}, "for this use"},
+		{"what is spent is lately all the same", proves(1800), 0, just(time.Minute, true), func(*scene) {}, true, noon.Add(29 * time.Minute), ""},
 		{"nobody has it", alone(0), 0, carol(), func(*scene) {}, false, time.Time{}, "Check it out first, for up to 1h."},
 		{"the subject has it", alone(0), 0, carol(), func(x *scene) { x.checkout("carol", web, "root", time.Hour) }, true, noon.Add(time.Hour), "until 2026-11-22T13:00:00Z"},
 		{"had it", alone(0), 0, carol(), func(x *scene) { x.checkout("carol", web, "root", time.Hour); x.now = noon.Add(time.Hour) }, false, time.Time{}, "Check it out"},

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,7 @@ type grant struct {
 	found       resolved
 	method      access.Method
 	facts       []domain.Fact
+	proof       string               // that it spends, "" none
 	server      *resource.ServerSpec // of ssh
 	from, until time.Time            // of ssh
 	value       resource.Version     // of what is revealed
@@ -159,7 +161,7 @@ func (g *grant) record(ctx context.Context) (domain.Position, error) {
 		if g.decide(s) != nil {
 			return nil, "", errTurned
 		}
-		return g.facts, spend, nil
+		return g.facts, cmp.Or(g.proof, spend), nil
 	})
 }
 
@@ -238,6 +240,8 @@ func (g *grant) decide(s *control.State) error {
 	}
 	for _, req := range g.method.Requires {
 		switch {
+		case req.Type == policy.MFA && req.Seconds == 0: // for each use
+			e.Spent, e.SpentUntil = access.ProofKey(v.subject.ID, v.subject.MFAAt), req.Until.UTC()
 		case req.BreakGlass:
 			e.BreakGlass, _, _ = v.world.Access.Broken(v.subject.ID, r.Ref, g.method.ID, g.method.Username, v.now)
 		case req.Type != policy.AccessRequest || req.Request == "":
@@ -245,6 +249,7 @@ func (g *grant) decide(s *control.State) error {
 			e.Requests = append(e.Requests, req.Request)
 		}
 	}
+	g.proof = e.Spent
 	switch g.method.Kind {
 	case access.SSH:
 		return g.decideSSH(v, s, r, e)

@@ -34,9 +34,7 @@ func (c *Call) Subject(s *control.State, role domain.Name) access.Subject {
 	if c.claims != nil {
 		return s.WorkloadSubject(c.claims, role, now)
 	}
-	subject := s.PersonSubject(c.Meta.Actor, now)
-	subject.MFAAt = c.caller.MFAAt()
-	return subject
+	return s.ProvedSubject(c.Meta.Actor, c.caller.MFAAt(), now)
 }
 
 // Still refuses who would not be let in any more by the state at now. What must

@@ -42,9 +42,7 @@ func (c *Console) access() []screen {
 
 // subject is the person as access is decided for them, as /v1 has it.
 func (p *page) subject(s *control.State, now time.Time) access.Subject {
-	subject := s.PersonSubject(p.Person, now)
-	subject.MFAAt = session.Caller{Session: p.Session}.MFAAt()
-	return subject
+	return s.ProvedSubject(p.Person, session.Caller{Session: p.Session}.MFAAt(), now)
 }
 
 // reachPerPage is how many resources a page of My access has.
@@ -291,7 +289,7 @@ func newWay(p *page, s *control.State, r resource.Resource, m access.Method, num
 		case q.Met:
 		case q.Type == policy.AccessRequest && q.Request == "" && s.Requests().Usable(q.RequestType):
 			w.Ask = p.url("/access/request?") + at
-		case q.Type == policy.MFA && q.Seconds > 0 && p.console.has(stepUpPath):
+		case q.Type == policy.MFA && (q.Seconds > 0 || m.Kind.Granted()) && p.console.has(stepUpPath):
 			w.StepUp = p.url(stepUpPath) + "?return=" + url.QueryEscape(reachURL(p, r.Ref))
 		}
 		if q.Type == policy.AccessRequest && !q.Met && m.BreakGlass > 0 {

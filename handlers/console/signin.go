@@ -194,8 +194,8 @@ func (p *page) enterWith(provider *signin.Provider, a signin.Attempt, proof sign
 	s := session.Session{Method: "oidc", Provider: provider.Name.String(), FreshAt: proof.At, Proofs: []session.Proof{{Account: proof.Account}}}
 	if proof.MFA {
 		s.MFAAt = proof.At
-		if s.MFAAt.IsZero() {
-			s.MFAAt = p.now()
+		if s.MFAAt.IsZero() { // it does not say when; what asks for one just now is not met by it
+			s.MFAAt = p.now().Add(-freshFor)
 		}
 	}
 	return p.enter(s, func(s *control.State, m domain.Meta) (domain.Name, []domain.Fact, error) {

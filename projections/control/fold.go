@@ -136,6 +136,10 @@ func (s *State) foldActivity(e domain.Envelope) error {
 		if ev.Spent != "" {
 			return s.spent.add(ev.Spent, ev.SpentUntil)
 		}
+	case access.WasGranted:
+		if ev.Spent != "" {
+			return s.spent.add(ev.Spent, ev.SpentUntil)
+		}
 	case token.WasDenied, token.DenialsWereSuppressed, connection.WasTested, access.Activity:
 	default:
 		return fmt.Errorf("unknown to the control state as %T on the activity subject", e.Event)

@@ -22,6 +22,15 @@ func (s *State) PersonSubject(a domain.Actor, now time.Time) access.Subject {
 	return access.Subject{ID: a.ID, Person: person, Groups: s.groups.Of(person, s.Later(now))}
 }
 
+// ProvedSubject is [State.PersonSubject] of somebody who last proved a second factor
+// at that time; zero is never.
+func (s *State) ProvedSubject(a domain.Actor, mfaAt, now time.Time) access.Subject {
+	subject := s.PersonSubject(a, now)
+	subject.MFAAt = mfaAt
+	subject.MFASpent = s.Spent(access.ProofKey(a.ID, mfaAt), mfaAt.Add(access.EveryTime))
+	return subject
+}
+
 // WorkloadSubject is a workload as access is decided for it. claims are those of
 // a token of ours whose signature was verified and that holds ([token.Holds]);
 // anything of them that is not as we write it bears no role. choice is the role
