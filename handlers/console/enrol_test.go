@@ -162,6 +162,9 @@ func TestSomebodyIsRecoveredUnderTheirNameAlone(t *testing.T) {
 	for len(d.key.Key.AttestationData()) < wholeKey {
 		d.key = virtual.NewCredential(virtual.KeyTypeEC2)
 	}
+	if w, _ := d.begins(d.recovers("carol").Secret, "carol", "laptop"); strings.Contains(w.Body.String(), "excludeCredentials") {
+		t.Errorf("it names the passkeys that carol has, and would not make another: %s", w.Body)
+	}
 	if w := d.enrols(d.recovers("carol").Secret, "carol", "laptop again"); w.Code != http.StatusSeeOther {
 		t.Errorf("a second time: %d %s", w.Code, w.Body)
 	}
@@ -217,11 +220,17 @@ func TestALinkThatIsOverOpensNothing(t *testing.T) {
 			if _, in := d.session(); in || d.roles("mallory") != nil {
 				t.Error("somebody was let in")
 			}
+			recorded := 0
 			for _, one := range d.world.Events() {
-				refused, ok := one.Event.(identity.WasRefused)
-				if from.Less(one.Position) && (!ok || refused.Code != "enrolment.invalid") {
-					t.Errorf("recorded is %s %s", one.Type, one.Data)
+				if from.Less(one.Position) {
+					refused, ok := one.Event.(identity.WasRefused)
+					if recorded++; !ok || refused.Code != "enrolment.invalid" || refused.Source == "" {
+						t.Errorf("recorded is %s %s", one.Type, one.Data)
+					}
 				}
+			}
+			if recorded != 2 {
+				t.Errorf("%d refusals are recorded, want 2", recorded)
 			}
 		})
 	}
