@@ -29,7 +29,7 @@ func TestMyAccessHasWhatICanReachAndWhatIsToBeMet(t *testing.T) {
 	has(t, h.show("alice", "/access?q=nothing"), "Nothing of that name")
 
 	text = h.show("alice", "/access/resource?resource="+web)
-	has(t, text, "Log in to web-1 as alice", "sallyport ssh web-1 --account own", "By rule standing of policy production, through group/developers",
+	has(t, text, "Log in to web-1 as alice", "sallyport ssh web-1 --account own", "By rule standing of policy production, through the group developers",
 		"Raise an access request", "Ask for approval", "Break glass", "Check out")
 	hasNot(t, text, "--account deploy")
 	for who, ref := range map[domain.Name]string{"mallory": web, "alice": "server/none", "bob": "x"} {

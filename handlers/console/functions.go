@@ -26,8 +26,8 @@ func (c *Console) functions() template.FuncMap {
 		"plain": duration,
 		"join":  join,
 
-		"browser": browserWords,
-		"denied":  sayCode, "titled": warningTitle, "label": columnLabel,
+		"browser": browserWords, "below": below, "spoken": spoken,
+		"denied": sayCode, "titled": warningTitle, "label": columnLabel,
 
 		"columns": columns, "empty": newEmpty, "pager": newPager,
 		"field": newField, "required": required, "area": area, "of": ofType, "choose": choose, "mono": mono, "auto": autocomplete,
@@ -194,3 +194,12 @@ func plural(n int, one, more string) string {
 	}
 	return fmt.Sprintf("%d %s", n, more)
 }
+
+// below is the name in a reference such as server/web-1.
+func below(ref any) string {
+	_, name, _ := strings.Cut(fmt.Sprint(ref), "/")
+	return name
+}
+
+// spoken is a reference such as group/ops as people say it.
+func spoken(ref any) string { return strings.Replace(fmt.Sprint(ref), "/", " ", 1) }

@@ -152,12 +152,13 @@ func (n noun) sheet(p *page) (v sheet, err error) {
 	}
 	v = sheet{Title: p.param("name"), Up: sheetLink{upper(n.many), p.url(n.path)}}
 	if n.writes(p) {
-		v.Actions = []sheetAction{
-			{Do: "Edit", Path: p.url(n.at(p) + "/edit")}, {Do: "Delete", Path: p.url(n.at(p) + "/delete")},
-		}
+		v.Actions = []sheetAction{{Do: "Edit", Path: p.url(n.at(p) + "/edit")}}
 	}
 	if err := n.open(p, raw, &v); err != nil {
 		return v, err
+	}
+	if n.writes(p) {
+		v.Actions = append(v.Actions, sheetAction{Do: "Delete", Path: p.url(n.at(p) + "/delete")})
 	}
 	v.Facts = append(v.Facts, whoWrote(raw)...)
 	return v, nil
