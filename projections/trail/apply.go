@@ -177,6 +177,9 @@ func (f *file) add(rows []row, bodies []body, applied uint64) error {
 	if err := countActivity(tx.Stmt(f.addActivity), tx.Stmt(f.dropActivity), rows); err != nil {
 		return err
 	}
+	if err := f.buckets.count(tx, rows); err != nil {
+		return err
+	}
 	if _, err := tx.Stmt(f.setApplied).Exec(int64(applied)); err != nil {
 		return err
 	}

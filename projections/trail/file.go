@@ -22,7 +22,7 @@ const (
 	applicationID = 0x53616c70
 	// schemaVersion is raised whenever the tables, the marks, the words or the
 	// sentences change: a file of another version is folded anew.
-	schemaVersion = 3
+	schemaVersion = 4
 	// asideSuffix is what a corrupt file is renamed to.
 	asideSuffix = ".corrupt"
 	// readers is how many questions are answered at once.
@@ -36,7 +36,7 @@ const (
 // and the last key of an event of that time: clocks of replicas differ, so time
 // only nearly follows the log. words_sum is the sum of the index, written when
 // the file is closed and gone with the first write after it is opened. activity
-// counts what came of exchanges (activity.go).
+// counts what came of exchanges (activity.go), bucket how many events there were (buckets.go).
 const schema = `
 CREATE TABLE event (
 	pos        INTEGER PRIMARY KEY,
@@ -60,6 +60,10 @@ CREATE TABLE slot (slot INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGE
 CREATE TABLE activity (
 	connection TEXT NOT NULL, hour INTEGER NOT NULL, issued INTEGER NOT NULL, denied INTEGER NOT NULL,
 	last_issued INTEGER NOT NULL, last_denied INTEGER NOT NULL, PRIMARY KEY (connection, hour)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE bucket (
+	span INTEGER NOT NULL, slot INTEGER NOT NULL, type TEXT NOT NULL, outcome TEXT NOT NULL, events INTEGER NOT NULL,
+	PRIMARY KEY (span, slot, type, outcome)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL, words_sum INTEGER) STRICT;
 INSERT INTO checkpoint VALUES (1, 0, NULL);
@@ -86,6 +90,7 @@ type file struct {
 	// Prepared on the writer's only connection; used by the one Apply.
 	addEvent, addBody, addWords, addSlot, addActivity, dropActivity, setApplied *sql.Stmt
 	body                                                                        *sql.Stmt // of the reader
+	buckets                                                                     buckets
 }
 
 // openFile opens the file, creating or replacing what is no trail of this
@@ -225,7 +230,7 @@ func (f *file) standing() (*sql.Tx, error) {
 // read; an index that was damaged after a kill, by FTS5, or not at all: the
 // unfiltered trail is whole even then.
 func check(ctx context.Context, tx *sql.Tx) error {
-	for _, table := range []string{"event", "body", "words_data", "words_idx", "slot", "activity", "checkpoint"} {
+	for _, table := range []string{"event", "body", "words_data", "words_idx", "slot", "activity", "bucket", "checkpoint"} {
 		var verdict string
 		if err := tx.QueryRowContext(ctx, `PRAGMA quick_check(`+table+`)`).Scan(&verdict); err != nil {
 			return err
@@ -300,6 +305,7 @@ func (f *file) prepare(ctx context.Context) (err error) {
 		`INSERT INTO body VALUES (?, ?, ?)`:                             &f.addBody,
 		`INSERT INTO words (rowid, text) VALUES (?, ?)`:                 &f.addWords,
 		addSlot: &f.addSlot, addActivity: &f.addActivity, dropActivity: &f.dropActivity,
+		addBucket: &f.buckets.add, dropBucket: &f.buckets.drop,
 		`UPDATE checkpoint SET applied = ?, words_sum = NULL`: &f.setApplied,
 	} {
 		if *to, err = f.writer.PrepareContext(ctx, sqlText); err != nil {
