@@ -271,8 +271,8 @@ func (p *page) summarize(f filter, v *auditView) error {
 			v.Facets = append(v.Facets, list)
 		}
 	}
-	v.Chart = p.bars(f, s)
-	return nil
+	v.Chart, err = p.chart(f, s)
+	return err
 }
 
 // shortActor is an actor without what all workloads here have in common; any
@@ -299,11 +299,14 @@ func counted(n int, more bool, what string) string {
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// steps are the lengths that a bar may have, and how one is called and labelled.
-var steps = []struct {
+// step is a length that a bar may have, and how one is called and labelled.
+type step struct {
 	length     time.Duration
 	name, form string
-}{
+}
+
+// steps are those of [trail.Histogram].
+var steps = []step{
 	{time.Minute, "minute", "2 Jan 15:04"}, {10 * time.Minute, "10 minutes", "2 Jan 15:04"},
 	{time.Hour, "hour", "2 Jan 15:04"}, {6 * time.Hour, "6 hours", "2 Jan 15:04"},
 	{24 * time.Hour, "day", "2 Jan 2006"}, {7 * 24 * time.Hour, "week", "2 Jan 2006"}, {28 * 24 * time.Hour, "4 weeks", "2 Jan 2006"},
@@ -319,9 +322,46 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// bars draws when the events that were counted happened; nil where one bar would
-// be all. Each bar leads to its part of the time, so that one can be looked into
-// without any script.
+// chart draws all events that the filters find in the time that they name, or in
+// the last day, where those are counted; of other filters, and of a quiet day, it
+// draws the newest. Nil where one bar would be all.
+func (p *page) chart(f filter, s trail.Summary) (*histogramView, error) {
+	q, title := f.query, "All of these events"
+	switch {
+	case q.Since.IsZero() && q.Until.IsZero():
+		q.Until, title = p.now().Truncate(time.Hour).Add(time.Hour), title+" in 24 hours"
+		q.Since = q.Until.Add(-24 * time.Hour)
+	case q.Until.IsZero():
+		q.Until = p.now()
+	case q.Since.IsZero():
+		q.Since, title = q.Until.Add(-24*time.Hour), title+" in the 24 hours before"
+	}
+	counted, ok, err := p.Org.Trail().Histogram(p.Context(), q, maxBars)
+	if err != nil || !ok {
+		return p.bars(f, s), err
+	}
+	all := 0
+	bars := make([]bar, len(counted.Good))
+	i := slices.IndexFunc(steps, func(s step) bool { return s.length == counted.Step })
+	for n := range bars {
+		bars[n] = p.barOf(f, counted.First.Add(time.Duration(n)*counted.Step), steps[i])
+		bars[n].Good, bars[n].Bad = counted.Good[n], counted.Bad[n]
+		all += bars[n].Good + bars[n].Bad
+	}
+	if all == 0 {
+		return p.bars(f, s), nil
+	}
+	h := newHistogram(title+" by "+steps[i].name+" (UTC)", "succeeded", "denied or failed", bars)
+	return &h, nil
+}
+
+// barOf is the bar of a part of the time. It leads there, so that one can be
+// looked into without any script.
+func (p *page) barOf(f filter, from time.Time, s step) bar {
+	return bar{Label: from.Format(s.form), URL: p.at("/audit", f.values("since", from.Format(time.RFC3339), "until", from.Add(s.length).Format(time.RFC3339)))}
+}
+
+// bars draws when the events that were looked at happened; nil where one bar would be all.
 func (p *page) bars(f filter, s trail.Summary) *histogramView {
 	if s.Counted == 0 {
 		return nil
@@ -349,9 +389,7 @@ func (p *page) bars(f filter, s trail.Summary) *histogramView {
 	}
 	bars := make([]bar, last.Sub(first)/step.length+1)
 	for i := range bars {
-		from := first.Add(time.Duration(i) * step.length)
-		bars[i].Label = from.Format(step.form)
-		bars[i].URL = p.at("/audit", f.values("since", from.Format(time.RFC3339), "until", from.Add(step.length).Format(time.RFC3339)))
+		bars[i] = p.barOf(f, first.Add(time.Duration(i)*step.length), step)
 	}
 	for _, m := range s.Moments {
 		if m.At.Before(first) {
