@@ -24,6 +24,7 @@ async function connections() {
   await activate('gitlab-ci')
   await activate('gitlab-infra')
   await gitlab('gitlab-mobile', 'mobile', 'Builds of the mobile app')
+  await api('devops', 'POST', '/connections/gitlab-mobile/test', { token: await mint('/gitlab', job('mobile')) })
   for (let i = 0; i < 14; i++) await exchange('gitlab-ci', await mint('/gitlab', job('shop')))
   for (let i = 0; i < 3; i++) await exchange('gitlab-infra', await mint('/gitlab', job('infrastructure')))
   await exchange('gitlab-ci', await mint('/gitlab', job('shop-legacy')))
@@ -83,7 +84,7 @@ const phone = { width: 390, height: 844, scale: 2 }
 
 export async function pictures() {
   await picture('security', desk, 'console-overview', '/')
-  await picture('security', desk, 'console-review', '/connections/gitlab-mobile/activate')
+  await picture('security', desk, 'console-review', '/connections/gitlab-mobile/activate', (page) => page.getByText('Everything it says').click())
   await picture('security', desk, 'console-denial', '/denials', (page) => page.locator('#list tbody th a').first().click().then(() => page.getByRole('heading', { name: 'What was looked at' }).waitFor()))
   await picture('bob', phone, 'console-approve-phone', '/inbox', (page) => page.locator('a.request').first().click().then(() => page.getByRole('button', { name: 'Approve' }).waitFor()))
 }
