@@ -29,6 +29,43 @@ func (c *Conn) ExpiringBucket(ctx context.Context, name string) (*ExpiringBucket
 	return &ExpiringBucket{b}, nil
 }
 
+// Check tells what of the bucket is not as [Conn.ExpiringBucket] makes it, in a way
+// that loses what is signed in, or keeps what is over. It reads no value.
+func (e *ExpiringBucket) Check(ctx context.Context) error {
+	var info struct {
+		Config struct {
+			Storage    string        `json:"storage"`
+			Replicas   int           `json:"num_replicas"`
+			History    int           `json:"max_msgs_per_subject"`
+			MaxMsgs    int64         `json:"max_msgs"`
+			MaxBytes   int64         `json:"max_bytes"`
+			MaxAge     time.Duration `json:"max_age"`
+			LifePerKey bool          `json:"allow_msg_ttl"`
+			Markers    time.Duration `json:"subject_delete_marker_ttl"`
+		} `json:"config"`
+	}
+	stream := "KV_" + e.b.name
+	if err := e.b.c.api(ctx, "$JS.API.STREAM.INFO."+stream, struct{}{}, &info); err != nil {
+		return fmt.Errorf("reading the configuration of %s: %w", stream, err)
+	}
+	c := info.Config
+	for _, wrong := range []struct {
+		is   bool
+		says string
+	}{
+		{c.Storage != "file", "it is not on disk: a restart of NATS signs everybody out"},
+		{c.Replicas < e.b.c.bucketReplicas, fmt.Sprintf("it has %d copies and must have %d", c.Replicas, e.b.c.bucketReplicas)},
+		{c.History != 1, fmt.Sprintf("it keeps %d values of a key and must keep one", c.History)},
+		{c.MaxMsgs > 0 || c.MaxBytes > 0 || c.MaxAge > 0, "it has a limit of its own: sessions end, or cannot begin, because of others"},
+		{!c.LifePerKey || c.Markers <= 0, "its values have no end of their own: what is over stays on disk"},
+	} {
+		if wrong.is {
+			return fmt.Errorf("%s: %s", stream, wrong.says)
+		}
+	}
+	return nil
+}
+
 // Create stores val for so long, a second at least, under a key that never was.
 // It returns once that is durable.
 func (e *ExpiringBucket) Create(ctx context.Context, key string, val []byte, life time.Duration) error {

@@ -3,8 +3,11 @@ package streams_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"sallyport.dev/streams"
 	"sallyport.dev/streams/streamstest"
@@ -91,5 +94,44 @@ func TestAValueEndsByItself(t *testing.T) {
 	}
 	if keys, err := b.Keys(t.Context(), "s"); err != nil || len(keys) > 0 {
 		t.Errorf("it is listed: %v, %v", keys, err)
+	}
+}
+
+func TestABucketThatSomebodyChangedIsNotAsItMustBe(t *testing.T) {
+	f := streamstest.New(t, toys{})
+	b := must[*streams.ExpiringBucket](t)(f.Conn.ExpiringBucket(t.Context(), "SESSIONS_default"))
+	if err := b.Check(t.Context()); err != nil {
+		t.Fatalf("as it was made: %v", err)
+	}
+	js := must[nats.JetStreamContext](t)(streams.RawConn(f.Conn).JetStream())
+	made := must[*nats.StreamInfo](t)(js.StreamInfo("KV_SESSIONS_default")).Config
+	for says, change := range map[string]func(*nats.StreamConfig){
+		"keeps 5 values": func(c *nats.StreamConfig) { c.MaxMsgsPerSubject = 5 },
+		"limit of its":   func(c *nats.StreamConfig) { c.MaxMsgs = 10 },
+		"limit of it":    func(c *nats.StreamConfig) { c.MaxAge, c.Duplicates = time.Hour, time.Minute },
+	} {
+		changed := made
+		change(&changed)
+		must[*nats.StreamInfo](t)(js.UpdateStream(&changed))
+		if err := b.Check(t.Context()); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("it says %v, want %q", err, says)
+		}
+		must[*nats.StreamInfo](t)(js.UpdateStream(&made))
+	}
+	if err := js.DeleteStream("KV_SESSIONS_default"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Check(t.Context()); err == nil {
+		t.Error("a bucket that is gone is as it must be")
+	}
+	for says, c := range map[string]nats.KeyValueConfig{
+		"not on disk": {Bucket: "SESSIONS_a", Storage: nats.MemoryStorage},
+		"have no end": {Bucket: "SESSIONS_b", Storage: nats.FileStorage},
+	} {
+		must[nats.KeyValue](t)(js.CreateKeyValue(&c))
+		b := must[*streams.ExpiringBucket](t)(f.Conn.ExpiringBucket(t.Context(), c.Bucket))
+		if err := b.Check(t.Context()); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", says, err)
+		}
 	}
 }

@@ -34,8 +34,8 @@ func doctor(s cli.IO, f *cli.Format) *cobra.Command {
 	c := &cobra.Command{
 		Use: "doctor", Short: "Check everything a server depends on, and say what to do",
 		Long: `Checks the configuration, the clock, the disk and what a sync on it costs, NATS, the
-configuration and extent of every log, the signing keys, the certificate, and whether
-the keys of every active connection can be fetched: the only command that asks all
+configuration and extent of every log, the signing keys, the bucket of sessions, the
+certificate, and whether the keys of every active connection can be fetched: the only command that asks all
 providers. Nothing is changed.
 
 Beside a running server it asks that server; run it as the server's user. Without one

@@ -125,7 +125,7 @@ func TestDoctorBesideAServerAndWithoutOne(t *testing.T) {
 	s.start(t)
 	// What depends on the machine (clock, disk) is not looked at here.
 	healthy := []string{"configuration", "server", "nats", "certificate", "log/default", "fold/default", "trail/default", "keys/default", "sealer/default",
-		"stream/default", "clock of the log/default", "signing keys/default", "key sources/default"}
+		"stream/default", "clock of the log/default", "signing keys/default", "sessions/default", "key sources/default"}
 	found, _ = s.diagnosis(t)
 	for _, name := range append(healthy, "base_url") {
 		if found[name].Result != host.FoundOK {

@@ -41,7 +41,7 @@ func (h *Host) Examine(ctx context.Context, org string) ([]Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, examineWithin)
 	defer cancel()
 	all := readiness(ctx, o)
-	all = append(all, configured(ctx, o), clockOf(ctx, o), rotation(o), values(ctx, o))
+	all = append(all, configured(ctx, o), clockOf(ctx, o), rotation(o), values(ctx, o), sessions(ctx, o))
 	return append(all, sources(ctx, o)...), nil
 }
 
@@ -122,6 +122,23 @@ func values(ctx context.Context, o *organisation.Organisation) Finding {
 	default:
 		f.Detail = fmt.Sprintf("the vault has all %d values that the log says it has", standing)
 	}
+	return f
+}
+
+// sessions tells whether people can be signed in to the console, on every replica.
+func sessions(ctx context.Context, o *organisation.Organisation) Finding {
+	f := Finding{Check: "sessions/" + o.Name().String(), Result: FoundOK}
+	if err := o.CheckSessions(ctx); err != nil {
+		f.Result, f.Detail = FoundFail, err.Error()
+		f.Next = "as the administrator of NATS, delete the bucket " + organisation.SessionsBucket(o.Name()) + " and run sallyportd nats prepare: everybody signs in again"
+		return f
+	}
+	n, err := o.Sessions().Count(ctx)
+	if err != nil {
+		f.Result, f.Detail, f.Next = FoundFail, err.Error(), "see whether NATS is up, and whether this user may read the bucket: docs/deploy-nats-cluster.md"
+		return f
+	}
+	f.Detail = fmt.Sprintf("%d in the console; the bucket is as it must be", n)
 	return f
 }
 

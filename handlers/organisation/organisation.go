@@ -64,29 +64,30 @@ type Organisation struct {
 	gate      jose.Gate
 	resolver  jose.Resolver
 
-	conn      *streams.Conn
-	sealDir   string
-	sealer    *sealer
-	guard     guard
-	every     Intervals
-	halt      halt
-	journal   *streams.Journal
-	control   *control.Projection
-	trail     *trail.Trail
-	feeder    *feeder
-	committer *streams.Committer[*control.State]
-	keyring   *jose.Keyring
-	vault     *vault.Vault
-	sessions  *session.Manager
-	ssh       *sshca.Authority
-	stopKeys  context.CancelFunc // ends looking for retired ones
-	sources   *jose.Sources
-	tests     *limit.Limiter
-	fresh     freshness
-	shared    bool       // the log is other processes', too
-	replicas  func() int // how many there are
-	writes    writes
-	room      func(Writes) error
+	conn       *streams.Conn
+	sealDir    string
+	sealer     *sealer
+	guard      guard
+	every      Intervals
+	halt       halt
+	journal    *streams.Journal
+	control    *control.Projection
+	trail      *trail.Trail
+	feeder     *feeder
+	committer  *streams.Committer[*control.State]
+	keyring    *jose.Keyring
+	vault      *vault.Vault
+	sessions   *session.Manager
+	sessionsIn *streams.ExpiringBucket
+	ssh        *sshca.Authority
+	stopKeys   context.CancelFunc // ends looking for retired ones
+	sources    *jose.Sources
+	tests      *limit.Limiter
+	fresh      freshness
+	shared     bool       // the log is other processes', too
+	replicas   func() int // how many there are
+	writes     writes
+	room       func(Writes) error
 }
 
 // Open opens an organisation, and makes it where there is none: it returns

@@ -17,9 +17,12 @@ func (o *Organisation) openSessions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.sessions = session.New(bucket, o.Now)
+	o.sessions, o.sessionsIn = session.New(bucket, o.Now), bucket
 	return nil
 }
+
+// CheckSessions tells what of the bucket of sessions is not as it was made.
+func (o *Organisation) CheckSessions(ctx context.Context) error { return o.sessionsIn.Check(ctx) }
 
 // Sessions is who is signed in to the console.
 func (o *Organisation) Sessions() *session.Manager { return o.sessions }

@@ -237,6 +237,12 @@ func (m *Manager) List(ctx context.Context, person domain.Name) (out []Session, 
 	return out[:min(len(out), MaxListed)], nil
 }
 
+// Count is how many sessions there are, of everybody.
+func (m *Manager) Count(ctx context.Context) (int, error) {
+	keys, err := m.bucket.Keys(ctx, ofSessions)
+	return len(keys), err
+}
+
 // MaxListed bounds how many sessions are listed, and so ended, at once.
 const MaxListed = 100
 
