@@ -251,6 +251,7 @@ func (x *drawn) nobodyElseHas(s access.Subject, ref resource.Ref) bool {
 func (x *drawn) isAmongAll(rt *rapid.T, s access.Subject, ref resource.Ref) {
 	one := x.resolve(s, ref)
 	x.isAllPageByPage(rt, s)
+	x.isTheSameAtTheEntrance(rt, s, ref, one)
 	for _, r := range access.ResolveAll(x.w, s, x.now) {
 		if r.Resource.Ref == ref {
 			if got, want := fmt.Sprint(r.Answer), fmt.Sprint(one); got != want {
@@ -276,5 +277,22 @@ func (x *drawn) isAllPageByPage(rt *rapid.T, s access.Subject) {
 	}
 	if got, want := fmt.Sprint(paged), fmt.Sprint(access.ResolveAll(x.w, s, x.now)); got != want {
 		rt.Fatalf("page by page it is\n%s\nat once\n%s", got, want)
+	}
+}
+
+// isTheSameAtTheEntrance: asked from the resource's side the answer is the same,
+// and who has one is in a group, or bears a role, that the entrance names.
+func (x *drawn) isTheSameAtTheEntrance(rt *rapid.T, s access.Subject, ref resource.Ref, one access.Answer) {
+	r, _ := x.w.Resources.Resource(ref)
+	e := access.EntranceTo(x.w, r)
+	if got, want := fmt.Sprint(e.Resolve(s, x.now)), fmt.Sprint(one); got != want {
+		rt.Fatalf("at the entrance of %s it is\n%s\nalone\n%s", ref, got, want)
+	}
+	named, mine := e.Groups(), s.Groups
+	if s.Workload() {
+		named, mine = e.Roles(), s.Roles
+	}
+	if one.Outcome != access.Refused && !slices.ContainsFunc(mine, func(n domain.Name) bool { return slices.Contains(named, n) }) {
+		rt.Fatalf("%s lets in %v, and its entrance names %v", ref, mine, named)
 	}
 }

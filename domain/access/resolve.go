@@ -20,7 +20,11 @@ import (
 // that is gone, an expression that fails, a condition that is not known here.
 // A secret that is there is not created, so that method is not among its own.
 func Resolve(w World, s Subject, r resource.Resource, now time.Time) Answer {
-	a := asked(w, s, now)
+	return asked(w, s, now).about(r)
+}
+
+// about is every method of the subject for the resource.
+func (a *asking) about(r resource.Resource) Answer {
 	about := target(r)
 	var methods []Method
 	for i := range a.policies {
@@ -28,7 +32,7 @@ func Resolve(w World, s Subject, r resource.Resource, now time.Time) Answer {
 			methods = append(methods, a.methods(place{&a.policies[i], j}, r, about)...)
 		}
 	}
-	return answer(s, methods)
+	return answer(a.Subject, methods)
 }
 
 // Find is the method of that id among those that the subject may choose; one
@@ -103,6 +107,11 @@ type place struct {
 func (p place) rule() *policy.Rule { return &p.Published.Rules[p.number] }
 
 func asked(w World, s Subject, now time.Time) *asking {
+	return askedOf(w, w.Policies.Published(), s, now)
+}
+
+// askedOf is of some of the published policies.
+func askedOf(w World, published []policy.Policy, s Subject, now time.Time) *asking {
 	a := &asking{World: w, Subject: s, now: now}
 	mine := map[domain.Name]bool{}
 	if s.Workload() {
@@ -114,7 +123,7 @@ func asked(w World, s Subject, now time.Time) *asking {
 			mine[n] = true
 		}
 	}
-	for _, p := range w.Policies.Published() {
+	for _, p := range published {
 		names := p.Published.Principals.Groups
 		if s.Workload() { // a group is no role, whatever it is called
 			names = p.Published.Principals.Roles

@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/access"
 	"sallyport.dev/domain/claim"
 	"sallyport.dev/domain/resource"
-	"sallyport.dev/domain/token"
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/projections/control"
 )
@@ -122,12 +120,5 @@ func (h *Access) supposed(s *control.State, who simulated, now time.Time) (acces
 	if s.Connection(who.connection).Name == "" {
 		return access.Subject{}, domain.ErrFields([]domain.FieldError{{Pointer: "/subject/connection", Code: "connection.not_found", Detail: "there is no connection of this name"}})
 	}
-	issuer := h.org.Issuer()
-	return s.WorkloadSubject(claim.Set{
-		"iss": issuer, "aud": issuer, "iat": json.Number(strconv.FormatInt(now.Unix(), 10)),
-		"sub": token.Workload(h.org.Name(), who.connection, who.Identity),
-		"sallyport": map[string]any{
-			"connection": who.connection.String(), "identity": who.Identity, "claims": map[string]any(who.set),
-		},
-	}, who.role, now), nil
+	return s.SupposedWorkload(h.org.Issuer(), h.org.Name(), who.connection, who.Identity, who.set, who.role, now), nil
 }

@@ -56,6 +56,19 @@ func (s *State) WorkloadSubject(claims claim.Set, choice domain.Name, _ time.Tim
 	return subject
 }
 
+// SupposedWorkload is a workload to whom that connection of the organisation had
+// issued a token just now, with such claims: for asking what it could reach. It
+// is nobody who asks.
+func (s *State) SupposedWorkload(issuer string, org, of domain.Name, identity string, claims claim.Set, choice domain.Name, now time.Time) access.Subject {
+	return s.WorkloadSubject(claim.Set{
+		"iss": issuer, "aud": issuer, "iat": json.Number(strconv.FormatInt(now.Unix(), 10)),
+		"sub": token.Workload(org, of, identity),
+		"sallyport": map[string]any{
+			"connection": of.String(), "identity": identity, "claims": map[string]any(claims),
+		},
+	}, choice, now)
+}
+
 // Borne is the roles that a workload's token bears at all, whichever it
 // hints at: those among which a choice chooses. claims are as in [State.WorkloadSubject].
 func (s *State) Borne(claims claim.Set) []domain.Name {
