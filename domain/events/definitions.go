@@ -120,6 +120,16 @@ func ofPeople() []definition {
 		control("person.removed", func(e person.WasRemoved, v domain.Envelope) string {
 			return fmt.Sprintf("%s removed %s; the name is never given again", v.Actor, e.Name)
 		}),
+		control("person.signed_out_everywhere", func(e person.WasSignedOutEverywhere, v domain.Envelope) string {
+			const ended = "of sessions in the console and of programs that were let in"
+			switch {
+			case e.Kept != "":
+				return fmt.Sprintf("%s signed out everywhere but in one session, %s", e.Person, ended)
+			case v.Actor == e.Person.String():
+				return fmt.Sprintf("%s signed out everywhere, %s", e.Person, ended)
+			}
+			return fmt.Sprintf("%s signed %s out everywhere, %s", v.Actor, e.Person, ended)
+		}),
 		control("person.role_granted", func(e person.RoleWasGranted, v domain.Envelope) string {
 			return fmt.Sprintf("%s made %s %s", v.Actor, e.Name, e.Role)
 		}),

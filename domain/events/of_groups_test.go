@@ -18,6 +18,8 @@ func examplesOfGroups() map[string]example {
 			summary: "owner edited carol: email carol@example.com, manager dana"},
 		"person.removed": {subject: "person/carol", actor: "owner", event: person.WasRemoved{Name: "carol"},
 			summary: "owner removed carol; the name is never given again"},
+		"person.signed_out_everywhere": {subject: "person/carol", actor: "owner", event: person.WasSignedOutEverywhere{Person: "carol"},
+			summary: "owner signed carol out everywhere, of sessions in the console and of programs that were let in"},
 		"group.created": {subject: subject, actor: "owner", event: group.WasCreated{Name: "on-call", Spec: spec},
 			summary: "owner created group on-call, whose members are resource_admin, auditor"},
 		"group.edited": {subject: subject, actor: "owner", event: group.WasEdited{Name: "on-call", Version: 2, Spec: spec},

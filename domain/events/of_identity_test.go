@@ -48,6 +48,9 @@ func TestSentencesAboutSignIns(t *testing.T) {
 	}{
 		{"carol", signin.WasSignedIn{Person: "carol", Method: "passkey", Source: "192.0.2.7"}, "carol signed in with a passkey from 192.0.2.7"},
 		{"carol", signin.WasSignedOut{Person: "carol", Began: noon}, "carol signed out of a session that began at 2026-11-22 12:00:00 UTC"},
+		{"carol", person.WasSignedOutEverywhere{Person: "carol"}, "carol signed out everywhere, of sessions in the console and of programs that were let in"},
+		{"carol", person.WasSignedOutEverywhere{Person: "carol", Kept: "0123456789abcdef"},
+			"carol signed out everywhere but in one session, of sessions in the console and of programs that were let in"},
 		{"system:first_start", signin.EnrolmentWasCreated{Owner: true, ExpiresAt: noon},
 			"system:first_start made a one-time link by which whoever opens it first becomes an owner with a passkey, until 2026-11-22 12:00:00 UTC"},
 		{"system:host", signin.EnrolmentWasCreated{Person: "carol", ExpiresAt: noon},

@@ -33,6 +33,8 @@ type State struct {
 	removed map[domain.Name]bool // whose names are never given again
 	tokens  map[string]Token     // by id
 	hashes  map[string]string    // id by hash
+
+	signedOut map[domain.Name]signedOut // when they last were, everywhere
 }
 
 // Person is the person of that name; one who was removed is not there.
@@ -52,7 +54,7 @@ func (s State) People() []Person {
 
 // Clone is a copy that folding further events into s does not change.
 func (s State) Clone() State {
-	return State{maps.Clone(s.people), maps.Clone(s.removed), maps.Clone(s.tokens), maps.Clone(s.hashes)}
+	return State{maps.Clone(s.people), maps.Clone(s.removed), maps.Clone(s.tokens), maps.Clone(s.hashes), maps.Clone(s.signedOut)}
 }
 
 // Errors of commands about people and their tokens.
@@ -103,7 +105,7 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 		return s, fmt.Errorf("%s is not an event of people", e.Type)
 	}
 	if s.people == nil {
-		s = State{map[domain.Name]Person{}, map[domain.Name]bool{}, map[string]Token{}, map[string]string{}}
+		s = State{people: map[domain.Name]Person{}, removed: map[domain.Name]bool{}, tokens: map[string]Token{}, hashes: map[string]string{}}
 	}
 	return ev.evolve(s, e)
 }

@@ -21,11 +21,13 @@ var (
 const (
 	id1 = "01KASE0000000000000000000A"
 	id2 = "01KASE0000000000000000000B"
+	id3 = "01KASE0000000000000000000C"
 )
 
 var (
 	hash1 = strings.Repeat("a1", 32)
 	hash2 = strings.Repeat("b2", 32)
+	hash3 = strings.Repeat("c3", 32)
 )
 
 // given is people and one token of devops, folded from facts.

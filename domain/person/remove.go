@@ -44,6 +44,7 @@ func (e WasRemoved) evolve(s State, env domain.Envelope) (State, error) {
 		return s, fmt.Errorf("person %q was removed, who is unknown", e.Name)
 	}
 	delete(s.people, e.Name)
+	delete(s.signedOut, e.Name)
 	s.removed[e.Name] = true
 	for id, t := range s.tokens {
 		if t.Person == e.Name && t.RevokedAt.IsZero() {

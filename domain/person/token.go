@@ -32,8 +32,13 @@ type Token struct {
 	RevokedBy string
 	// MFAAt is when the person had last proved a second factor as they made it
 	// themself; zero: never, or somebody else made it.
-	MFAAt time.Time
+	MFAAt  time.Time
+	Source string // network of the program that the person let in
 }
+
+// Holds tells whether it is neither revoked nor over at now. Whether its person is
+// still there, [State.Authenticate] knows.
+func (t Token) Holds(now time.Time) bool { return t.RevokedAt.IsZero() && now.Before(t.ExpiresAt) }
 
 // Errors of API tokens.
 var (
@@ -156,6 +161,7 @@ type LogIn struct {
 	Hash   string        // SHA-256 of the token, lower-case hex
 	MFAAt  time.Time     // when they last proved a second factor; zero: never
 	Person domain.Name   // who the actor must be
+	Source string        // network of the program that gets it
 }
 
 func (c LogIn) decide(s State, m domain.Meta) ([]Event, error) {
@@ -173,7 +179,7 @@ func (c LogIn) decide(s State, m domain.Meta) ([]Event, error) {
 		return nil, err
 	}
 	return s.createToken(TokenWasCreated{
-		ID: c.ID, Person: c.Person, Roles: roles, Hash: c.Hash, ExpiresAt: m.Now.Add(LoginTTL).UTC(), MFAAt: c.MFAAt.UTC(),
+		ID: c.ID, Person: c.Person, Roles: roles, Hash: c.Hash, ExpiresAt: m.Now.Add(LoginTTL).UTC(), MFAAt: c.MFAAt.UTC(), Source: c.Source,
 	}, m)
 }
 
@@ -201,6 +207,8 @@ type TokenWasCreated struct {
 	ExpiresAt time.Time     `json:"expires_at"`
 	// MFAAt is when the person had last proved a second factor as they made it themself.
 	MFAAt time.Time `json:"mfa_at,omitzero"`
+	// Source is the network of the program that the person let in.
+	Source string `json:"source,omitempty"`
 }
 
 // EventType is api_token.created.
@@ -217,7 +225,7 @@ func (e TokenWasCreated) evolve(s State, env domain.Envelope) (State, error) {
 	}
 	s.tokens[e.ID] = Token{
 		ID: e.ID, Person: e.Person, Roles: e.Roles, Hash: e.Hash,
-		CreatedAt: env.Time, CreatedBy: env.Actor, ExpiresAt: e.ExpiresAt, MFAAt: e.MFAAt,
+		CreatedAt: env.Time, CreatedBy: env.Actor, ExpiresAt: e.ExpiresAt, MFAAt: e.MFAAt, Source: e.Source,
 	}
 	s.hashes[e.Hash] = e.ID
 	return s, nil
