@@ -147,13 +147,22 @@ func rowsOf(p *page, shown []connection.State) (rows []connectionRow, err error)
 // firstLine is the beginning of a text, at most so many characters.
 func firstLine(text string, most int) string {
 	line, _, more := strings.Cut(text, "\n")
-	if r := []rune(line); len(r) > most {
-		line, more = string(r[:most-1]), true
-	}
 	if more {
 		line += "…"
 	}
-	return line
+	return cut(line, most)
+}
+
+// cut is the beginning of a text that has more than so many characters.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	r := []rune(text)
+	if len(r) <= most {
+		return text
+	}
+	return strings.TrimRight(string(r[:most-1]), "…") + "…"
 }
 
 // dayView is a day's exchanges as bars of two hours, denials above; a list has

@@ -88,7 +88,7 @@ func openGroup(p *page, raw json.RawMessage, v *sheet) error {
 				all = append(all, entry{cells: func() []cell { return memberCells(p, g.Name, m, changes) }})
 			}
 		}
-		t := p.pageOf(all, groupNoun().at(p), "")
+		t := p.pageOf(all, groupNoun().at(p), url.Values{})
 		members.Rows, members.Pager = t.Rows, t.Pager
 	})
 	v.Tables = []sheetTable{members}

@@ -50,8 +50,9 @@ type entry struct {
 	cells func() []cell
 }
 
-// pageRows is how many rows a page of a list has.
-const pageRows = 100
+// How much a page of a list has: rows, and characters of what people wrote in
+// each cell. The page of one has all of it.
+const pageRows, maxCell = 50, 100
 
 // newPath is below a list, where no name can be: names do not begin with a hyphen.
 const newPath = "/-/new"
@@ -87,8 +88,13 @@ func (n noun) list(p *page) error {
 		if total = len(all); q != "" {
 			all = slices.DeleteFunc(all, func(e entry) bool { return !strings.Contains(strings.ToLower(e.match()), q) })
 		}
-		t = p.pageOf(all, n.path, q)
+		t = p.pageOf(all, n.path, url.Values{"q": {q}})
 	})
+	for _, row := range t.Rows {
+		for i := range row {
+			row[i].Text = cut(row[i].Text, maxCell)
+		}
+	}
 	t.Caption, t.Columns = upper(n.many), n.columns
 	t.EmptyTitle, t.EmptyText = "No "+n.many+" yet", n.first
 	v := sheet{Title: upper(n.many), Lead: n.lead, Tables: []sheetTable{t}}
@@ -107,7 +113,7 @@ func (n noun) list(p *page) error {
 }
 
 // pageOf is the page of a list that the query asks for.
-func (p *page) pageOf(all []entry, path, q string) (t sheetTable) {
+func (p *page) pageOf(all []entry, path string, query url.Values) (t sheetTable) {
 	from, err := strconv.Atoi(p.query("from"))
 	if err != nil || from < 0 || from >= len(all) {
 		from = 0
@@ -120,7 +126,9 @@ func (p *page) pageOf(all []entry, path, q string) (t sheetTable) {
 		return t
 	}
 	at := func(from int) string {
-		return p.url(path) + "?" + url.Values{"q": {q}, "from": {strconv.Itoa(from)}}.Encode()
+		q := url.Values{"from": {strconv.Itoa(from)}}
+		maps.Copy(q, query)
+		return p.url(path) + "?" + q.Encode()
 	}
 	pager := newPager("", "", fmt.Sprintf("%d to %d of %d", from+1, to, len(all)))
 	if from > 0 {

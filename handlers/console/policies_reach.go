@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/access"
@@ -26,18 +25,23 @@ func reachScreen() screen {
 		post: map[string]func(*page) error{"ask": askReach}}
 }
 
+// showReach is the form; an address that says whom or what it is about is answered.
 func showReach(p *page) error {
-	return p.render("sheet", reachSheet(p, url.Values{"subject.person": {p.query("person")}, "resource": {p.query("resource")}}))
+	v := url.Values{"subject.person": {p.query("person")}, "resource": {p.query("resource")}}
+	if p.query("person") == "" && p.query("resource") == "" {
+		return p.render("sheet", reachSheet(p, v))
+	}
+	return answerReach(p, v)
 }
 
 func reachSheet(p *page, v url.Values) sheet {
-	who := sheetField{Pointer: "/subject/person", Label: "Person", Value: v.Get("subject.person")}
+	who := sheetField{Pointer: "/subject/person", Label: "Person", Value: v.Get("subject.person"), Hint: "Without a resource: everything that they can reach."}
 	who.Options = p.peopleOptions(who.Value)
-	what := sheetField{Pointer: "/resource", Label: "Resource", Value: v.Get("resource"), Required: true, Mono: true, Hint: "server/ and a name, or secret/ and a path, such as server/web-1."}
+	what := sheetField{Pointer: "/resource", Label: "Resource", Value: v.Get("resource"), Mono: true, Hint: "server/ and a name, or secret/ and a path, such as server/web-1. With nobody below: who can reach it."}
 	from := sheetField{Pointer: "/subject/connection", Label: "Or a workload of the connection", Value: v.Get("subject.connection")}
-	from.Options = p.connectionOptions()
+	from.Options = p.connectionOptions(from.Value)
 	return sheet{
-		Title: "Who can reach what", Lead: "By which rules somebody could do what with a resource now, and what would still be missing. Asking opens nothing.",
+		Title: "Who can reach what", Lead: "Pick a person, a workload, a resource, or one of each: who can do what with it now, by which rules, and what is still missing. Asking opens nothing.",
 		Form: &sheetForm{Path: p.url(reachPath + "/ask"), Do: "Ask", Fields: []sheetField{
 			what, who, from,
 			{Pointer: "/subject/identity", Label: "Its identity", Value: v.Get("subject.identity"), Mono: true},
@@ -46,14 +50,25 @@ func reachSheet(p *page, v url.Values) sheet {
 	}
 }
 
-// connectionOptions are all connections, with none first.
-func (p *page) connectionOptions() []option {
+// connectionOptions are all connections, with none first; nil where there are too
+// many to choose from.
+func (p *page) connectionOptions(chosen string) []option {
 	options := []option{{"", "none"}}
+	known := chosen == ""
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		for _, c := range s.Connections() {
+		all := s.Connections()
+		if len(all) > maxOptions {
+			options = nil
+			return
+		}
+		for _, c := range all {
 			options = append(options, option{c.Name.String(), c.Name.String()})
+			known = known || c.Name.String() == chosen
 		}
 	})
+	if options != nil && !known {
+		options = append(options, option{chosen, chosen})
+	}
 	return options
 }
 
@@ -79,22 +94,24 @@ type reachAnswer struct {
 }
 
 type reachMethod struct {
-	Kind       access.Kind `json:"kind"`
-	Account    string      `json:"account"`
-	Username   string      `json:"username"`
-	Policy     string      `json:"policy"`
-	Rule       string      `json:"rule"`
-	Through    string      `json:"through"`
-	Open       bool        `json:"open"`
-	Conditions []struct {
-		Met         bool       `json:"met"`
-		Until       *time.Time `json:"until"`
-		Description string     `json:"description"`
-	} `json:"conditions"`
-	CheckedOut *struct {
-		By    string    `json:"by"`
-		Until time.Time `json:"until"`
-	} `json:"checked_out"`
+	Kind       access.Kind      `json:"kind"`
+	Account    string           `json:"account"`
+	Username   string           `json:"username"`
+	Policy     string           `json:"policy"`
+	Rule       string           `json:"rule"`
+	Through    string           `json:"through"`
+	Open       bool             `json:"open"`
+	Conditions []reachCondition `json:"conditions"`
+	CheckedOut *reachHolder     `json:"checked_out"`
+}
+
+type reachCondition struct {
+	Met         bool   `json:"met"`
+	Description string `json:"description"`
+}
+
+type reachHolder struct {
+	By string `json:"by"`
 }
 
 func askReach(p *page) error {
@@ -102,7 +119,32 @@ func askReach(p *page) error {
 	if err != nil {
 		return err
 	}
+	return answerReach(p, form)
+}
+
+// answerReach is the form with its answer: about one and one resource, about
+// everything that one can reach, or about everybody who can reach one.
+func answerReach(p *page, form url.Values) error {
 	v := reachSheet(p, form)
+	what := form.Get("resource") != ""
+	who := form.Get("subject.person") != "" || form.Get("subject.connection") != ""
+	answer := everythingOf
+	switch {
+	case who && what:
+		answer = oneAtOne
+	case what:
+		answer = everybodyAt
+	case !who:
+		return p.refused("sheet", v, p.invalid("/subject/person", "say whom or what this is about: a person, a workload, or a resource"))
+	}
+	if err := answer(p, &v, form); err != nil {
+		return p.refused("sheet", v, err)
+	}
+	return p.render("sheet", v)
+}
+
+// oneAtOne adds to the page what somebody can do with a resource, as /v1 answers it.
+func oneAtOne(p *page, v *sheet, form url.Values) error {
 	subject := map[string]any{}
 	for _, name := range []string{"person", "connection", "identity"} {
 		if s := form.Get("subject." + name); s != "" {
@@ -110,15 +152,15 @@ func askReach(p *page) error {
 		}
 	}
 	claims, err := claimsIn(p, "/subject/claims", form.Get("subject.claims"))
+	if err != nil {
+		return err
+	}
 	if claims != nil {
 		subject["claims"] = claims
 	}
 	var a reachAnswer
-	if err == nil {
-		err = p.API(http.MethodPost, "/policies/simulate", nil, map[string]any{"subject": subject, "resource": form.Get("resource")}, &a)
-	}
-	if err != nil {
-		return p.refused("sheet", v, err)
+	if err := p.API(http.MethodPost, "/policies/simulate", nil, map[string]any{"subject": subject, "resource": form.Get("resource")}, &a); err != nil {
+		return err
 	}
 	v.Notes, v.Facts = []sheetNote{outcomeNote(a)}, reachFacts(a)
 	ref := resource.Ref(form.Get("resource"))
@@ -126,7 +168,7 @@ func askReach(p *page) error {
 	if len(a.LeftOut) > 0 {
 		v.Tables = append(v.Tables, reachTable(p, "Left out, since a workload cannot meet them", ref, a.LeftOut, "", ""))
 	}
-	return p.render("sheet", v)
+	return nil
 }
 
 func outcomeNote(a reachAnswer) sheetNote {
@@ -154,7 +196,7 @@ func reachFacts(a reachAnswer) []sheetFact {
 }
 
 func reachTable(p *page, heading string, ref resource.Ref, methods []reachMethod, empty, text string) sheetTable {
-	t := sheetTable{Heading: heading, Caption: heading, Columns: []string{"What", "Now", "Policy", "Rule", "Through", "What is met, and what is missing"}, EmptyTitle: empty, EmptyText: text}
+	t := sheetTable{Heading: heading, Caption: heading, Columns: wayColumns, EmptyTitle: empty, EmptyText: text}
 	for _, m := range methods {
 		now := toneCell("warn", "something is missing")
 		if m.Open {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,7 +24,8 @@ type requestView struct {
 	What      string // what is asked for, in words
 	Holds     time.Duration
 	Filled    []filled // by the requester
-	Timeline  []moment
+	Timeline  []moment // or a part of it
+	Parts     pagerView
 	Step      int // the one that is open, counted from 1
 	Of        int // how many steps there are
 	Deciders  string
@@ -102,6 +104,7 @@ func requestPage(p *page, typed url.Values) (v requestView, err error) {
 			return
 		}
 		v = viewRequest(r, typed)
+		v.part(p)
 		deciders := s.Approvers(r.ID, now)
 		v.MayDecide = slices.Contains(deciders, domain.Name(p.Person.ID))
 		v.MayCancel = r.Status == request.Pending && r.Requester == p.Person.ID && !begun(r)
@@ -121,6 +124,46 @@ func viewRequest(r request.Request, typed url.Values) requestView {
 	v.Asked = fieldsToAsk(r.Spec.Fields, request.OfApprover, typed)
 	v.Comment = typed.Get("comment")
 	return v
+}
+
+// maxTold is how much of what people said a page tells, in bytes as HTML has it.
+const maxTold = 32 << 10
+
+// part leaves of a long timeline the part that the page asks for; the last, where
+// it asks for none.
+func (v *requestView) part(p *page) {
+	parts := [][]moment{nil}
+	told := 0
+	for _, m := range v.Timeline {
+		last := len(parts) - 1
+		if told += m.size(); told > maxTold && len(parts[last]) > 0 {
+			parts, last, told = append(parts, nil), last+1, m.size()
+		}
+		parts[last] = append(parts[last], m)
+	}
+	n, err := strconv.Atoi(p.query("part"))
+	if err != nil || n < 1 || n > len(parts) {
+		n = len(parts)
+	}
+	at := func(n int) string {
+		if n < 1 || n > len(parts) {
+			return ""
+		}
+		return p.url("/requests/"+v.ID) + "?part=" + strconv.Itoa(n)
+	}
+	v.Timeline = parts[n-1]
+	if len(parts) > 1 {
+		v.Parts = newPager(at(n-1), at(n+1), fmt.Sprintf("Part %d of %d", n, len(parts)))
+	}
+}
+
+// size is how much of a page a moment takes, about.
+func (m moment) size() int {
+	n := 400 + len(html.EscapeString(m.Comment))
+	for _, f := range m.Filled {
+		n += 60 + len(html.EscapeString(f.Label)) + len(html.EscapeString(f.Value))
+	}
+	return n
 }
 
 // Open tells whether the request still waits for somebody.

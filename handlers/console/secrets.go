@@ -92,20 +92,28 @@ func (v valued) hidden(more ...string) map[string]string {
 func (v valued) sheet(p *page) sheet {
 	writes := p.Person.Has(domain.ResourceAdmin)
 	t := sheetTable{Heading: "Versions", Caption: "Versions", Columns: []string{"#Version", "State", "Added", "By", "-Actions"}, EmptyTitle: "No value yet", EmptyText: "Nothing can be revealed before a value is put."}
+	var all []entry
 	for _, one := range slices.Backward(v.versions) {
-		row := []cell{numberCell(one.Version), toneCell("good", "can be revealed"), timeCell(one.AddedAt), textCell(one.AddedBy), textCell("")}
-		if !one.DestroyedAt.IsZero() {
-			row[1] = toneCell("", "destroyed")
-		} else if writes {
-			row[4] = actionCell(sheetAction{Do: "Destroy", About: "version " + strconv.Itoa(one.Version), Path: p.url(v.page("/destroy", "version", strconv.Itoa(one.Version)))})
-		}
-		t.Rows = append(t.Rows, row)
+		all = append(all, entry{cells: func() []cell { return v.row(p, one, writes) }})
 	}
+	shown := p.pageOf(all, v.path, v.query)
+	t.Rows, t.Pager = shown.Rows, shown.Pager
 	s := sheet{Title: v.title, Up: v.up, Tables: []sheetTable{t}}
 	if writes {
 		s.Form = &sheetForm{Path: p.url(v.path + "/put"), Heading: "Put a new version", Do: "Put", Hidden: v.hidden(), Fields: []sheetField{valueField(true)}}
 	}
 	return s
+}
+
+// row is one version of it.
+func (v valued) row(p *page, one version, writes bool) []cell {
+	row := []cell{numberCell(one.Version), toneCell("good", "can be revealed"), timeCell(one.AddedAt), textCell(one.AddedBy), textCell("")}
+	if !one.DestroyedAt.IsZero() {
+		row[1] = toneCell("", "destroyed")
+	} else if writes {
+		row[4] = actionCell(sheetAction{Do: "Destroy", About: "version " + strconv.Itoa(one.Version), Path: p.url(v.page("/destroy", "version", strconv.Itoa(one.Version)))})
+	}
+	return row
 }
 
 // valueField is for a value. What was typed is never in an answer, also not after a refusal.
@@ -298,7 +306,12 @@ func showSecret(p *page) error {
 func secretEditor(p *page, v url.Values, etag string) sheet {
 	project := sheetField{Pointer: "/project", Label: "Project", Value: v.Get("project"), Required: true, Options: []option{{"", "choose"}}}
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		for _, d := range s.Resources().Projects() {
+		all := s.Resources().Projects()
+		if len(all) > maxOptions {
+			project.Options = nil
+			return
+		}
+		for _, d := range all {
 			project.Options = append(project.Options, option{d.Name.String(), d.Name.String()})
 		}
 	})

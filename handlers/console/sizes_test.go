@@ -1,0 +1,74 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport.dev/domain"
+	"sallyport.dev/domain/resource"
+)
+
+// Everything is as long and as full as may be, and there is a page more of it.
+func TestEveryScreenIsSmallHoweverMuchThereIs(t *testing.T) {
+	c := &crowd{site: newSite(t), long: true, connections: 101, servers: 51, secrets: 51, policies: 60, people: 101, groups: 101, pending: 51, decided: 21, glasses: 51, sessions: 60}
+	c.gather()
+	c.happen(1000, 24*time.Hour)
+	for _, s := range c.console.all {
+		if s.get == nil {
+			continue
+		}
+		for _, path := range c.where(s.path) {
+			for who, role := range devPeople {
+				if !s.admits(domain.Actor{Roles: []domain.Role{role}}) {
+					continue
+				}
+				w := c.get(who, c.path(path))
+				if w.Code != http.StatusOK && w.Code != http.StatusSeeOther {
+					t.Errorf("%s at %s: status %d", who, path, w.Code)
+				}
+				if n := w.Body.Len(); n > maxPage {
+					t.Errorf("%s at %.60s: %d bytes", who, path, n)
+				}
+			}
+		}
+	}
+	reach := url.Values{"resource": {string(resource.ServerRef(c.called("server", 0)))}, "subject.person": {"alice"}}
+	if w := c.post("auditor", c.path("/policies/-/reach/ask"), reach.Encode()); w.Code != http.StatusOK || w.Body.Len() > maxPage {
+		t.Errorf("who can reach what: status %d, %d bytes", w.Code, w.Body.Len())
+	}
+}
+
+var numbers = regexp.MustCompile(`<td class="number">(\d+)</td>`)
+
+// What the chart of the audit trail counts is everything, and not the newest of it.
+func TestTheChartOfADayCountsEveryEvent(t *testing.T) {
+	c := &crowd{site: newSite(t), connections: 1, servers: 1, secrets: 1, policies: 1, people: 1, groups: 1}
+	c.gather()
+	c.happen(3*maxCounted, 20*time.Hour)
+	counted := func(path, title string) (bars int, body string) {
+		t.Helper()
+		body = shows(t, c.get("auditor", c.path(path)), title)
+		for _, m := range numbers.FindAllStringSubmatch(body, -1) {
+			if m[1] != "0" {
+				bars++
+			}
+		}
+		return bars, body
+	}
+	bars, body := counted("/audit?type=token.*", "All of these events in 24 hours by hour")
+	if bars < 20 {
+		t.Errorf("%d bars of 20 hours", bars)
+	}
+	hour := regexp.MustCompile(`<a href="([^"]+)" aria-label="[^"]+">`).FindAllStringSubmatch(body, -1)
+	_, query, _ := strings.Cut(hour[len(hour)-5][1], "?")
+	if bars, _ := counted("/audit?"+strings.ReplaceAll(query, "&amp;", "&"), "All of these events by minute"); bars < 30 {
+		t.Errorf("%d bars of an hour's minutes", bars)
+	}
+	if _, body := counted("/audit?connection="+c.called("ci", 0).String(), "The newest 500 of these events"); !strings.Contains(body, "More than 500 events") {
+		t.Error("what is not counted does not say so")
+	}
+}
