@@ -108,9 +108,9 @@ func TestWhoCanReachWhatIsAskedByThoseWhoMay(t *testing.T) {
 		s.signIn(who, role)
 	}
 	s.wants(http.StatusForbidden, s.get("rea", s.path(reachPath)), "needs the role")
-	s.wants(http.StatusOK, s.get("ada", s.path(reachPath+"?person=carol&resource=server/web-1")), `value="server/web-1"`, `value="carol" selected`)
+	s.wants(http.StatusUnprocessableEntity, s.get("ada", s.path(reachPath+"?person=carol&resource=server/web-1")), `value="server/web-1"`, `value="carol" selected`, "there is no such resource")
 	s.wants(http.StatusUnprocessableEntity, s.fills("ada", reachPath+"/ask", "resource", "web-1", "subject.person", "carol", "subject.claims", "{"), "this is no JSON", `value="web-1"`)
-	s.wants(http.StatusUnprocessableEntity, s.fills("ada", reachPath+"/ask", "resource", "web-1"), "server/NAME", "either a person, or a workload")
+	s.wants(http.StatusUnprocessableEntity, s.fills("ada", reachPath+"/ask", "resource", "", "subject.person", ""), "say whom or what this is about")
 	s.prepare()
 	s.wants(http.StatusSeeOther, s.fills("sam", "/groups/ops/add", "person", "carol"))
 	s.wants(http.StatusSeeOther, s.fills("sam", "/policies/-/new/save", "document", webStanding))

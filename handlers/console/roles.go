@@ -132,7 +132,7 @@ func showMatch(p *page) error { return p.render("sheet", matchSheet(p, url.Value
 
 func matchSheet(p *page, v url.Values) sheet {
 	from := sheetField{Pointer: "/connection", Label: "Connection", Value: v.Get("connection"), Required: true}
-	from.Options = p.connectionOptions()
+	from.Options = p.connectionOptions(from.Value)
 	return sheet{
 		Title: "Which roles would match", Up: sheetLink{"Workload roles", p.url("/roles")}, Lead: "Which roles a workload with these claims would bear now, and which condition of the others does not hold. Do not paste a token: its claims are enough.",
 		Form: &sheetForm{Path: p.url(matchPath + "/ask"), Do: "Ask", Fields: []sheetField{

@@ -71,6 +71,7 @@ type sheetTable struct {
 	EmptyText        string
 	EmptyDo          sheetLink
 	Pager            *pagerView
+	More             *sheetAction // shows what comes behind, where a link cannot
 }
 
 // cell is a piece of text in a row or of a fact.
