@@ -47,7 +47,8 @@ func (p *page) passkeysOf(n domain.Name) (all []identity.Passkey) {
 	return all
 }
 
-// removePasskey ends one of the person's own; who may do it has just proved who they are.
+// removePasskey ends one of the person's own, and what rests on it, which may be this
+// very session; who may do it has just proved who they are.
 func removePasskey(p *page) error {
 	form, err := p.form()
 	if err != nil {
@@ -56,10 +57,23 @@ func removePasskey(p *page) error {
 	if ok, err := p.stepUp(); !ok || err != nil {
 		return err
 	}
-	m := p.meta()
+	gone, who, m := session.Proof{Passkey: form.Get("passkey")}, p.Session.Person, p.meta()
+	all, err := p.Org.Sessions().List(p.Context(), who)
+	if err != nil {
+		return err
+	}
+	ended := session.Begun(gone, all)
 	at, err := p.Org.Execute(p.Context(), m, func(s *control.State) ([]domain.Fact, error) {
-		return identity.Decide(s.Identities(), identity.RemovePasskey{Person: p.Session.Person, ID: form.Get("passkey")}, m)
+		facts, err := identity.Decide(s.Identities(), identity.RemovePasskey{Person: who, ID: gone.Passkey}, m)
+		if err != nil {
+			return nil, err
+		}
+		ends, err := session.Withdrawn(s, who, ended, m)
+		return append(facts, ends...), err
 	})
+	if err == nil {
+		err = p.Org.Sessions().Revoke(p.Context(), ended)
+	}
 	if err != nil {
 		return err
 	}
@@ -194,9 +208,6 @@ func (c *Console) beginProof(p *page) error {
 func (c *Console) prove(p *page) error {
 	form, err := p.form()
 	if err != nil {
-		return err
-	}
-	if err := p.mayTry(); err != nil {
 		return err
 	}
 	var a passkey.Attempt

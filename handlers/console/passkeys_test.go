@@ -151,12 +151,15 @@ func TestSomebodySignsInWithTheirPasskeyUntilTheyRemoveIt(t *testing.T) {
 	if w := d.send("/passkeys/remove", url.Values{"passkey": {key.ID}}); w.Code != http.StatusSeeOther {
 		t.Fatalf("removing: %d %s", w.Code, w.Body)
 	}
+	if _, in := d.session(); in {
+		t.Error("the session that it was used in goes on")
+	}
 	d.cookies = map[string]*http.Cookie{}
 	if w := d.prove(signInPath); w.Code != http.StatusForbidden {
 		t.Errorf("a passkey that was removed: %d", w.Code)
 	}
 	types := d.world.Types(id.Position)
-	if want := []string{"passkey.used", "person.signed_in", "passkey.used", "person.signed_in", "passkey.removed", "person.sign_in_refused"}; !slices.Equal(types, want) {
+	if want := []string{"passkey.used", "person.signed_in", "passkey.used", "person.signed_in", "passkey.removed", "person.signed_out", "person.sign_in_refused"}; !slices.Equal(types, want) {
 		t.Errorf("recorded are %v, want %v", types, want)
 	}
 }
