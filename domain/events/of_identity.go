@@ -62,15 +62,11 @@ func ofIdentity() []definition {
 			return s
 		}),
 		control("enrolment.created", func(e identity.EnrolmentWasCreated, v domain.Envelope) string {
-			as := "a member"
-			if e.Owner {
-				as = "an owner"
-			}
 			who := "whoever opens it first"
 			if e.Person != "" {
 				who = e.Person.String()
 			}
-			return fmt.Sprintf("%s made a one-time link by which %s becomes %s with a passkey, until %s", v.Actor, who, as, clock(e.ExpiresAt))
+			return fmt.Sprintf("%s made a one-time link by which %s becomes an owner with a passkey, until %s", v.Actor, who, clock(e.ExpiresAt))
 		}),
 		control("enrolment.used", func(e identity.EnrolmentWasUsed, _ domain.Envelope) string {
 			return fmt.Sprintf("%s used a one-time link that was made on the server's host", e.Person)

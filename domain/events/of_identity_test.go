@@ -33,7 +33,7 @@ func examplesOfIdentity() map[string]example {
 		"passkey.used": {subject: subject, actor: "carol", event: signin.PasskeyWasUsed{Person: "carol", ID: "AQIDBA", Name: "my laptop", Counter: 7, Back: true},
 			summary: "carol proved with passkey my laptop who they are; its counter went back, so there may be a copy of it"},
 		"enrolment.created": {subject: "enrolment/" + enrolment, actor: "system:host", event: signin.EnrolmentWasCreated{
-			ID: enrolment, Person: "carol", Owner: true, Hash: person.HashToken("a secret"), ExpiresAt: noon.Add(signin.EnrolmentLife)},
+			ID: enrolment, Person: "carol", Hash: person.HashToken("a secret"), ExpiresAt: noon.Add(signin.EnrolmentLife)},
 			summary: "system:host made a one-time link by which carol becomes an owner with a passkey, until 2026-11-22 12:15:00 UTC"},
 		"enrolment.used": {subject: "enrolment/" + enrolment, actor: "carol", event: signin.EnrolmentWasUsed{ID: enrolment, Person: "carol"},
 			summary: "carol used a one-time link that was made on the server's host"},
@@ -51,10 +51,8 @@ func TestSentencesAboutSignIns(t *testing.T) {
 		{"carol", person.WasSignedOutEverywhere{Person: "carol"}, "carol signed out everywhere, of sessions in the console and of programs that were let in"},
 		{"carol", person.WasSignedOutEverywhere{Person: "carol", Kept: "0123456789abcdef"},
 			"carol signed out everywhere but in one session, of sessions in the console and of programs that were let in"},
-		{"system:first_start", signin.EnrolmentWasCreated{Owner: true, ExpiresAt: noon},
+		{"system:first_start", signin.EnrolmentWasCreated{ExpiresAt: noon},
 			"system:first_start made a one-time link by which whoever opens it first becomes an owner with a passkey, until 2026-11-22 12:00:00 UTC"},
-		{"system:host", signin.EnrolmentWasCreated{Person: "carol", ExpiresAt: noon},
-			"system:host made a one-time link by which carol becomes a member with a passkey, until 2026-11-22 12:00:00 UTC"},
 		{"system:sign_in", signin.WasRefused{Code: "sign_in.passkey", Source: "192.0.2.7"}, "a sign-in from 192.0.2.7 was refused (sign_in.passkey): an unknown account"},
 	} {
 		def, ok := events.New().Lookup(tt.event.EventType())

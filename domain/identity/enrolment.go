@@ -13,15 +13,14 @@ import (
 // EnrolmentLife is how long the link of an enrolment opens something.
 const EnrolmentLife = 15 * time.Minute
 
-// Enrolment lets whoever has its secret register a passkey, once, before they have
-// any other proof of who they are. There is one at a time: a newer one ends it.
+// Enrolment makes whoever has its secret an owner, with a passkey, once, before they
+// have any other proof of who they are. There is one at a time: a newer one ends it.
 //
 //	none ──created──▶ open ──used──▶ over
 //	                    └──expired, or another created──▶ over
 type Enrolment struct {
 	ID        string      // ULID; "" there never was one
 	Person    domain.Name // who they will be; "" they choose a name that nobody has, or ever had
-	Owner     bool        // they are owner from then on
 	Hash      string      // SHA-256 of the secret, lower-case hex
 	CreatedAt time.Time
 	ExpiresAt time.Time
@@ -62,7 +61,6 @@ var enrolmentHash = regexp.MustCompile(`\A[0-9a-f]{64}\z`)
 type CreateEnrolment struct {
 	ID     string
 	Person domain.Name
-	Owner  bool
 	Hash   string
 }
 
@@ -79,15 +77,14 @@ func (c CreateEnrolment) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, ErrEnrolmentForm.With("There is another enrolment of that id or hash.")
 	}
 	return []domain.Fact{{Subject: "enrolment/" + c.ID, Event: EnrolmentWasCreated{
-		ID: c.ID, Person: c.Person, Owner: c.Owner, Hash: c.Hash, ExpiresAt: m.Now.Add(EnrolmentLife).UTC(),
+		ID: c.ID, Person: c.Person, Hash: c.Hash, ExpiresAt: m.Now.Add(EnrolmentLife).UTC(),
 	}}}, nil
 }
 
-// EnrolmentWasCreated records that a link was made that lets somebody in, once.
+// EnrolmentWasCreated records that a link was made that makes somebody an owner, once.
 type EnrolmentWasCreated struct {
 	ID        string      `json:"id"`
 	Person    domain.Name `json:"person,omitempty"`
-	Owner     bool        `json:"owner"`
 	Hash      string      `json:"hash"`
 	ExpiresAt time.Time   `json:"expires_at"`
 }
@@ -99,13 +96,13 @@ func (e EnrolmentWasCreated) evolve(s State, env domain.Envelope) (State, error)
 	if e.ID == s.enrolment.ID {
 		return s, fmt.Errorf("enrolment %q was created twice", e.ID)
 	}
-	s.enrolment = Enrolment{ID: e.ID, Person: e.Person, Owner: e.Owner, Hash: e.Hash, CreatedAt: env.Time, ExpiresAt: e.ExpiresAt}
+	s.enrolment = Enrolment{ID: e.ID, Person: e.Person, Hash: e.Hash, CreatedAt: env.Time, ExpiresAt: e.ExpiresAt}
 	return s, nil
 }
 
 // UseEnrolment says that somebody has used an enrolment; the caller has proof that
-// they know its secret, and sees to it that the person is there: of an enrolment
-// that names nobody, that their name was nobody's.
+// they know its secret, and sees to it that the person is there, and an owner: of an
+// enrolment that names nobody, that their name was nobody's.
 type UseEnrolment struct {
 	ID     string
 	Person domain.Name // who they are from now on

@@ -27,7 +27,7 @@ var (
 func enrolling(t *testing.T, who domain.Name, more ...domain.Event) identity.State {
 	t.Helper()
 	var s identity.State
-	made := identity.EnrolmentWasCreated{ID: first, Person: who, Owner: true, Hash: secret1, ExpiresAt: noon.Add(identity.EnrolmentLife)}
+	made := identity.EnrolmentWasCreated{ID: first, Person: who, Hash: secret1, ExpiresAt: noon.Add(identity.EnrolmentLife)}
 	for _, e := range append([]domain.Event{made}, more...) {
 		var err error
 		if s, err = identity.Evolve(s, domain.Envelope{Type: e.EventType(), Time: noon, Event: e}); err != nil {
@@ -40,7 +40,7 @@ func enrolling(t *testing.T, who domain.Name, more ...domain.Event) identity.Sta
 func TestEnrolments(t *testing.T) {
 	role := &domain.Error{Code: "role.missing"}
 	used := identity.EnrolmentWasUsed{ID: first, Person: "dana"}
-	newer := identity.EnrolmentWasCreated{ID: second, Person: "sam", Owner: true, Hash: secret2, ExpiresAt: noon.Add(identity.EnrolmentLife)}
+	newer := identity.EnrolmentWasCreated{ID: second, Person: "sam", Hash: secret2, ExpiresAt: noon.Add(identity.EnrolmentLife)}
 	for _, tt := range []struct {
 		name  string
 		who   domain.Name // the first is for; "" anybody
@@ -136,7 +136,7 @@ func TestWhateverHappensASecretOpensOnce(t *testing.T) {
 			var used *identity.EnrolmentWasCreated
 			if len(made) == 0 || rng.IntN(3) == 0 {
 				n := len(made)
-				c = identity.CreateEnrolment{ID: fmt.Sprintf("01KASE%020d", n), Hash: fmt.Sprintf("%064x", n), Owner: true}
+				c = identity.CreateEnrolment{ID: fmt.Sprintf("01KASE%020d", n), Hash: fmt.Sprintf("%064x", n)}
 			} else {
 				used = &made[len(made)-1-rng.IntN(min(3, len(made)))]
 				c = identity.UseEnrolment{ID: used.ID, Person: "dana"}

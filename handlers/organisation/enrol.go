@@ -72,7 +72,7 @@ func newEnrolment(who domain.Name, m domain.Meta) Enrolment {
 }
 
 func (e Enrolment) decide(s *control.State, m domain.Meta) ([]domain.Fact, error) {
-	return identity.Decide(s.Identities(), identity.CreateEnrolment{ID: e.ID, Person: e.Person, Owner: true, Hash: person.HashToken(e.Secret)}, m)
+	return identity.Decide(s.Identities(), identity.CreateEnrolment{ID: e.ID, Person: e.Person, Hash: person.HashToken(e.Secret)}, m)
 }
 
 // Owned tells whether somebody bears owner now, by themself or through a group.
@@ -133,17 +133,9 @@ func enrol(s *control.State, id string, who domain.Name, m domain.Meta) ([]domai
 	if err != nil {
 		return nil, err
 	}
-	_, known := s.Person(who)
-	switch {
-	case known && first:
+	if _, known := s.Person(who); known && first {
 		return nil, person.ErrTaken // nobody becomes somebody by choosing their name
-	case known && !e.Owner:
-		return used, nil
 	}
-	role := domain.Member
-	if e.Owner {
-		role = domain.Owner
-	}
-	_, facts, err := withRole(s.People(), who, role, s.LentRoles(who, m.Now), m)
+	_, facts, err := withRole(s.People(), who, domain.Owner, s.LentRoles(who, m.Now), m)
 	return append(facts, used...), err
 }

@@ -48,19 +48,17 @@ func TestWhoComesOfAnEnrolment(t *testing.T) {
 		want  []string
 		err   error
 	}{
-		{"a first owner", identity.EnrolmentWasCreated{Owner: true}, nil, []string{"person.added", "enrolment.used", "passkey.registered"}, nil},
-		{"somebody new", identity.EnrolmentWasCreated{Person: "dana", Owner: true}, nil, []string{"person.added", "enrolment.used", "passkey.registered"}, nil},
-		{"somebody known", identity.EnrolmentWasCreated{Person: "dana", Owner: true}, []domain.Event{dana}, []string{"person.role_granted", "enrolment.used", "passkey.registered"}, nil},
-		{"an owner", identity.EnrolmentWasCreated{Person: "dana", Owner: true}, []domain.Event{dana, person.RoleWasGranted{Name: "dana", Role: domain.Owner}}, []string{"enrolment.used", "passkey.registered"}, nil},
-		{"a member", identity.EnrolmentWasCreated{Person: "dana"}, nil, []string{"person.added", "enrolment.used", "passkey.registered"}, nil},
-		{"somebody known who is to be no owner", identity.EnrolmentWasCreated{Person: "dana"}, []domain.Event{dana}, []string{"enrolment.used", "passkey.registered"}, nil},
-		{"a first owner by the name of another", identity.EnrolmentWasCreated{Owner: true}, []domain.Event{dana}, nil, person.ErrTaken},
-		{"a first owner by the name of who was removed", identity.EnrolmentWasCreated{Owner: true}, []domain.Event{dana, person.WasRemoved{Name: "dana"}}, nil, person.ErrTaken},
-		{"somebody who was removed meanwhile", identity.EnrolmentWasCreated{Person: "dana", Owner: true}, []domain.Event{dana, person.WasRemoved{Name: "dana"}}, nil, person.ErrTaken},
-		{"somebody else", identity.EnrolmentWasCreated{Person: "sam", Owner: true}, nil, nil, identity.ErrEnrolment},
-		{"a first owner of who has one", identity.EnrolmentWasCreated{Owner: true}, []domain.Event{person.WasAdded{Name: "olga", Roles: []domain.Role{domain.Owner}}}, nil, identity.ErrEnrolment},
-		{"somebody with a passkey that is another's", identity.EnrolmentWasCreated{Owner: true}, []domain.Event{identity.PasskeyWasRegistered{Person: "sam", ID: "AQ"}}, nil, identity.ErrPasskeyTaken},
-		{"somebody by a clock that was put back", identity.EnrolmentWasCreated{Owner: true}, late, nil, identity.ErrEnrolment},
+		{"a first owner", identity.EnrolmentWasCreated{}, nil, []string{"person.added", "enrolment.used", "passkey.registered"}, nil},
+		{"somebody new", identity.EnrolmentWasCreated{Person: "dana"}, nil, []string{"person.added", "enrolment.used", "passkey.registered"}, nil},
+		{"somebody known", identity.EnrolmentWasCreated{Person: "dana"}, []domain.Event{dana}, []string{"person.role_granted", "enrolment.used", "passkey.registered"}, nil},
+		{"an owner", identity.EnrolmentWasCreated{Person: "dana"}, []domain.Event{dana, person.RoleWasGranted{Name: "dana", Role: domain.Owner}}, []string{"enrolment.used", "passkey.registered"}, nil},
+		{"a first owner by the name of another", identity.EnrolmentWasCreated{}, []domain.Event{dana}, nil, person.ErrTaken},
+		{"a first owner by the name of who was removed", identity.EnrolmentWasCreated{}, []domain.Event{dana, person.WasRemoved{Name: "dana"}}, nil, person.ErrTaken},
+		{"somebody who was removed meanwhile", identity.EnrolmentWasCreated{Person: "dana"}, []domain.Event{dana, person.WasRemoved{Name: "dana"}}, nil, person.ErrTaken},
+		{"somebody else", identity.EnrolmentWasCreated{Person: "sam"}, nil, nil, identity.ErrEnrolment},
+		{"a first owner of who has one", identity.EnrolmentWasCreated{}, []domain.Event{person.WasAdded{Name: "olga", Roles: []domain.Role{domain.Owner}}}, nil, identity.ErrEnrolment},
+		{"somebody with a passkey that is another's", identity.EnrolmentWasCreated{}, []domain.Event{identity.PasskeyWasRegistered{Person: "sam", ID: "AQ"}}, nil, identity.ErrPasskeyTaken},
+		{"somebody by a clock that was put back", identity.EnrolmentWasCreated{}, late, nil, identity.ErrEnrolment},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			stated(t, tt.made, tt.since...).Read(func(s *control.State, _ domain.Head) {
