@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -35,8 +36,16 @@ func signedIn(t *testing.T, s *program.Server, person string) browser {
 		req.Header.Del("Origin") // no browser sends it along
 		return nil
 	}}}
-	picking, _ := b.post(s.BaseURL+"/console/orgs/default/sign-in/with", url.Values{"provider": {"demo"}})
-	form := picking.Query() // what the page carries along
+	_, on := b.post(s.BaseURL+"/console/orgs/default/sign-in/with", url.Values{"provider": {"demo"}})
+	link := regexp.MustCompile(`<a class="button primary" href="([^"]*)">Go on to demo</a>`).FindStringSubmatch(on)
+	if link == nil {
+		t.Fatalf("nothing leads on to the provider: %s", on)
+	}
+	picking, err := url.Parse(html.UnescapeString(link[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := picking.Query() // what the provider's page carries along
 	form.Set("person", person)
 	form.Set("mfa", "true")
 	if at, page := b.post(picking.Scheme+"://"+picking.Host+"/authorize", form); at.Path != "/console/orgs/default/" {

@@ -105,9 +105,6 @@ func (c *Console) finishEnrol(p *page) error {
 	if err != nil {
 		return err
 	}
-	if err := p.mayTry(); err != nil {
-		return err
-	}
 	var begun enrolling
 	if err := p.finishAttempt(ofEnrolment, &begun); err != nil {
 		return err

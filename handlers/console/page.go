@@ -34,8 +34,6 @@ type page struct {
 	Echo echo.Context
 	// ETag and Position are of the last answer of [page.API] that had them.
 	ETag, Position string
-	// FormTargets are origins that this page's forms may lead to, beside our own.
-	FormTargets []string
 
 	console *Console
 	screen  screen
@@ -303,9 +301,6 @@ func (p *page) render(name string, view any) error {
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, part, f); err != nil {
 		return fmt.Errorf("rendering %s: %w", name, err)
-	}
-	if len(p.FormTargets) > 0 {
-		p.Echo.Response().Header().Set("Content-Security-Policy", contentPolicy(f.Nonce, p.FormTargets...))
 	}
 	return p.Echo.HTMLBlob(max(p.status, http.StatusOK), b.Bytes())
 }

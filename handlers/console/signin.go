@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -33,14 +32,8 @@ func (c *Console) signIn() []screen {
 type signInView struct {
 	Again     bool // they are signed in, and prove anew who they are
 	Return    string
-	Providers []providerView
+	Providers []domain.Name
 	Passkeys  bool // can be used
-}
-
-// providerView is a provider to prove it at.
-type providerView struct {
-	Name string
-	Down bool // it cannot be asked right now
 }
 
 func (c *Console) showSignIn(p *page) error {
@@ -51,24 +44,12 @@ func (c *Console) showSignIn(p *page) error {
 	return p.renderSignIn(again)
 }
 
-// renderSignIn shows where one can sign in. A form may be led to the providers
-// that answer, which is asked of each once an hour.
+// renderSignIn shows where one can sign in. It asks no provider anything: one that
+// is down is told to who chose it.
 func (p *page) renderSignIn(again bool) error {
-	all := p.console.opt.SignIn.All()
-	v := signInView{Again: again, Return: p.query("return"), Providers: make([]providerView, len(all)), Passkeys: p.console.passkeys != nil}
-	targets := make([]string, len(all))
-	var asked sync.WaitGroup
-	for i, one := range all {
-		asked.Go(func() {
-			origin, err := one.Origin(p.Context())
-			v.Providers[i], targets[i] = providerView{Name: one.Name.String(), Down: err != nil}, origin
-		})
-	}
-	asked.Wait()
-	for _, t := range targets {
-		if t != "" {
-			p.FormTargets = append(p.FormTargets, t)
-		}
+	v := signInView{Again: again, Return: p.query("return"), Passkeys: p.console.passkeys != nil}
+	for _, one := range p.console.opt.SignIn.Of(p.Org.Name()) {
+		v.Providers = append(v.Providers, one.Name)
 	}
 	return p.render("signin", v)
 }
@@ -83,10 +64,10 @@ func (p *page) returnTo(path string) string {
 	return path
 }
 
-// How often one network may begin or end a sign-in, a second and at once, and how
+// How often one network may begin a sign-in, a second and at once, and how
 // many of its refused ones are recorded.
 const (
-	signInsPerSecond, signInsAtOnce = 1, 60
+	signInsPerSecond, signInsAtOnce = 5, 200
 	refusalsPerSecond               = 1.0 / 60
 	refusalsAtOnce                  = 10
 	sourcesRemembered               = 20_000
@@ -107,7 +88,8 @@ func newDoors(replicas func() int) doors {
 // source is the network that the browser is in.
 func source(ec echo.Context) string { return limit.Source(ec.RealIP()) }
 
-// mayTry refuses a network that begins or ends too many sign-ins.
+// mayTry refuses a network that begins too many sign-ins. To end one costs nothing:
+// who holds an attempt has begun it, and it works once.
 func (p *page) mayTry() error {
 	if !p.console.doors.tries.Allow(source(p.Echo), p.console.now()) {
 		return &domain.Error{Kind: domain.KindTooMany, Code: "rate.limited", Message: "Too many sign-ins from this network: wait a moment."}
@@ -129,7 +111,7 @@ func (c *Console) goToProvider(p *page) error {
 		return err
 	}
 	name, err := domain.ParseName(form.Get("provider"))
-	provider := c.opt.SignIn.Find(name)
+	provider := c.opt.SignIn.Find(p.Org.Name(), name)
 	if err != nil || provider == nil {
 		return errNothing
 	}
@@ -148,7 +130,15 @@ func (c *Console) goToProvider(p *page) error {
 	_, tag, _ := signin.ReadState(attempt.State)
 	p.makeRoom(maxAttempts, c.ofAttempt)
 	p.setCookie(p.attemptCookie(tag), cookie, session.AttemptLife)
-	return p.redirect(to)
+	return p.render("signin-on", signInOnView{provider.Name, to})
+}
+
+// signInOnView is the page that leads on to the provider, by itself or by its link.
+// It is no redirect: browsers hold a form to our own form-action through every one
+// that follows, and a provider may lead on to whom it trusts in turn.
+type signInOnView struct {
+	Provider domain.Name
+	To       string
 }
 
 // callback is where providers send browsers back to. Nothing is done, and nothing
@@ -163,15 +153,12 @@ func (c *Console) callback(ec echo.Context) error {
 	if err != nil {
 		return session.ErrAttempt
 	}
-	if err := p.mayTry(); err != nil {
-		return err
-	}
 	p.setCookie(cookie.Name, "", -time.Second)
 	var a signin.Attempt
 	if err := p.Org.Sessions().Finish(p.Context(), ofProvider, cookie.Value, &a); err != nil {
 		return err
 	}
-	provider := c.opt.SignIn.Find(a.Provider)
+	provider := c.opt.SignIn.Find(p.Org.Name(), a.Provider)
 	if provider == nil {
 		return session.ErrAttempt
 	}

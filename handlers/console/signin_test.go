@@ -144,14 +144,15 @@ func (b *browser) absolute(to string) string {
 func (b *browser) begin(at, returnTo string) (page string, fields url.Values) {
 	b.t.Helper()
 	w := b.post(b.site.path(at+"/with"), url.Values{"provider": {"demo"}, "return": {returnTo}})
-	if w.status != http.StatusSeeOther {
+	on := regexp.MustCompile(`<a class="button primary" href="([^"]*)">Go on to demo</a>`).FindStringSubmatch(w.body)
+	if w.status != http.StatusOK || on == nil {
 		b.t.Fatalf("beginning a sign-in: %d %s", w.status, w.body)
 	}
-	fields = url.Values{}
-	for _, m := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(b.get(w.location).body, -1) {
+	page, fields = html.UnescapeString(on[1]), url.Values{}
+	for _, m := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(b.get(page).body, -1) {
 		fields.Set(m[1], html.UnescapeString(m[2]))
 	}
-	return w.location, fields
+	return page, fields
 }
 
 // pick is the address that the provider leads back to.
@@ -492,18 +493,83 @@ func TestCancellingIsNotRecorded(t *testing.T) {
 	}
 }
 
+// An office is behind one address: what is bounded is what one begins, and who has
+// begun in time ends it.
 func TestSignInsAreThrottled(t *testing.T) {
 	s := newSignIn(t)
 	b := s.browser()
-	for i := range signInsAtOnce + 30 {
-		if w := b.post(s.path("/sign-in/with"), url.Values{"provider": {"demo"}}); w.status == http.StatusTooManyRequests {
-			if i < signInsAtOnce {
+	at, fields := b.begin("/sign-in", "")
+	back := b.pick(at, fields, "carol")
+	many := s.browser()
+	for i := range signInsAtOnce + 1000 {
+		if w := many.post(s.path("/sign-in/with"), url.Values{"provider": {"demo"}}); w.status == http.StatusTooManyRequests {
+			if i < signInsAtOnce-1 {
 				t.Errorf("the %dth was refused", i)
 			}
-			return
+			break
+		} else if i > 2*signInsAtOnce {
+			t.Fatal("one network begins as many sign-ins as it likes")
 		}
 	}
-	t.Error("one network begins as many sign-ins as it likes")
+	if w := b.get(back); w.status != http.StatusSeeOther || !b.signedIn() {
+		t.Errorf("who came back from the provider was refused: %d %s", w.status, w.body)
+	}
+}
+
+// A browser holds a form to our form-action through every redirect behind it,
+// and a provider may lead on to another: so a page leads there, with a link in it.
+func TestAPageLeadsOnToTheProvider(t *testing.T) {
+	s := newSignIn(t)
+	b := s.browser()
+	for _, from := range []string{"/sign-in", "/step-up"} {
+		at, _ := b.begin(from, "")
+		w := s.post("", s.path("/sign-in/with"), "provider=demo")
+		csp := w.Header().Get("Content-Security-Policy")
+		refresh := regexp.MustCompile(`<meta http-equiv="refresh" content="0;url=([^"]*)">`).FindStringSubmatch(w.Body.String())
+		link := regexp.MustCompile(`href="([^"]*)">Go on to`).FindStringSubmatch(w.Body.String())
+		if w.Code != http.StatusOK || w.Header().Get("Location") != "" || !strings.Contains(csp, "form-action 'self';") || refresh == nil || link == nil || html.UnescapeString(refresh[1]) != html.UnescapeString(link[1]) {
+			t.Errorf("from %s: %d, %s, %v, %v", from, w.Code, csp, refresh, link)
+		}
+		if u, err := url.Parse(at); err != nil || u.Path != "/authorize" || u.Query().Get("redirect_uri") != siteURL+signin.CallbackPath {
+			t.Errorf("it leads to %s", at)
+		}
+		b.signIn("carol")
+	}
+}
+
+// A provider that is down is told to who chose it; the page offers it to others as
+// before, and asks nobody.
+func TestAProviderThatIsDownIsToldToWhoChoseIt(t *testing.T) {
+	s := newSignIn(t)
+	var err error
+	s.console.opt.SignIn, err = signin.New(signin.Options{BaseURL: siteURL, Gate: jose.Gate{LoopbackHTTP: true}, Providers: []signin.Settings{
+		{Name: "away", Issuer: "http://127.0.0.1:1", ClientID: "console"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.browser()
+	if w := b.get(s.path("/sign-in")); w.status != http.StatusOK || !strings.Contains(w.body, "Sign in with away") {
+		t.Errorf("the page: %d %s", w.status, w.body)
+	}
+	if w := b.post(s.path("/sign-in/with"), url.Values{"provider": {"away"}}); w.status != http.StatusServiceUnavailable || !strings.Contains(w.body, "sign_in.unavailable") {
+		t.Errorf("the choice: %d %s", w.status, w.body)
+	}
+}
+
+// Browsers of before 2023 send no Sec-Fetch-Site, and some proxies take it away:
+// the Origin that our pages have them send is enough.
+func TestAFormNeedsNoSecFetchSite(t *testing.T) {
+	s := newSignIn(t)
+	b := s.browser()
+	if h := s.get("", s.path("/sign-in")).Header(); h.Get("Referrer-Policy") != "same-origin" {
+		t.Errorf("by %q a browser sends the origin null", h.Get("Referrer-Policy"))
+	}
+	r, _ := http.NewRequest(http.MethodPost, siteURL+s.path("/sign-in/with"), strings.NewReader("provider=demo"))
+	r.Header = http.Header{"Origin": {siteURL}, "Content-Type": {"application/x-www-form-urlencoded"}}
+	if w := b.do(r); w.status != http.StatusOK {
+		t.Errorf("got %d %s", w.status, w.body)
+	}
 }
 
 func TestWhoIsToProveItAnewComesBackAsThemself(t *testing.T) {

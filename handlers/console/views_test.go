@@ -32,9 +32,10 @@ var views = map[string][]any{
 		errorView{problem: errNothing, RequestID: "01"},
 	},
 	"signin": {
-		signInView{Return: "/console/orgs/acme/", Providers: []providerView{{Name: "okta"}, {Name: "google", Down: true}}},
-		signInView{Again: true, Providers: []providerView{{Name: "okta"}}}, signInView{},
+		signInView{Return: "/console/orgs/acme/", Providers: []domain.Name{"okta", "google"}},
+		signInView{Again: true, Providers: []domain.Name{"okta"}}, signInView{},
 	},
+	"signin-on":  {signInOnView{"okta", "https://login.example.com/authorize?client_id=a&scope=openid+profile"}},
 	"signed-out": {struct{}{}},
 	"proved":     {struct{}{}},
 	"sessions": {

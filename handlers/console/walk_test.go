@@ -64,7 +64,7 @@ func checkAnswer(t *testing.T, where string, w *httptest.ResponseRecorder) {
 		t.Errorf("%s: Content-Security-Policy %q", where, csp)
 	}
 	for name, want := range map[string]string{
-		"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+		"Cache-Control": "no-store", "Referrer-Policy": "same-origin", "X-Content-Type-Options": "nosniff",
 		"X-Frame-Options": "DENY", "Cross-Origin-Opener-Policy": "same-origin",
 	} {
 		if h.Get(name) != want {

@@ -34,6 +34,8 @@ type Settings struct {
 	Issuer       string
 	ClientID     string
 	ClientSecret domain.Secret // zero: a public client, by PKCE alone
+	// Organisations are those whose people sign in there; none: every one that is served.
+	Organisations []domain.Name
 	// NameClaim is where the name of somebody who is made here is from; "" is preferred_username.
 	NameClaim string
 	// GroupsClaim lists their groups at the provider; "" has none. Groups says which of
@@ -83,17 +85,19 @@ func New(o Options) (*Providers, error) {
 	return out, nil
 }
 
-// All is every provider, as configured.
-func (ps *Providers) All() []*Provider {
+// Of is the providers where the people of an organisation sign in, as configured.
+func (ps *Providers) Of(org domain.Name) []*Provider {
 	if ps == nil {
 		return nil
 	}
-	return ps.all
+	return slices.DeleteFunc(slices.Clone(ps.all), func(p *Provider) bool {
+		return len(p.Organisations) > 0 && !slices.Contains(p.Organisations, org)
+	})
 }
 
-// Find is the provider of that name; nil if there is none.
-func (ps *Providers) Find(name domain.Name) *Provider {
-	for _, p := range ps.All() {
+// Find is the organisation's provider of that name; nil if it has none.
+func (ps *Providers) Find(org, name domain.Name) *Provider {
+	for _, p := range ps.Of(org) {
 		if p.Name == name {
 			return p
 		}
@@ -113,6 +117,7 @@ type Provider struct {
 	foundAt   time.Time
 	failedAt  time.Time
 	whyFailed error
+	asking    chan struct{} // closed when it has answered; nil: it is not asked right now
 }
 
 func newProvider(s Settings, o Options) (*Provider, error) {
@@ -180,29 +185,58 @@ const (
 	retryAfter    = 5 * time.Second
 )
 
-// discover asks the provider what it says of itself, once an hour. While it does
-// not answer, what it said last is believed.
+// discover is what the provider says of itself, asked once an hour. While it is
+// asked again, and while it does not answer, what it said last is believed: one
+// that is slow holds up nobody but who would be the first.
 func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := p.now()
+	now, found := p.now(), p.found
 	switch {
-	case p.found != nil && now.Sub(p.foundAt) < discoverEvery:
-		return p.found, nil
-	case p.whyFailed != nil && now.Sub(p.failedAt) < retryAfter && p.found == nil:
+	case found != nil && now.Sub(p.foundAt) < discoverEvery:
+		p.mu.Unlock()
+		return found, nil
+	case found == nil && p.whyFailed != nil && now.Sub(p.failedAt) < retryAfter:
+		defer p.mu.Unlock()
 		return nil, p.whyFailed
 	}
-	d, err := p.fetch(context.WithoutCancel(ctx)) // one browser that goes away is not the others' loss
-	if err != nil {
+	asking := p.asking
+	if asking == nil {
+		asking = make(chan struct{})
+		p.asking = asking
+		go p.ask(context.WithoutCancel(ctx), now, asking) // one browser that goes away is not the others' loss
+	}
+	p.mu.Unlock()
+	if found != nil {
+		return found, nil
+	}
+	select {
+	case <-asking:
+	case <-ctx.Done():
+		return nil, unreachable(p.Name, ctx.Err())
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.found == nil {
+		return nil, p.whyFailed
+	}
+	return p.found, nil
+}
+
+// ask has the provider say what it is; it takes as long as the client lets it.
+func (p *Provider) ask(ctx context.Context, now time.Time, asked chan struct{}) {
+	d, err := p.fetch(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer close(asked)
+	p.asking = nil
+	switch {
+	case err == nil:
+		p.found, p.foundAt, p.whyFailed = d, now, nil
+	case p.found != nil:
+		p.foundAt = now.Add(retryAfter - discoverEvery)
+	default:
 		p.failedAt, p.whyFailed = now, unreachable(p.Name, err)
-		if p.found != nil {
-			p.foundAt = now.Add(retryAfter - discoverEvery)
-			return p.found, nil
-		}
-		return nil, p.whyFailed
 	}
-	p.found, p.foundAt, p.whyFailed = d, now, nil
-	return d, nil
 }
 
 func (p *Provider) fetch(ctx context.Context) (*discovered, error) {
@@ -248,19 +282,6 @@ func reason(err error) string {
 		return "it did not answer in time"
 	}
 	return "it was not reached, or answered something else"
-}
-
-// Origin is where the provider's sign-in page is: its scheme and host.
-func (p *Provider) Origin(ctx context.Context) (string, error) {
-	d, err := p.discover(ctx)
-	if err != nil {
-		return "", err
-	}
-	u, err := url.Parse(d.endpoint.AuthURL)
-	if err != nil {
-		return "", err
-	}
-	return u.Scheme + "://" + u.Host, nil
 }
 
 // Attempt is what is kept of a sign-in until the person comes back. It is the

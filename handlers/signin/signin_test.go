@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,7 +88,7 @@ func (w *world) provider(t *testing.T, change func(*signin.Settings)) *signin.Pr
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ps.Find("idp")
+	return ps.Find("acme", "idp")
 }
 
 // begin begins a sign-in; the world will answer as it should, but for changes.
@@ -345,7 +346,7 @@ func TestDiscoveryIsFetchedOnceAndOutlivesAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	now = time.Now()
-	p := ps.Find("idp")
+	p := ps.Find("acme", "idp")
 	w.down = true
 	var told *domain.Error
 	if _, _, err := p.Begin(t.Context(), "acme", "", ""); !errors.As(err, &told) || told.Code != "sign_in.unavailable" {
@@ -354,8 +355,8 @@ func TestDiscoveryIsFetchedOnceAndOutlivesAnOutage(t *testing.T) {
 	w.down = false
 	now = now.Add(time.Minute)
 	for range 3 {
-		if origin, err := p.Origin(t.Context()); err != nil || origin != w.URL {
-			t.Fatalf("%q, %v", origin, err)
+		if to, _, err := p.Begin(t.Context(), "acme", "", ""); err != nil || !strings.HasPrefix(to, w.URL+"/authorize?") {
+			t.Fatalf("%q, %v", to, err)
 		}
 	}
 	if w.fetched != 1 {
@@ -365,6 +366,45 @@ func TestDiscoveryIsFetchedOnceAndOutlivesAnOutage(t *testing.T) {
 	now = now.Add(2 * time.Hour)
 	if _, _, err := p.Begin(t.Context(), "acme", "", ""); err != nil {
 		t.Errorf("in an outage: %v", err)
+	}
+}
+
+// A provider that is slow to say again what it is holds up nobody.
+func TestASlowProviderHoldsUpNobodyWhoKnowsItAlready(t *testing.T) {
+	w := newWorld(t)
+	hold, asked := make(chan struct{}), make(chan struct{}, 10)
+	var slow atomic.Bool
+	w.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if slow.Load() {
+			asked <- struct{}{}
+			<-hold
+		}
+		w.serve(rw, r)
+	})
+	var hours atomic.Int64
+	began := time.Now()
+	ps, err := signin.New(signin.Options{
+		Providers: []signin.Settings{{Name: "idp", Issuer: w.URL, ClientID: "console"}}, BaseURL: "https://sallyport.example.com",
+		Gate: jose.Gate{LoopbackHTTP: true}, Now: func() time.Time { return began.Add(time.Duration(hours.Load()) * time.Hour) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := ps.Find("acme", "idp")
+	if _, _, err := p.Begin(t.Context(), "acme", "", ""); err != nil {
+		t.Fatal(err)
+	}
+	slow.Store(true)
+	hours.Store(2)
+	for range 3 {
+		if _, _, err := p.Begin(t.Context(), "acme", "", ""); err != nil {
+			t.Error(err)
+		}
+	}
+	<-asked
+	close(hold)
+	if len(asked) > 0 {
+		t.Error("it is asked by everybody at once")
 	}
 }
 

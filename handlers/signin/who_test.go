@@ -100,7 +100,7 @@ func TestWhoSomebodyIsHere(t *testing.T) {
 			var who domain.Name
 			var facts []domain.Fact
 			w.Read(func(s *control.State, _ domain.Head) {
-				who, facts, err = ps.Find("okta").Decide(s, tt.proof, domain.Meta{Actor: signin.Actor(), Now: w.Now()})
+				who, facts, err = ps.Find("acme", "okta").Decide(s, tt.proof, domain.Meta{Actor: signin.Actor(), Now: w.Now()})
 			})
 			var types []string
 			for _, f := range facts {
@@ -168,7 +168,7 @@ func TestWhatWasTakenDoesNotComeBackByItself(t *testing.T) {
 			}
 			var who domain.Name
 			w.Read(func(s *control.State, _ domain.Head) {
-				who, _, err = ps.Find("okta").Decide(s, tt.proof, domain.Meta{Actor: signin.Actor(), Now: w.Now()})
+				who, _, err = ps.Find("acme", "okta").Decide(s, tt.proof, domain.Meta{Actor: signin.Actor(), Now: w.Now()})
 			})
 			if who != tt.who || !errors.Is(err, tt.err) {
 				t.Errorf("got %q, %v, want %q, %v", who, err, tt.who, tt.err)
@@ -188,7 +188,7 @@ func TestTheDemoProvidersPeopleAreOursByName(t *testing.T) {
 	}
 	for username, want := range map[string]domain.Name{"erin": "erin", "nobody": "", "Erin": "", "": ""} {
 		w.Read(func(s *control.State, _ domain.Head) {
-			who, _, _ := ps.Find("demo").Decide(s, signin.Proof{Account: identity.Account{Issuer: "http://127.0.0.1:8421", Subject: "demo-" + username}, Username: username}, domain.Meta{Actor: signin.Actor(), Now: w.Now()})
+			who, _, _ := ps.Find("acme", "demo").Decide(s, signin.Proof{Account: identity.Account{Issuer: "http://127.0.0.1:8421", Subject: "demo-" + username}, Username: username}, domain.Meta{Actor: signin.Actor(), Now: w.Now()})
 			if who != want {
 				t.Errorf("%q is %q, want %q", username, who, want)
 			}
