@@ -33,6 +33,17 @@ document.addEventListener("click", async event => {
 // Passkeys: a form that needs one asks the browser for it, and is sent with what
 // the authenticator said. Browsers without them never see the form.
 const forms = window.PublicKeyCredential?.parseRequestOptionsFromJSON ? document.querySelectorAll("form[data-passkey]") : [];
+let secret = ""; // of a one-time link: in no request line, in no page, and in the address and the history no longer than needed
+const takeSecret = () => {
+  const found = document.querySelector("form[data-secret]") && location.hash.match(/^#(sallyport_[\w-]+)$/);
+  if (!found) return;
+  secret = found[1];
+  history.replaceState(null, "", location.pathname + location.search);
+};
+if (forms.length) {
+  takeSecret();
+  addEventListener("hashchange", takeSecret); // a newer link, opened where an older one was
+}
 for (const form of forms) {
   form.hidden = false;
   document.querySelector("[data-no-passkeys]")?.remove();
@@ -41,7 +52,8 @@ for (const form of forms) {
     event.preventDefault();
     try {
       const asked = new URLSearchParams(new FormData(form));
-      if ("secret" in form.dataset) asked.set("secret", location.hash.slice(1)); // of a one-time link: in no page and no request line
+      if ("secret" in form.dataset && !secret) throw new Error("open the link again, as it was printed");
+      if ("secret" in form.dataset) asked.set("secret", secret);
       const answer = await fetch(form.dataset.options, { method: "POST", body: asked });
       if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).detail ?? "the page is too old: load it again");
       const options = await answer.json();
