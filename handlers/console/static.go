@@ -55,7 +55,19 @@ func readStatic() (s static, err error) {
 		return nil
 	})
 	s.hash = hex.EncodeToString(all.Sum(nil))[:16]
+	s.files["htmx.js"] = s.join("htmx.min.js", "hx-sse.min.js", "hx-csp.min.js")
 	return s, err
+}
+
+// join is scripts as one. htmx begins its work in the task after its script: with
+// extensions that are loaded apart it may begin without them, so that a live tail is
+// none, and no hx attribute is asked for its nonce.
+func (s static) join(names ...string) staticFile {
+	var b []byte
+	for _, name := range names {
+		b = append(append(b, s.files[name].plain...), ";\n"...)
+	}
+	return staticFile{media: s.files[names[0]].media, plain: b, gzip: compress(b)}
 }
 
 func compress(b []byte) []byte {
