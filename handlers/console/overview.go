@@ -81,6 +81,7 @@ const rotateSoon = 14 * 24 * time.Hour
 
 func showOverview(p *page) error {
 	v := overviewView{Issuer: p.Org.Issuer(), MayRead: slices.ContainsFunc(readers, p.Person.Has)}
+	p.counted = map[string]int{}
 	v.reviews(p)
 	var keys key.State
 	var warned []domain.Name
@@ -108,7 +109,9 @@ func showOverview(p *page) error {
 
 // reviews asks for those of broken glass that wait.
 func (v *overviewView) reviews(p *page) {
-	if n := countGlass(p); n > 0 {
+	n := countGlass(p)
+	p.counted["/break-glass"] = n
+	if n > 0 {
 		v.Needs = append(v.Needs, need{
 			Title: waits(n, "review of broken glass", "reviews of broken glass") + " for you",
 			Text:  "Somebody let themself in without the approval; see what was done.", URL: p.url("/break-glass"), Do: "Review",
@@ -230,7 +233,7 @@ func (v *overviewView) checks(p *page) {
 
 // newestDenials is how many denials are looked at for connections that do
 // nothing else: however many connections there are, it is that many at most.
-const newestDenials = 50
+const newestDenials = 20
 
 // silent names the connections that were asked for tokens in the last day, and
 // issued none.

@@ -80,6 +80,7 @@ const maxNamed = 3
 // inbox is what waits for the person's word, and the newest of it.
 func (v *overviewView) inbox(p *page, s *control.State) {
 	waiting := s.WaitingFor(domain.Name(p.Person.ID), s.Later(p.now()))
+	p.counted["/inbox"] = len(waiting)
 	if len(waiting) == 0 {
 		return
 	}

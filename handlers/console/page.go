@@ -35,6 +35,10 @@ type page struct {
 	// ETag and Position are of the last answer of [page.API] that had them.
 	ETag, Position string
 
+	// counted is what waits at screens, by path, where the page asked already: the
+	// menu need not again.
+	counted map[string]int
+
 	console *Console
 	screen  screen
 	action  string // name of the action; "" of a page

@@ -89,5 +89,6 @@ func showInbox(p *page) error {
 			}
 		}
 	})
+	p.counted = map[string]int{"/inbox": len(v.Waiting) + v.More}
 	return p.render("inbox", v)
 }

@@ -91,7 +91,9 @@ func (c *Console) entries(p *page, group string) (entries []menuEntry) {
 	for _, s := range c.all {
 		if s.menu != "" && s.group == group && s.admits(p.Person) {
 			entry := menuEntry{Name: s.menu, Icon: s.icon, URL: p.url(s.path), Current: s.path == current}
-			if s.count != nil {
+			if n, known := p.counted[s.path]; known {
+				entry.Count = n
+			} else if s.count != nil {
 				entry.Count = s.count(p)
 			}
 			entries = append(entries, entry)
