@@ -17,7 +17,12 @@ import (
 type document struct {
 	JSON  json.RawMessage
 	lines map[string]int // by pointer
+	kept  int            // bytes of the pointers
 }
+
+// Bounds of a document, beside its length: how deep it is, and how many bytes the
+// pointers to all that is in it have together. A short text can have long ones.
+const maxDeep, maxPointers = 32, 1 << 20
 
 // readDocument reads YAML, of which JSON is a part. Text that YAML would take
 // for a date stays text, and no name is there twice.
@@ -39,9 +44,9 @@ func readDocument(text string) (document, error) {
 }
 
 // plain is a node as JSON has it.
-func (d document) plain(n *yaml.Node, pointer string) (any, error) {
-	if _, there := d.lines[pointer]; !there {
-		d.lines[pointer] = n.Line
+func (d *document) plain(n *yaml.Node, pointer string) (any, error) {
+	if err := d.keep(pointer, n.Line); err != nil {
+		return nil, err
 	}
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -62,7 +67,20 @@ func (d document) plain(n *yaml.Node, pointer string) (any, error) {
 	return nil, fmt.Errorf("line %d: an alias is not read", n.Line)
 }
 
-func (d document) plainMap(n *yaml.Node, pointer string) (any, error) {
+// keep keeps the line of what is at the pointer, the first that it is given.
+func (d *document) keep(pointer string, line int) error {
+	if _, there := d.lines[pointer]; there {
+		return nil
+	}
+	d.kept += len(pointer)
+	if strings.Count(pointer, "/") > maxDeep || d.kept > maxPointers {
+		return fmt.Errorf("line %d: there is too much in this document, or too deep", line)
+	}
+	d.lines[pointer] = line
+	return nil
+}
+
+func (d *document) plainMap(n *yaml.Node, pointer string) (any, error) {
 	m := map[string]any{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
@@ -73,7 +91,9 @@ func (d document) plainMap(n *yaml.Node, pointer string) (any, error) {
 			return nil, fmt.Errorf("line %d: %q is there twice", key.Line, key.Value)
 		}
 		below := pointer + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key.Value)
-		d.lines[below] = key.Line
+		if err := d.keep(below, key.Line); err != nil {
+			return nil, err
+		}
 		v, err := d.plain(n.Content[i+1], below)
 		if err != nil {
 			return nil, err

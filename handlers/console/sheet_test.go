@@ -1,6 +1,7 @@
 package console
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -86,5 +87,26 @@ func TestADifferenceIsToldLineByLine(t *testing.T) {
 	}
 	if diffText("a\n", "a\n") != nil {
 		t.Error("the same differs")
+	}
+}
+
+func TestADocumentIsNeitherDeepNorHasItManyLongNames(t *testing.T) {
+	for name, text := range map[string]string{
+		"maps in maps":             strings.Repeat("{~~: ", 9000) + strings.Repeat("}", 9000),
+		"lists in lists":           "a: " + strings.Repeat("[", 9000) + strings.Repeat("]", 9000),
+		"a long name of many":      "? " + strings.Repeat("x", 30000) + "\n: [" + strings.Repeat("1,", 15000) + "1]",
+		"one deeper than may be":   strings.Repeat("{a: ", maxDeep+1) + strings.Repeat("}", maxDeep+1),
+		"lists in lists, in lines": "a:\n" + strings.Repeat("- ", 9000),
+	} {
+		if _, err := readDocument(text); err == nil || !strings.Contains(err.Error(), "too deep") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if _, err := readDocument(strings.Repeat("{a: ", maxDeep) + strings.Repeat("}", maxDeep)); err != nil {
+		t.Errorf("as deep as may be: %v", err)
+	}
+	rows := strings.Repeat("\n  - { type: ssh, accounts: [me, root] }", 1500)
+	if d, err := readDocument("privileges:" + rows); err != nil || d.kept > maxPointers {
+		t.Errorf("a long document is refused: %v", err)
 	}
 }
