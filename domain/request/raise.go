@@ -158,9 +158,9 @@ func (c Raise) conflict(s State, t Type, m domain.Meta) error {
 func (c Raise) decidable(t Type) error {
 	would := Request{Matter: c.Matter, Asked: c.Asked, Spec: t.Published}
 	for n, st := range t.Published.Steps {
-		could := st.Approvers.principals(would, c.World)
+		could := st.Approvers.principals(&would, c.World)
 		if st.Escalate != nil {
-			could = append(could, st.Escalate.To.principals(would, c.World)...)
+			could = append(could, st.Escalate.To.principals(&would, c.World)...)
 		}
 		slices.Sort(could)
 		if len(slices.Compact(could)) < max(1, st.Needed) {

@@ -101,10 +101,10 @@ func (r Request) At(now time.Time) Request {
 }
 
 // open is the step that was opened last.
-func (r Request) open() Opened { return r.Steps[len(r.Steps)-1] }
+func (r *Request) open() *Opened { return &r.Steps[len(r.Steps)-1] }
 
 // step is what the type says of the step that was opened last.
-func (r Request) step() Step { return r.Spec.Steps[len(r.Steps)-1] }
+func (r *Request) step() *Step { return &r.Spec.Steps[len(r.Steps)-1] }
 
 // Key is what an approval of the request is good for.
 func (r Request) Key() Key { return r.Matter.key(r.Username) }
@@ -203,6 +203,22 @@ func (s State) Names(group domain.Name) bool {
 	}
 	for spec := range s.specs {
 		if spec.names(group) {
+			return true
+		}
+	}
+	return false
+}
+
+// NamesPerson tells whether a request type, or the version of one under which a
+// request is pending, names somebody as approver or as an escalation, who may be nobody yet.
+func (s State) NamesPerson(n domain.Name) bool {
+	for _, t := range s.types {
+		if t.Status != Deleted && (t.Newest.namesPerson(n) || t.Published != nil && t.Published.namesPerson(n)) {
+			return true
+		}
+	}
+	for spec := range s.specs {
+		if spec.namesPerson(n) {
 			return true
 		}
 	}

@@ -13,7 +13,7 @@ import (
 func (s State) Reviewers(typ, person domain.Name, ref resource.Ref, w World) (names []domain.Name) {
 	as := Request{Matter: Matter{Requester: person.String(), Type: typ, Resource: ref}}
 	for _, way := range s.everyWay(typ) {
-		names = append(names, way.principals(as, w)...)
+		names = append(names, way.principals(&as, w)...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -22,7 +22,7 @@ func (s State) Reviewers(typ, person domain.Name, ref resource.Ref, w World) (na
 // Reviews tells whether somebody is among [State.Reviewers], without naming them all.
 func (s State) Reviews(who, typ, person domain.Name, ref resource.Ref, w World) bool {
 	as := Request{Matter: Matter{Requester: person.String(), Type: typ, Resource: ref}}
-	return slices.ContainsFunc(s.everyWay(typ), func(way Approvers) bool { return way.includes(who, as, w) })
+	return slices.ContainsFunc(s.everyWay(typ), func(way Approvers) bool { return way.includes(who, &as, w) })
 }
 
 // everyWay is who decides in any step of a type, also once it has escalated.

@@ -370,3 +370,10 @@ func (s *Spec) names(group domain.Name) bool {
 		return st.Approvers.Group == group || st.Escalate != nil && st.Escalate.To.Group == group
 	})
 }
+
+// namesPerson tells whether it names somebody as approver or as an escalation.
+func (s *Spec) namesPerson(n domain.Name) bool {
+	return slices.ContainsFunc(s.Steps, func(st Step) bool {
+		return slices.Contains(st.Approvers.People, n) || st.Escalate != nil && slices.Contains(st.Escalate.To.People, n)
+	})
+}

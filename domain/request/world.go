@@ -1,8 +1,10 @@
 package request
 
 import (
+	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain"
@@ -27,7 +29,7 @@ type seats struct {
 	people []domain.Name
 }
 
-func (a Approvers) seats(r Request, w World) seats {
+func (a Approvers) seats(r *Request, w World) seats {
 	switch {
 	case a.Group != "":
 		return seats{group: a.Group}
@@ -46,12 +48,12 @@ func (a Approvers) seats(r Request, w World) seats {
 }
 
 // suits tells whether somebody can be an approver at all: who is there, and never who asked.
-func suits(n domain.Name, r Request, w World) bool {
+func suits(n domain.Name, r *Request, w World) bool {
 	return n != "" && n.String() != r.Requester && w.Known(n)
 }
 
 // principals is who the approvers are for a request, themselves.
-func (a Approvers) principals(r Request, w World) (out []domain.Name) {
+func (a Approvers) principals(r *Request, w World) (out []domain.Name) {
 	of := a.seats(r, w)
 	names := of.people
 	if of.group != "" {
@@ -66,7 +68,7 @@ func (a Approvers) principals(r Request, w World) (out []domain.Name) {
 }
 
 // includes tells whether somebody is among [Approvers.principals], without naming them all.
-func (a Approvers) includes(n domain.Name, r Request, w World) bool {
+func (a Approvers) includes(n domain.Name, r *Request, w World) bool {
 	of := a.seats(r, w)
 	in := slices.Contains(of.people, n)
 	if of.group != "" {
@@ -86,10 +88,10 @@ type chair struct {
 // now, those who decide as themselves first. Whoever has decided, or was decided
 // for, has none any more.
 func (s State) chairs(r Request, now time.Time, w World) (out []chair) {
-	free := r.free(w)
+	free := func(n domain.Name) bool { return r.free(n, w) }
 	var delegated []chair
 	for i, way := range r.ways(now) {
-		for _, n := range way.principals(r, w) {
+		for _, n := range way.principals(&r, w) {
 			if !free(n) {
 				continue
 			}
@@ -103,7 +105,7 @@ func (s State) chairs(r Request, now time.Time, w World) (out []chair) {
 }
 
 // ways is who decides the step that was opened last, by whom it says and, once it has escalated, by others.
-func (r Request) ways(now time.Time) []Approvers {
+func (r *Request) ways(now time.Time) []Approvers {
 	ways := []Approvers{r.step().Approvers}
 	if e := r.step().Escalate; e != nil && !now.Before(r.open().EscalatesAt) {
 		ways = append(ways, e.To)
@@ -111,10 +113,16 @@ func (r Request) ways(now time.Time) []Approvers {
 	return ways
 }
 
-// free tells who has a word on the request that is not spoken yet.
-func (r Request) free(w World) func(domain.Name) bool {
-	used := r.used()
-	return func(n domain.Name) bool { return !used[n] && suits(n, r, w) }
+// free tells whether somebody has a word on the request that is not spoken yet.
+func (r *Request) free(n domain.Name, w World) bool {
+	for _, st := range r.Steps {
+		for _, d := range st.Decisions {
+			if d.By == n || d.For == n {
+				return false
+			}
+		}
+	}
+	return suits(n, r, w)
 }
 
 // used is everybody whose word on the request is spoken: who decided, and for whom.
@@ -149,24 +157,53 @@ func (s State) Approvers(id string, now time.Time, w World) []domain.Name {
 // among whose [State.Approvers] they are. It looks at each request for this one
 // person alone, so that a thousand that wait are found at once.
 func (s State) WaitingFor(who domain.Name, now time.Time, w World) (out []Request) {
+	for r := range s.eachFor(who, now, w) {
+		out = append(out, *r)
+	}
+	slices.SortFunc(out, func(a, b Request) int { return strings.Compare(a.ID, b.ID) }) // ids begin with the time
+	return out
+}
+
+// CountFor is how many [State.WaitingFor] are.
+func (s State) CountFor(who domain.Name, now time.Time, w World) (n int) {
+	for range s.eachFor(who, now, w) {
+		n++
+	}
+	return n
+}
+
+// eachFor is [State.WaitingFor] in no order; what is pointed to is the next one's then.
+func (s State) eachFor(who domain.Name, now time.Time, w World) iter.Seq[*Request] {
 	stands := []domain.Name{who}
 	for _, d := range s.DelegatedTo(who, now) {
 		stands = append(stands, d.From)
 	}
-	for _, r := range s.Waiting(now) {
-		if s.decides(r, who, stands, now, w) {
-			out = append(out, r)
+	return func(yield func(*Request) bool) {
+		var r Request
+		for id := range s.pending {
+			if r = s.requests[id]; len(r.Steps) == 0 || !now.Before(r.open().ExpiresAt) || !r.hears(who, stands, now, w) {
+				continue
+			}
+			if !yield(&r) {
+				return
+			}
 		}
 	}
-	return out
 }
 
-// decides tells whether somebody has a chair, who stands for those people, themself first.
-func (s State) decides(r Request, who domain.Name, stands []domain.Name, now time.Time, w World) bool {
-	free := r.free(w)
-	return free(who) && slices.ContainsFunc(r.ways(now), func(way Approvers) bool {
-		return slices.ContainsFunc(stands, func(n domain.Name) bool { return free(n) && way.includes(n, r, w) })
-	})
+// hears tells whether somebody has a chair, who stands for those people, themself first.
+func (r *Request) hears(who domain.Name, stands []domain.Name, now time.Time, w World) bool {
+	if !r.free(who, w) {
+		return false
+	}
+	for _, way := range r.ways(now) {
+		for _, n := range stands {
+			if r.free(n, w) && way.includes(n, r, w) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Sees tells whether somebody may see the request at now: who asked, who

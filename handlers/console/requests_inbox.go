@@ -60,7 +60,7 @@ type inboxView struct {
 // countInbox is how many requests wait for the person.
 func countInbox(p *page) (n int) {
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		n = len(s.WaitingFor(domain.Name(p.Person.ID), s.Later(p.now())))
+		n = s.CountFor(domain.Name(p.Person.ID), s.Later(p.now()))
 	})
 	return n
 }

@@ -51,3 +51,8 @@ func (s *State) Approvers(id string, now time.Time) []domain.Name {
 func (s *State) WaitingFor(who domain.Name, now time.Time) []request.Request {
 	return s.requests.WaitingFor(who, now, s.RequestWorld(now))
 }
+
+// CountFor is how many [State.WaitingFor] are.
+func (s *State) CountFor(who domain.Name, now time.Time) int {
+	return s.requests.CountFor(who, now, s.RequestWorld(now))
+}
