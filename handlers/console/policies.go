@@ -3,7 +3,6 @@ package console
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,7 +91,7 @@ func openPolicy(p *page, raw json.RawMessage, v *sheet) error {
 			v.Actions = append(v.Actions, publish)
 		}
 		if d.Status != "draft" {
-			v.Actions = append(v.Actions, n.button(p, "Unpublish", "unpublish"))
+			v.Actions = append(v.Actions, n.button(p, "Unpublish", "unpublish").sure("Unpublish now"))
 		}
 	}
 	if slices.ContainsFunc(simulators, p.Person.Has) {
@@ -241,11 +240,20 @@ func selectorSays(s policy.Selector) string {
 
 // labelsSay are labels in order.
 func labelsSay(labels map[string]string) string {
-	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		parts = append(parts, k+"="+labels[k])
+	var room [8]string // mostly they are few, and a filter asks for those of everything
+	keys := room[:0]
+	for k := range labels {
+		keys = append(keys, k)
 	}
-	return strings.Join(parts, ", ")
+	slices.Sort(keys)
+	var b strings.Builder
+	for i, k := range keys {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(k + "=" + labels[k])
+	}
+	return b.String()
 }
 
 func conditionSays(c policy.Condition) string {

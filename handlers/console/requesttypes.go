@@ -83,7 +83,7 @@ func openType(p *page, raw json.RawMessage, v *sheet) error {
 		v.Actions = append(v.Actions, publish)
 	}
 	if n.writes(p) && d.Status == request.Published {
-		v.Actions = append(v.Actions, n.button(p, "Disable", "disable"))
+		v.Actions = append(v.Actions, n.button(p, "Disable", "disable").sure("Disable now"))
 	}
 	switch {
 	case waits:

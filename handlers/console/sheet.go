@@ -37,6 +37,12 @@ type sheetAction struct {
 	Hidden          map[string]string
 }
 
+// sure is the action, asked for once more by a button of that name.
+func (a sheetAction) sure(do string) sheetAction {
+	a.Sure = do
+	return a
+}
+
 // sheetNote is a sentence that stands out; Tone is "", good, warn or bad.
 type sheetNote struct{ Tone, Text string }
 

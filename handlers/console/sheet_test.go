@@ -1,9 +1,13 @@
 package console
 
 import (
+	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"sallyport.dev/domain"
 )
 
 func init() {
@@ -32,11 +36,23 @@ func init() {
 			},
 			Below: []sheetSection{{Heading: "Below", Text: "x"}},
 			Tables: []sheetTable{{Heading: "T", Caption: "T", Columns: []string{"A", "#B", "-C"}, Pager: &pager, Rows: [][]cell{
-				{linkCell("a", "/a"), numberCell(1), actionCell(sheetAction{Do: "Remove", About: "a", Path: "/r", Post: true})},
+				{linkCell("a", "/a"), numberCell(1), actionCell(sheetAction{Do: "Remove", About: "a", Path: "/r", Post: true}.sure("Remove now"))},
 				{codeCell("a"), quietCell("b"), toneCell("warn", "c")}, {badgeCell("draft"), timeCell(at), textCell("")},
 			}}},
 		},
 		sheet{Title: "Form", Form: &sheetForm{Path: "/s", Fields: fields, Do: "Save"}},
+	}
+}
+
+func TestWhatTakesAwayIsAskedForOnceMore(t *testing.T) {
+	s := newSite(t)
+	s.signIn("sam", domain.SecurityAdmin)
+	s.signIn("carol", domain.Member)
+	s.wants(http.StatusSeeOther, s.fills("sam", "/groups/-/new/save", "name", "ops"))
+	s.wants(http.StatusSeeOther, s.fills("sam", "/groups/ops/add", "person", "carol"))
+	body := s.wants(http.StatusOK, s.get("sam", s.path("/groups/ops")))
+	if !regexp.MustCompile(`(?s)<details class="once-more"><summary[^>]*>Remove<span class="readers"> carol</span></summary><form[^>]*/groups/ops/remove">.*?<button class="danger sure">Remove now`).MatchString(body) {
+		t.Errorf("a member is removed at one press: %s", body)
 	}
 }
 
