@@ -68,9 +68,11 @@ func (a *app) person() *cobra.Command {
 
 func (a *app) personSignOut() *cobra.Command {
 	return &cobra.Command{
-		Use: "sign-out NAME", Short: "End a person's sessions in the console, on every replica",
-		Long: `Ends every session that a person has in the console, at once. Their API tokens go on,
-and they may sign in again: to keep a lost device out, use remove-passkey or unlink.`,
+		Use: "sign-out NAME", Short: "Sign a person out of the console and of programs they let in",
+		Long: `Ends every session that a person has in the console, and every program that they let in
+with sallyport login, at once and on every replica. API tokens that were made on the host
+go on (sallyportd token revoke). They may sign in again: to keep a lost device out, use
+remove-passkey or unlink.`,
 		Example: "  sallyport person sign-out carol",
 		Args:    nameArgs("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -1,7 +1,10 @@
 package person
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"time"
 
 	"sallyport.dev/domain"
 )
@@ -23,6 +26,17 @@ func (s State) SignedOut(n domain.Name, session string, began domain.Position) b
 // LetIn tells whether the token is of a program that its person let in themself
 // ([LogIn]). Others were made on the host.
 func (t Token) LetIn() bool { return t.CreatedBy == t.Person.String() }
+
+// LetIn is the tokens that hold at now of programs that the person let in, by age.
+func (s State) LetIn(n domain.Name, now time.Time) (out []Token) {
+	for _, t := range s.tokens {
+		if t.Person == n && t.LetIn() && t.Holds(now) {
+			out = append(out, t)
+		}
+	}
+	slices.SortFunc(out, func(a, b Token) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
 
 // SignOutEverywhere ends whatever somebody is signed in by at that moment: every
 // session, and every program that they let in. The person says so, or an owner.

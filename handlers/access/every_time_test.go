@@ -9,6 +9,7 @@ import (
 
 	"sallyport.dev/domain"
 	eventsof "sallyport.dev/domain/access"
+	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/organisation/orgtest"
 	"sallyport.dev/projections/control"
 )
@@ -37,7 +38,7 @@ func careful(t *testing.T) *house {
 func (h *house) login(who domain.Name, mfaAt time.Time) string {
 	h.t.Helper()
 	m := domain.Meta{Actor: domain.Actor{ID: who.String()}, Now: h.Now()}
-	t, err := h.LogIn(context.Background(), m, who, mfaAt, func(*control.State) error { return nil })
+	t, err := h.LogIn(context.Background(), m, person.LogIn{Person: who, MFAAt: mfaAt}, func(*control.State) error { return nil })
 	if err != nil {
 		h.t.Fatal(err)
 	}

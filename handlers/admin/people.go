@@ -52,20 +52,26 @@ func (h *Admin) isThere(c *api.Call) (err error) {
 	return err
 }
 
-// signOut ends a person's sessions in the console. That is recorded first: what
-// ends without a word would be missed.
+// signOut ends whatever a person is signed in by: what the log says, every replica
+// holds. How much it was is told as far as it was there when it was asked.
 func (h *Admin) signOut(c *api.Call, _ struct{}) (api.Answer, error) {
-	ended, err := h.org.Sessions().List(c.Context(), domain.Name(c.Param("name")))
+	who := domain.Name(c.Param("name"))
+	all, err := h.org.Sessions().List(c.Context(), who)
 	if err != nil {
 		return api.Answer{}, err
 	}
+	var answer withdrawn
 	pos, err := execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
-		return session.SignOuts(s, ended, m)
+		standing, _ := session.Standing(s, all, m.Now)
+		answer = withdrawn{len(standing), len(s.LetIn(who, m.Now))}
+		return person.Decide(s.People(), person.SignOutEverywhere{Person: who}, m)
 	})
-	if err == nil {
-		err = h.org.Sessions().Revoke(c.Context(), ended)
+	if err != nil {
+		return api.Answer{}, err
 	}
-	return api.Answer{Body: map[string]int{"sessions": len(ended)}, Position: &pos}, err
+	var over []session.Session // when this is asked twice, they may have signed in again since the first time
+	h.org.Read(func(s *control.State, _ domain.Head) { _, over = session.Standing(s, all, c.Meta.Now) })
+	return api.Answer{Body: answer, Position: &pos}, h.org.Sessions().Revoke(c.Context(), over)
 }
 
 // removePerson ends a person and their memberships in one commit.

@@ -86,6 +86,12 @@ func (h *Admin) removePasskey(c *api.Call, _ struct{}) (api.Answer, error) {
 	return h.withdraw(c, session.Proof{Passkey: id}, ident.RemovePasskey{Person: domain.Name(c.Param("name")), ID: id})
 }
 
+// withdrawn is how much ended at once.
+type withdrawn struct {
+	Sessions int `json:"sessions"` // that were ended
+	Tokens   int `json:"tokens"`   // of programs that they had let in
+}
+
 // withdraw takes a proof from a person, and ends what rests on it: that is recorded
 // with it. What begins meanwhile opens nothing, since its proof is gone.
 func (h *Admin) withdraw(c *api.Call, proof session.Proof, command ident.Command) (api.Answer, error) {
@@ -94,10 +100,7 @@ func (h *Admin) withdraw(c *api.Call, proof session.Proof, command ident.Command
 	if err != nil {
 		return api.Answer{}, err
 	}
-	var answer struct {
-		Sessions int `json:"sessions"` // that were ended
-		Tokens   int `json:"tokens"`   // of programs that they had let in
-	}
+	var answer withdrawn
 	ended := session.Begun(proof, all)
 	pos, err := execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
 		facts, err := ident.Decide(s.Identities(), command, m)
@@ -105,7 +108,7 @@ func (h *Admin) withdraw(c *api.Call, proof session.Proof, command ident.Command
 			return facts, err
 		}
 		ends, err := session.Withdrawn(s, who, ended, m)
-		answer.Sessions, answer.Tokens = len(ended), len(ends)-len(ended)
+		answer = withdrawn{len(ended), len(s.LetIn(who, m.Now))}
 		return append(facts, ends...), err
 	})
 	if err == nil && answer.Sessions > 0 {

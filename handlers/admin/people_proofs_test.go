@@ -4,10 +4,10 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"sallyport.dev/domain"
 	ident "sallyport.dev/domain/identity"
+	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/session"
 	"sallyport.dev/handlers/signin"
 	"sallyport.dev/projections/control"
@@ -40,7 +40,7 @@ func proves(t *testing.T, e *edge) (cookies map[string]string, program string) {
 		cookies[name] = cookie
 	}
 	m := domain.Meta{Actor: domain.Actor{ID: "alice"}, Now: e.Now()}
-	token, err := e.LogIn(t.Context(), m, "alice", time.Time{}, func(*control.State) error { return nil })
+	token, err := e.LogIn(t.Context(), m, person.LogIn{Person: "alice"}, func(*control.State) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

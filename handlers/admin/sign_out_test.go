@@ -5,10 +5,13 @@ import (
 	"testing"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/person"
+	"sallyport.dev/handlers/organisation/orgtest"
 	"sallyport.dev/handlers/session"
+	"sallyport.dev/projections/control"
 )
 
-func TestAnOwnerEndsSomebodysSessions(t *testing.T) {
+func TestAnOwnerSignsSomebodyOut(t *testing.T) {
 	e := newEdge(t)
 	cookies := map[string]domain.Name{}
 	for _, who := range []domain.Name{"alice", "alice", "auditor"} {
@@ -28,7 +31,7 @@ func TestAnOwnerEndsSomebodysSessions(t *testing.T) {
 	}
 	at := e.Last()
 	r := e.as("owner", "POST", "/people/alice/sign-out", nil, "Idempotency-Key", "a")
-	if r.Status != 200 || r.Body["sessions"] != 2.0 {
+	if r.Status != 200 || r.Body["sessions"] != 2.0 || r.Body["tokens"] != 0.0 {
 		t.Fatalf("got %d %s", r.Status, r.Raw)
 	}
 	for cookie, who := range cookies {
@@ -36,15 +39,70 @@ func TestAnOwnerEndsSomebodysSessions(t *testing.T) {
 			t.Errorf("a session of %s: %v", who, err)
 		}
 	}
-	if got := e.Types(at); !slices.Equal(got, []string{"person.signed_out", "person.signed_out"}) {
+	// Asked again under the same key it ends nothing that began since.
+	cookie, _, err := e.Sessions().Create(t.Context(), session.Session{Person: "alice", Began: e.Last()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := domain.Position{Sequence: e.Last().Sequence + 1}
+	if err := e.Sessions().Change(t.Context(), cookie, func(s *session.Session) { s.Began = began }); err != nil {
+		t.Fatal(err)
+	}
+	if r := e.as("owner", "POST", "/people/alice/sign-out", nil, "Idempotency-Key", "a"); r.Status != 200 {
+		t.Errorf("again: %d %s", r.Status, r.Raw)
+	}
+	if _, err := e.Sessions().Find(t.Context(), cookie); err != nil {
+		t.Errorf("a session that began since: %v", err)
+	}
+	if got := e.Types(at); !slices.Equal(got, []string{"person.signed_out_everywhere"}) {
 		t.Errorf("recorded %v", got)
 	}
-	for _, key := range []string{"a", "b"} {
-		if r := e.as("owner", "POST", "/people/alice/sign-out", nil, "Idempotency-Key", key); r.Status != 200 || len(e.Types(at)) != 2 {
-			t.Errorf("again: %d %s", r.Status, r.Raw)
-		}
-	}
 	if r := e.as("alice", "GET", "/whoami", nil); r.Status == 401 {
-		t.Error("their API token ended, too")
+		t.Error("a token that was made on the host ended, too")
+	}
+}
+
+// There is no session too many, and none that begins in between: what the log says
+// of somebody ends what began before, also where nobody has deleted it.
+func TestWhoIsSignedOutIsSignedOutOfEverySession(t *testing.T) {
+	e := newEdge(t)
+	other := orgtest.Join(t, e.Conn)
+	const more = session.MaxListed + 30
+	var all []session.Session
+	for range more {
+		_, s, err := e.Sessions().Create(t.Context(), session.Session{Person: "alice", Began: e.Last()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	// One whose beginning is recorded, and whose key is not there yet when the others are looked for.
+	late := session.Session{Person: "alice", Began: e.Last()}
+	login, err := e.LogIn(t.Context(), domain.Meta{Actor: domain.Actor{ID: "alice"}, Now: e.Now()}, person.LogIn{Person: "alice"}, func(*control.State) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := e.as("owner", "POST", "/people/alice/sign-out", nil); r.Status != 200 || r.Body["sessions"] != float64(more) || r.Body["tokens"] != 1.0 {
+		t.Fatalf("got %d %s", r.Status, r.Raw)
+	}
+	_, late, err = e.Sessions().Create(t.Context(), late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.WaitFor(t.Context(), e.Last()); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []*orgtest.World{e.World, other} {
+		o.Read(func(s *control.State, _ domain.Head) {
+			if standing, over := session.Standing(s, append(all, late), e.Now()); len(standing) > 0 || len(over) != more+1 {
+				t.Errorf("%d sessions still open something", len(standing))
+			}
+			if _, err := s.Authenticate(person.HashToken(login.Secret), e.Now()); err == nil {
+				t.Error("a program that they let in is still let in")
+			}
+		})
+	}
+	if left, err := e.Sessions().List(t.Context(), "alice"); err != nil || len(left) != 1 {
+		t.Errorf("%d keys are left, %v", len(left), err)
 	}
 }

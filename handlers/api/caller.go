@@ -38,7 +38,7 @@ type tokenCaller struct {
 }
 
 func (t *tokenCaller) Actor(s *control.State, now time.Time) (domain.Actor, error) {
-	token, _ := s.People().TokenOf(t.hash)
+	token, _ := s.TokenOf(t.hash)
 	t.mfaAt = token.MFAAt
 	return s.Authenticate(t.hash, now)
 }

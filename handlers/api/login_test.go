@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/organisation/orgtest"
 	"sallyport.dev/projections/control"
@@ -28,7 +29,7 @@ func TestATokenOfALoginCarriesTheSecondFactor(t *testing.T) {
 	b := &bench{World: w, url: s.URL + "/v1", t: t}
 	made := w.Token("alice", domain.Member)
 	proved := w.Now().Add(-time.Minute).UTC().Truncate(time.Second)
-	login, err := w.LogIn(t.Context(), w.Meta("alice", domain.Member), "alice", proved, func(*control.State) error { return nil })
+	login, err := w.LogIn(t.Context(), w.Meta("alice", domain.Member), person.LogIn{Person: "alice", MFAAt: proved}, func(*control.State) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

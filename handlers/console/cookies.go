@@ -7,6 +7,11 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/organisation"
+	"sallyport.dev/handlers/session"
+	"sallyport.dev/handlers/signin"
+	"sallyport.dev/projections/control"
 )
 
 // Bounds of what one browser keeps of us, so that what it sends with every request
@@ -66,15 +71,31 @@ func (p *page) setCookie(name, value string, life time.Duration) {
 }
 
 // makeRoom has the browser forget the oldest of those cookies, so that with one
-// more there are no more than most. A session whose cookie is forgotten ends; if it
-// cannot be now, it does for want of requests.
+// more there are no more than most. A session whose cookie is forgotten ends, in the
+// log of its organisation first; if it cannot be now, it does for want of requests.
 func (p *page) makeRoom(most int, of func(name string) bool) {
 	// They come in the order in which they were given (RFC 6265 section 5.4).
 	cookies := slices.DeleteFunc(p.Echo.Cookies(), func(c *http.Cookie) bool { return !of(c.Name) })
 	for _, old := range cookies[:max(0, len(cookies)-most+1)] {
 		p.setCookie(old.Name, "", -time.Second)
 		if org := p.console.orgs[domain.Name(strings.TrimPrefix(old.Name, p.console.cookiePrefix()))]; org != nil {
-			_ = org.Sessions().End(p.Context(), old.Value)
+			p.forget(org, old.Value)
 		}
+	}
+}
+
+// forget ends a session of another organisation, whose cookie there is no room for.
+func (p *page) forget(org *organisation.Organisation, cookie string) {
+	s, err := org.Sessions().Find(p.Context(), cookie)
+	if err != nil {
+		return
+	}
+	m := domain.Meta{Actor: signin.Actor(), Now: org.Now(), RequestID: api.RequestID(p.Echo)}
+	_, err = org.Execute(p.Context(), m, func(state *control.State) ([]domain.Fact, error) {
+		standing, _ := session.Standing(state, []session.Session{s}, m.Now)
+		return session.SignOuts(state, standing, m)
+	})
+	if err == nil {
+		_ = org.Sessions().Revoke(p.Context(), []session.Session{s})
 	}
 }

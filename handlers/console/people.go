@@ -24,7 +24,7 @@ func personNoun() noun {
 		deleting: []string{"Their sessions, tokens and memberships end at once.", "What names them goes on naming them, and lets nobody in by it."},
 		fields:   personFields, values: personValues, body: personBody,
 	}
-	n.actions = map[string]func(*page) error{"sign-out": n.act("sign-out", "They are signed out everywhere.", false)}
+	n.actions = map[string]func(*page) error{"sign-out": n.act("sign-out", "Their sessions, and the programs that they let in, are ended. API tokens that were made on the host go on: sallyportd token revoke ends those.", false)}
 	return n
 }
 

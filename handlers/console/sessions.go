@@ -1,10 +1,9 @@
 package console
 
 import (
-	"slices"
-
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/identity"
+	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/session"
 	"sallyport.dev/projections/control"
 )
@@ -12,61 +11,117 @@ import (
 // sessions is where people see in which browsers they are signed in.
 func (c *Console) sessions() []screen {
 	return []screen{{path: "/sessions", menu: "Sessions", icon: "person", group: meGroup, get: c.showSessions, post: map[string]func(*page) error{
-		"end": c.endSession, "end-others": c.endOtherSessions,
+		"end": endSession, "end-program": endProgram, "end-others": endOthers,
 	}}}
 }
 
-// sessionsView is in which browsers somebody is signed in.
+// sessionsView is where somebody is signed in, and what they let in.
 type sessionsView struct {
-	Sessions []session.Session
-	This     string // id of the one that asks
+	Sessions []session.Session // the newest
+	More     bool              // there are more than are shown
+	This     string            // id of the one that asks
+	Programs []person.Token    // of sallyport login
 	Accounts []identity.Account
 }
 
-// Others tells whether there is another session than the one that asks.
-func (v sessionsView) Others() bool { return len(v.Sessions) > 1 }
+// Others tells whether anything is signed in beside the session that asks.
+func (v sessionsView) Others() bool { return len(v.Sessions) > 1 || len(v.Programs) > 0 }
 
 func (c *Console) showSessions(p *page) error {
 	all, err := p.Org.Sessions().List(p.Context(), p.Session.Person)
 	if err != nil {
 		return err
 	}
-	v := sessionsView{Sessions: all, This: p.Session.ID}
-	p.Org.Read(func(s *control.State, _ domain.Head) { v.Accounts = s.Identities().Accounts(p.Session.Person) })
+	v := sessionsView{This: p.Session.ID}
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		v.Sessions, _ = session.Standing(s, all, p.now())
+		v.Programs, v.Accounts = s.LetIn(p.Session.Person, p.now()), s.Identities().Accounts(p.Session.Person)
+	})
+	if v.More = len(v.Sessions) > session.MaxListed; v.More {
+		v.Sessions = v.Sessions[:session.MaxListed]
+	}
 	return p.render("sessions", v)
 }
 
-func (c *Console) endSession(p *page) error {
+// endSession ends one of the person's own. That is recorded first: what ends
+// without a word would be missed.
+func endSession(p *page) error {
 	form, err := p.form()
 	if err != nil {
 		return err
 	}
-	id := form.Get("session")
-	return p.endSessions("The session is ended.", func(s session.Session) bool { return s.ID == id && id != p.Session.ID })
-}
-
-func (c *Console) endOtherSessions(p *page) error {
-	if _, err := p.form(); err != nil {
-		return err
-	}
-	return p.endSessions("All other sessions are ended.", func(s session.Session) bool { return s.ID != p.Session.ID })
-}
-
-// endSessions ends those of the person's own sessions that match. That is recorded
-// first: what ends without a word would be missed.
-func (p *page) endSessions(notice string, match func(session.Session) bool) error {
 	all, err := p.Org.Sessions().List(p.Context(), p.Session.Person)
 	if err != nil {
 		return err
 	}
-	ended := slices.DeleteFunc(all, func(s session.Session) bool { return !match(s) })
-	if err := p.recordSignOut(ended...); err != nil {
+	for _, s := range all {
+		if s.ID != form.Get("session") || s.ID == p.Session.ID {
+			continue
+		}
+		if err := p.recordSignOut(s); err != nil {
+			return err
+		}
+		if err := p.Org.Sessions().Disown(p.Context(), s); err != nil {
+			return err
+		}
+	}
+	return p.done("/sessions", "The session is ended.")
+}
+
+// endProgram ends the token of a program that the person let in.
+func endProgram(p *page) error {
+	form, err := p.form()
+	if err != nil {
 		return err
 	}
-	if err := p.Org.Sessions().Revoke(p.Context(), ended); err != nil {
+	err = p.endBy(func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		t, known := s.People().Token(form.Get("program"))
+		if !known || t.Person != p.Session.Person || !t.LetIn() {
+			return nil, errNothing
+		}
+		return person.Decide(s.People(), person.RevokeToken{ID: t.ID}, m)
+	})
+	if err != nil {
 		return err
 	}
-	return p.done("/sessions", notice)
+	return p.done("/sessions", "The program is not let in any more.")
+}
+
+// endOthers ends whatever the person is signed in by but this session.
+func endOthers(p *page) error {
+	if _, err := p.form(); err != nil {
+		return err
+	}
+	all, err := p.Org.Sessions().List(p.Context(), p.Session.Person)
+	if err != nil {
+		return err
+	}
+	err = p.endBy(func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		return person.Decide(s.People(), person.SignOutEverywhere{Person: p.Session.Person, Kept: p.Session.ID}, m)
+	})
+	if err != nil {
+		return err
+	}
+	var over []session.Session
+	p.Org.Read(func(s *control.State, _ domain.Head) { _, over = session.Standing(s, all, p.now()) })
+	if err := p.Org.Sessions().Revoke(p.Context(), over); err != nil {
+		return err
+	}
+	return p.done("/sessions", "Everything else that you were signed in by is ended.")
+}
+
+// endBy records what ends something of the person's, as long as they are still
+// signed in on the very state that it is decided on: who was signed out keeps nothing.
+func (p *page) endBy(decide func(*control.State, domain.Meta) ([]domain.Fact, error)) error {
+	m := p.meta()
+	at, err := p.Org.Execute(p.Context(), m, func(s *control.State) ([]domain.Fact, error) {
+		if _, err := (session.Caller{Session: p.Session}).Actor(s, m.Now); err != nil {
+			return nil, err
+		}
+		return decide(s, m)
+	})
+	p.Position = at.String()
+	return err
 }
 
 // recordSignOut records that sessions of the person are ended.

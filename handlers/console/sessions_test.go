@@ -39,11 +39,22 @@ func TestARoleThatIsTakenAwayIsMissingFromTheNextRequestOn(t *testing.T) {
 	s.wants(http.StatusOK, s.get("sam", s.path("/groups")), "ops")
 }
 
-// A program that was let in gets no token once the session that let it in is over,
-// or what that rested on: who is signed out everywhere leaves nothing behind.
-func TestAProgramIsLetInByASessionThatLasts(t *testing.T) {
+// A program that was let in gets no token once the session that let it in was ended
+// from elsewhere, or what that rested on: who is signed out everywhere leaves nothing behind.
+func TestAProgramIsLetInByASessionThatIsTrusted(t *testing.T) {
 	for name, end := range map[string]func(s terminal){
-		"signing out": func(s terminal) { s.post("alice", s.path("/sign-out/now"), "") },
+		"another session of theirs that ends it": func(s terminal) {
+			theirs, err := s.world.Sessions().Find(s.t.Context(), s.cookies["alice"].Value)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.signIn("alice", domain.Member)
+			s.wants(http.StatusSeeOther, s.fills("alice", "/sessions/end", "session", theirs.ID))
+		},
+		"another session of theirs that ends all others": func(s terminal) {
+			s.signIn("alice", domain.Member)
+			s.wants(http.StatusSeeOther, s.fills("alice", "/sessions/end-others"))
+		},
 		"an owner who signs them out": func(s terminal) {
 			s.signIn("olga", domain.Owner)
 			s.wants(http.StatusSeeOther, s.fills("olga", "/people/alice/sign-out"))

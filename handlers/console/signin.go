@@ -179,11 +179,8 @@ func (c *Console) callback(ec echo.Context) error {
 // enterWith signs in whom the provider vouches for.
 func (p *page) enterWith(provider *signin.Provider, a signin.Attempt, proof signin.Proof) error {
 	s := session.Session{Method: "oidc", Provider: provider.Name.String(), FreshAt: proof.At, Proofs: []session.Proof{{Account: proof.Account}}}
-	if proof.MFA {
+	if proof.MFA { // when the provider does not say when, it may be long ago, and counts for nothing
 		s.MFAAt = proof.At
-		if s.MFAAt.IsZero() { // it does not say when; what asks for one just now is not met by it
-			s.MFAAt = p.now().Add(-freshFor)
-		}
 	}
 	return p.enter(s, func(s *control.State, m domain.Meta) (domain.Name, []domain.Fact, error) {
 		who, facts, err := provider.Decide(s, proof, m)
@@ -202,29 +199,41 @@ func (p *page) enter(s session.Session, whom func(*control.State, domain.Meta) (
 	cookie, id := session.Name()
 	s.Source, s.UserAgent = source(p.Echo), p.Echo.Request().UserAgent()
 	m := domain.Meta{Actor: signin.Actor(), Now: p.now(), RequestID: api.RequestID(p.Echo)}
-	if s.FreshAt.After(m.Now) {
-		s.FreshAt = m.Now // by a clock that is ahead
+	for _, at := range []*time.Time{&s.FreshAt, &s.MFAAt} {
+		if at.After(m.Now) {
+			*at = m.Now // by a clock that is ahead
+		}
 	}
-	_, err := p.Org.Execute(p.Context(), m, func(state *control.State) ([]domain.Fact, error) {
+	was, stands := p.Session, false
+	began, err := p.Org.Execute(p.Context(), m, func(state *control.State) ([]domain.Fact, error) {
 		who, facts, err := whom(state, m)
 		if err != nil {
 			return nil, err
 		}
 		s.Person = who
+		_, gone := session.Caller{Session: was}.Actor(state, m.Now)
+		if stands = gone == nil; stands && was.Person != who {
+			replaced, err := session.SignOuts(state, []session.Session{was}, m)
+			if err != nil {
+				return nil, err
+			}
+			facts = append(facts, replaced...)
+		}
 		signedIn, err := identity.Decide(state.Identities(), identity.SignIn{
 			Person: who, Method: s.Method, Provider: s.Provider, Session: id, MFA: !s.MFAAt.IsZero(), Source: s.Source,
-			Again: p.Session.Person == who,
+			Again: stands && was.Person == who,
 		}, m)
 		return append(facts, signedIn...), err
 	})
 	if err != nil {
 		return err
 	}
-	if p.Session.Person == s.Person {
-		s.Notice = p.Session.Notice
-		s.Proofs = s.With(p.Session.Proofs)
+	s.Began = began
+	if stands && was.Person == s.Person {
+		s.Notice = was.Notice
+		s.Proofs = s.With(was.Proofs)
 		if s.MFAAt.IsZero() {
-			s.MFAAt = p.Session.MFAAt // that they proved one then stays true
+			s.MFAAt = was.MFAAt // that they proved one then stays true
 		}
 	}
 	if s, err = p.Org.Sessions().CreateAs(p.Context(), cookie, s); err != nil {

@@ -137,14 +137,13 @@ func (d *Devices) token(c echo.Context, f oauth.Form) (organisation.APIToken, *o
 	if err != nil {
 		return organisation.APIToken{}, refusalOf(err)
 	}
-	m := domain.Meta{Actor: domain.Actor{ID: in.Person.String()}, Now: d.org.Now(), RequestID: api.RequestID(c)}
-	let := session.Caller{Session: session.Session{Person: in.Person, Proofs: in.Proofs}}
-	token, err := d.org.LogIn(ctx, m, in.Person, in.MFAAt, func(s *control.State) error {
-		_, err := let.Actor(s, m.Now)
+	m := domain.Meta{Actor: domain.Actor{ID: in.By.Person.String()}, Now: d.org.Now(), RequestID: api.RequestID(c)}
+	token, err := d.org.LogIn(ctx, m, person.LogIn{Person: in.By.Person, MFAAt: in.By.MFAAt, Source: in.Source}, func(s *control.State) error {
+		_, err := session.Caller{Session: in.By}.Actor(s, m.Now)
 		return err
 	})
 	if errors.Is(err, session.ErrNone) {
-		err = session.ErrDeviceRefused // they, or what they proved it with, were removed since
+		err = session.ErrDeviceRefused // they were signed out everywhere, or what they proved it with was taken, since
 	}
 	if err != nil {
 		return organisation.APIToken{}, refusalOf(err)
@@ -163,7 +162,7 @@ func refusalOf(err error) *oauth.Error {
 	case errors.Is(err, session.ErrDeviceHasty):
 		return tell("slow_down", "device.slow_down", "you asked too early: wait five seconds longer than before, from now on")
 	case errors.Is(err, session.ErrDeviceRefused):
-		return tell("access_denied", "device.refused", "the person refused, or is nobody here any more")
+		return tell("access_denied", "device.refused", "the person refused, or was signed out or removed since")
 	case errors.Is(err, session.ErrDeviceOver):
 		return tell("expired_token", "device.expired", "the code is older than ten minutes, was used, or never was: begin again")
 	}

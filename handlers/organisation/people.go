@@ -63,18 +63,18 @@ func newTokenSecret() string {
 }
 
 // LogIn makes an API token of who is m's actor, who proved who they are: with
-// every role that they bear now, for [person.LoginTTL]. mfaAt is when they last
-// proved a second factor, still tells why their proof counts no more on the very
-// state that it is recorded on. The token is handed out once its event is durable.
-func (o *Organisation) LogIn(ctx context.Context, m domain.Meta, who domain.Name, mfaAt time.Time, still func(*control.State) error) (APIToken, error) {
-	t := APIToken{ID: ulid.Make().String(), Person: who, ExpiresAt: m.Now.Add(person.LoginTTL), Secret: newTokenSecret()}
+// every role that they bear now, for [person.LoginTTL]. in says the rest of it, still
+// why their proof counts no more on the very state that it is recorded on. The
+// token is handed out once its event is durable.
+func (o *Organisation) LogIn(ctx context.Context, m domain.Meta, in person.LogIn, still func(*control.State) error) (APIToken, error) {
+	t := APIToken{ID: ulid.Make().String(), Person: in.Person, ExpiresAt: m.Now.Add(person.LoginTTL), Secret: newTokenSecret()}
+	in.ID, in.Hash = t.ID, person.HashToken(t.Secret)
 	_, err := o.Execute(ctx, m, func(s *control.State) ([]domain.Fact, error) {
 		if err := still(s); err != nil {
 			return nil, err
 		}
-		return person.Decide(s.People(), person.LogIn{
-			ID: t.ID, Person: who, Lent: s.LentRoles(who, m.Now), Hash: person.HashToken(t.Secret), MFAAt: mfaAt,
-		}, m)
+		in.Lent = s.LentRoles(in.Person, m.Now)
+		return person.Decide(s.People(), in, m)
 	})
 	if err != nil {
 		return APIToken{}, err

@@ -34,10 +34,7 @@ type Device struct {
 	Source  string        `json:"source"`  // network that it asked from
 	AskedAt time.Time     `json:"asked_at"`
 	Answer  Answer        `json:"answer,omitempty"`
-	Person  domain.Name   `json:"person,omitempty"`  // who answered
-	MFAAt   time.Time     `json:"mfa_at,omitzero"`   // of their session
-	Proofs  []Proof       `json:"proofs,omitempty"`  // of their session
-	Session string        `json:"session,omitempty"` // key of it: the program is let in while it lasts
+	By      Session       `json:"by,omitzero"` // in which somebody answered
 	Polled  time.Time     `json:"polled,omitzero"`
 	Every   time.Duration `json:"every"` // how long to wait between two questions
 }
@@ -172,7 +169,7 @@ func (m *Manager) AnswerDevice(ctx context.Context, userCode string, a Answer, b
 		if err != nil {
 			return err
 		}
-		d.Answer, d.Person, d.MFAAt, d.Proofs, d.Session = a, by.Person, by.MFAAt, by.Proofs, by.key
+		d.Answer, d.By = a, by
 		if err = m.keepDevice(ctx, key, d, revision); !errors.Is(err, streams.ErrKeyMoved) {
 			return err
 		}
@@ -211,14 +208,13 @@ func (m *Manager) LetIn(ctx context.Context, deviceCode string) (Device, error) 
 	case d.Answer != Allowed:
 		return Device{}, ErrDeviceRefused
 	}
-	// Whoever let it in may have been signed out since.
-	switch s, _, err := m.get(ctx, d.Session); {
-	case errors.Is(err, ErrNone) || err == nil && s.Person != d.Person:
-		return Device{}, ErrDeviceRefused
-	case err != nil:
-		return Device{}, err
+	// What was said stays said when their session is renewed, or they sign out of it;
+	// unless somebody ended it from elsewhere since. The state tells the rest ([Caller]).
+	gone, err := m.disowned(ctx, d.By.ID)
+	if gone {
+		err = ErrDeviceRefused
 	}
-	return d, nil
+	return d, err
 }
 
 // notYet notes that the program asked, and tells it to go on waiting.

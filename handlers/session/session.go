@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sallyport.dev/domain"
@@ -41,11 +42,14 @@ type Session struct {
 	Method     string      `json:"method"`             // oidc or passkey
 	Provider   string      `json:"provider,omitempty"` // name of the OpenID provider
 	SignedInAt time.Time   `json:"signed_in_at"`
-	MFAAt      time.Time   `json:"mfa_at,omitzero"` // when a second factor was last proved
-	FreshAt    time.Time   `json:"fresh_at"`        // when they last proved who they are, for what asks for it anew
-	SeenAt     time.Time   `json:"seen_at"`
-	Source     string      `json:"source"`     // network of the sign-in
-	UserAgent  string      `json:"user_agent"` // up to 200 bytes
+	// Began is where in the log their sign-in stands. What signs them out everywhere
+	// after it ends the session.
+	Began     domain.Position `json:"began"`
+	MFAAt     time.Time       `json:"mfa_at,omitzero"` // when a second factor was last proved
+	FreshAt   time.Time       `json:"fresh_at"`        // when they last proved who they are, for what asks for it anew
+	SeenAt    time.Time       `json:"seen_at"`
+	Source    string          `json:"source"`     // network of the sign-in
+	UserAgent string          `json:"user_agent"` // up to 200 bytes
 	// Proofs is what it was begun with, and what was proved in it since. It ends with
 	// the first that proves nothing any more.
 	Proofs []Proof `json:"proofs,omitempty"`
@@ -85,6 +89,8 @@ type Bucket interface {
 const (
 	ofSessions = "s"
 	ofAttempts = "a"
+	ofPeople   = "p" // with whose session it is before the hash
+	ofEnded    = "e" // with the session's id instead
 )
 
 // Manager is the sessions of one organisation. It is safe for concurrent use.
@@ -141,7 +147,16 @@ func (m *Manager) CreateAs(ctx context.Context, cookie string, s Session) (Sessi
 	if err != nil {
 		return s, fmt.Errorf("encoding a session: %w", err)
 	}
+	// What is listed and never was harms nobody; what is not listed could not be ended.
+	if err := m.bucket.Create(ctx, listedAs(s.Person, sessionKey(cookie)), nil, Absolute); err != nil {
+		return s, err
+	}
 	return s, m.bucket.Create(ctx, sessionKey(cookie), b, m.life(s))
+}
+
+// listedAs is the key by which a person's session is found without its cookie.
+func listedAs(n domain.Name, key string) string {
+	return ofPeople + "." + n.String() + strings.TrimPrefix(key, ofSessions)
 }
 
 // maxUserAgent bounds what a browser says it is, in bytes.
@@ -211,30 +226,55 @@ func (m *Manager) Change(ctx context.Context, cookie string, f func(*Session)) e
 
 // End ends the session of that cookie.
 func (m *Manager) End(ctx context.Context, cookie string) error {
-	if !cookieForm.MatchString(cookie) {
+	s, err := m.Find(ctx, cookie)
+	if errors.Is(err, ErrNone) {
 		return nil
 	}
-	return m.bucket.Delete(ctx, sessionKey(cookie))
+	if err != nil {
+		return err
+	}
+	return m.Revoke(ctx, []Session{s})
 }
 
-// List is a person's sessions that hold, newest first, up to [MaxListed].
+// List is a person's sessions that have not ended by themselves, newest first.
+// Whether they open anything is [Standing]'s.
 func (m *Manager) List(ctx context.Context, person domain.Name) (out []Session, err error) {
-	keys, err := m.bucket.Keys(ctx, ofSessions)
+	keys, err := m.bucket.Keys(ctx, ofPeople+"."+person.String())
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range keys {
-		s, _, err := m.get(ctx, key)
-		switch {
-		case errors.Is(err, ErrNone) || err == nil && s.Person != person:
-			continue
-		case err != nil:
-			return nil, err
+	found := make([]Session, len(keys))
+	err = each(len(keys), func(i int) error {
+		s, _, err := m.get(ctx, ofSessions+strings.TrimPrefix(keys[i], ofPeople+"."+person.String()))
+		if err == nil {
+			found[i] = s
 		}
-		out = append(out, s)
+		if errors.Is(err, ErrNone) {
+			return nil
+		}
+		return err
+	})
+	found = slices.DeleteFunc(found, func(s Session) bool { return s.Person != person })
+	slices.SortFunc(found, func(a, b Session) int { return b.SignedInAt.Compare(a.SignedInAt) })
+	return found, err
+}
+
+// asksAtOnce is how many values are asked for, or deleted, at the same time.
+const asksAtOnce = 16
+
+// each calls f with 0 to n-1, some at the same time, and gives what failed.
+func each(n int, f func(int) error) error {
+	errs := make([]error, min(n, asksAtOnce))
+	var all sync.WaitGroup
+	for first := range errs {
+		all.Go(func() {
+			for i := first; i < n && errs[first] == nil; i += asksAtOnce {
+				errs[first] = f(i)
+			}
+		})
 	}
-	slices.SortFunc(out, func(a, b Session) int { return b.SignedInAt.Compare(a.SignedInAt) })
-	return out[:min(len(out), MaxListed)], nil
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // Count is how many sessions there are, of everybody.
@@ -243,17 +283,33 @@ func (m *Manager) Count(ctx context.Context) (int, error) {
 	return len(keys), err
 }
 
-// MaxListed bounds how many sessions are listed, and so ended, at once.
+// MaxListed bounds how many sessions are shown, and recorded one by one, at once.
 const MaxListed = 100
 
-// Revoke ends these sessions, as [Manager.List] told them.
+// Revoke ends these sessions, as [Manager.List] and [Manager.Find] told them.
 func (m *Manager) Revoke(ctx context.Context, ended []Session) error {
-	for _, s := range ended {
-		if err := m.bucket.Delete(ctx, s.key); err != nil {
-			return err
-		}
+	return each(len(ended), func(i int) error {
+		return errors.Join(m.bucket.Delete(ctx, ended[i].key), m.bucket.Delete(ctx, listedAs(ended[i].Person, ended[i].key)))
+	})
+}
+
+// Disown ends a session that is not trusted any more: what was said in it to a
+// program that has not come back yet counts for nothing.
+func (m *Manager) Disown(ctx context.Context, s Session) error {
+	err := m.bucket.Create(ctx, ofEnded+"."+s.ID, nil, DeviceLife)
+	if err != nil && !errors.Is(err, streams.ErrKeyMoved) { // moved: it is disowned already
+		return err
 	}
-	return nil
+	return m.Revoke(ctx, []Session{s})
+}
+
+// disowned tells whether [Manager.Disown] ended the session of that id.
+func (m *Manager) disowned(ctx context.Context, id string) (bool, error) {
+	_, _, err := m.bucket.Get(ctx, ofEnded+"."+id)
+	if errors.Is(err, streams.ErrNoKey) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // With is what the session was proved with, and with what of those is not among it.
@@ -277,20 +333,21 @@ func Begun(with Proof, all []Session) []Session {
 // person let in: of none is it known by which proof.
 func Withdrawn(s *control.State, who domain.Name, ended []Session, m domain.Meta) ([]domain.Fact, error) {
 	facts, err := SignOuts(s, ended, m)
-	for _, t := range s.People().Tokens() {
-		if err != nil || t.Person != who || t.CreatedBy != who.String() || !m.Now.Before(t.ExpiresAt) {
-			continue
-		}
+	people := s.People()
+	for _, t := range people.LetIn(who, m.Now) {
 		var revoked []domain.Fact
-		revoked, err = person.Decide(s.People(), person.RevokeToken{ID: t.ID}, m)
+		if err == nil {
+			revoked, err = person.Decide(people, person.RevokeToken{ID: t.ID}, m)
+		}
 		facts = append(facts, revoked...)
 	}
 	return facts, err
 }
 
-// SignOuts is what is recorded of sessions that are ended, before they are.
+// SignOuts is what is recorded of sessions that are ended, before they are: of the
+// first [MaxListed] one by one.
 func SignOuts(s *control.State, ended []Session, m domain.Meta) (facts []domain.Fact, err error) {
-	for _, one := range ended {
+	for _, one := range ended[:min(len(ended), MaxListed)] {
 		more, err := identity.Decide(s.Identities(), identity.SignOut{Person: one.Person, Session: one.ID, At: one.SignedInAt}, m)
 		if err != nil {
 			return nil, err
@@ -300,13 +357,26 @@ func SignOuts(s *control.State, ended []Session, m domain.Meta) (facts []domain.
 	return facts, nil
 }
 
+// Standing is those of the sessions that open something by that state, and those
+// that are over.
+func Standing(s *control.State, all []Session, now time.Time) (standing, over []Session) {
+	for _, one := range all {
+		if _, err := (Caller{one}).Actor(s, now); err != nil {
+			over = append(over, one)
+		} else {
+			standing = append(standing, one)
+		}
+	}
+	return standing, over
+}
+
 // Caller is the session's person, as /v1 takes callers.
 type Caller struct{ Session Session }
 
-// Actor is the person with every role that they bear now, while they are known
-// and what they proved who they are with is theirs.
+// Actor is the person with every role that they bear now, while they are known,
+// were not signed out since, and what they proved who they are with is theirs.
 func (c Caller) Actor(s *control.State, now time.Time) (domain.Actor, error) {
-	if _, known := s.Person(c.Session.Person); !known {
+	if _, known := s.Person(c.Session.Person); !known || s.SignedOut(c.Session.Person, c.Session.ID, c.Session.Began) {
 		return domain.Actor{}, ErrNone
 	}
 	if slices.ContainsFunc(c.Session.Proofs, func(p Proof) bool { return !p.stands(s.Identities(), c.Session.Person) }) {

@@ -101,6 +101,18 @@ func (s *State) Authenticate(hash string, now time.Time) (domain.Actor, error) {
 	return s.people.Authenticate(hash, now, func(n domain.Name) []domain.Role { return s.LentRoles(n, now) })
 }
 
+// TokenOf is the API token of that hash.
+func (s *State) TokenOf(hash string) (person.Token, bool) { return s.people.TokenOf(hash) }
+
+// LetIn is the tokens that hold at now of programs that the person let in, by age.
+func (s *State) LetIn(n domain.Name, now time.Time) []person.Token { return s.people.LetIn(n, now) }
+
+// SignedOut tells whether a session of the person's, whose beginning stands there in
+// the log, was ended by signing out everywhere.
+func (s *State) SignedOut(n domain.Name, session string, began domain.Position) bool {
+	return s.people.SignedOut(n, session, began)
+}
+
 // EffectiveRoles is every role that the person bears at now, by themself or
 // through groups, in the order of domain.Roles.
 func (s *State) EffectiveRoles(n domain.Name, now time.Time) []domain.Role {
