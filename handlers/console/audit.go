@@ -179,7 +179,7 @@ func (p *page) auditFrame(f filter) auditView {
 	set := f.values()
 	for _, name := range auditFilters {
 		if set.Has(name) {
-			v.Set = append(v.Set, chip{Name: strings.ReplaceAll(name, "_", " "), Value: set.Get(name), URL: p.at("/audit", f.values(name, ""))})
+			v.Set = append(v.Set, chip{Name: strings.ReplaceAll(name, "_", " "), Value: visible(set.Get(name)), URL: p.at("/audit", f.values(name, ""))})
 		}
 	}
 	return v
@@ -237,7 +237,7 @@ func (p *page) eventRows(events []trail.Entry) (rows []eventRow) {
 
 func (p *page) eventRow(e trail.Entry) eventRow {
 	return eventRow{
-		Position: e.Position.String(), At: e.Time, Type: e.Type, Sentence: e.Summary, Outcome: e.Outcome,
+		Position: e.Position.String(), At: e.Time, Type: e.Type, Sentence: visible(e.Summary), Outcome: e.Outcome,
 		URL: p.url("/audit/events/" + e.Position.String()), TypeURL: p.at("/audit", url.Values{"type": {e.Type}}),
 	}
 }
@@ -249,6 +249,9 @@ func (p *page) summarize(f filter, v *auditView) error {
 		return err
 	}
 	v.Total = counted(s.Counted, s.More, "event")
+	if v.Chart, err = p.chart(f, s); err != nil || f.long() {
+		return err
+	}
 	for _, of := range []struct {
 		name, parameter, set string
 		values               []trail.Count
@@ -258,7 +261,7 @@ func (p *page) summarize(f filter, v *auditView) error {
 	} {
 		list := facet{Name: of.name}
 		for _, n := range of.values {
-			value := facetValue{Label: p.shortActor(n.Value), Count: fmt.Sprint(n.Count), Current: of.set == n.Value, URL: p.at("/audit", f.values(of.parameter, n.Value))}
+			value := facetValue{Label: visible(p.shortActor(n.Value)), Count: fmt.Sprint(n.Count), Current: of.set == n.Value, URL: p.at("/audit", f.values(of.parameter, n.Value))}
 			if s.More {
 				value.Count += "+"
 			}
@@ -271,9 +274,12 @@ func (p *page) summarize(f filter, v *auditView) error {
 			v.Facets = append(v.Facets, list)
 		}
 	}
-	v.Chart, err = p.chart(f, s)
-	return err
+	return nil
 }
+
+// long tells whether the address is so long that a page has no room for it a
+// hundred times: then parts of it are not led to. So long a filter finds little.
+func (f filter) long() bool { return len(f.values().Encode()) > 200 }
 
 // shortActor is an actor without what all workloads here have in common; any
 // other text as it is.
@@ -358,7 +364,11 @@ func (p *page) chart(f filter, s trail.Summary) (*histogramView, error) {
 // barOf is the bar of a part of the time. It leads there, so that one can be
 // looked into without any script.
 func (p *page) barOf(f filter, from time.Time, s step) bar {
-	return bar{Label: from.Format(s.form), URL: p.at("/audit", f.values("since", from.Format(time.RFC3339), "until", from.Add(s.length).Format(time.RFC3339)))}
+	b := bar{Label: from.Format(s.form)}
+	if !f.long() {
+		b.URL = p.at("/audit", f.values("since", from.Format(time.RFC3339), "until", from.Add(s.length).Format(time.RFC3339)))
+	}
+	return b
 }
 
 // bars draws when the events that were looked at happened; nil where one bar would be all.

@@ -156,7 +156,9 @@ func (c *crowd) trust() {
 	}
 	spec.Conditions = append(spec.Conditions, claim.Condition{Claim: "ref_protected", Operator: claim.Equals, Value: "true"})
 	subject := func(i int) string { return "connection/" + c.called("ci", i).String() }
-	c.put("devops", each(c.connections, func(i int) domain.Fact { return domain.Fact{Subject: subject(i), Event: connection.WasDrafted{Spec: spec}} })...)
+	c.put("devops", each(c.connections, func(i int) domain.Fact {
+		return domain.Fact{Subject: subject(i), Event: connection.WasDrafted{Spec: spec}}
+	})...)
 	var active []domain.Fact
 	for i := range c.connections {
 		if i%50 > 0 {
@@ -348,8 +350,12 @@ func (c *crowd) happen(events int, over time.Duration) {
 // where is the addresses of a screen: of most, its path; of those with
 // parameters, of one that there is.
 func (c *crowd) where(path string) []string {
-	of := func(kind, query string) string { return strings.ReplaceAll(path, ":name", c.called(kind, 0).String()) + query }
-	at := func(ref, method string) string { return "?" + url.Values{"resource": {ref}, "method": {method}}.Encode() }
+	of := func(kind, query string) string {
+		return strings.ReplaceAll(path, ":name", c.called(kind, 0).String()) + query
+	}
+	at := func(ref, method string) string {
+		return "?" + url.Values{"resource": {ref}, "method": {method}}.Encode()
+	}
 	server := string(resource.ServerRef(c.called("server", 0)))
 	secret := "?" + url.Values{"path": {c.secret(0)}, "version": {"1"}}.Encode()
 	switch first, _, _ := strings.Cut(path[1:], "/"); {

@@ -36,7 +36,7 @@ func projectNoun() noun {
 
 func listProjects(p *page, s *control.State) (all []entry) {
 	used := map[domain.Name]int{}
-	for _, r := range s.Resources().Resources() {
+	for r := range s.Resources().Behind("") {
 		used[r.Project]++
 	}
 	for _, d := range s.Resources().Projects() {
@@ -69,7 +69,7 @@ func openProject(p *page, raw json.RawMessage, v *sheet) error {
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return fmt.Errorf("reading a project: %w", err)
 	}
-	in := url.Values{"q": {p.param("name")}}.Encode()
+	in := url.Values{"q": {inProject(p.param("name"))}}.Encode()
 	v.Lead = d.Description
 	v.Facts = []sheetFact{
 		factOf("Used", textCell(checkoutSays(d.Checkout))),
@@ -77,6 +77,9 @@ func openProject(p *page, raw json.RawMessage, v *sheet) error {
 	}
 	return nil
 }
+
+// inProject finds what is in a project, and not what is in payroll for pay.
+func inProject(name string) string { return "project=" + name + ";" }
 
 // The fields of a project's checkouts, as its form sends them.
 var checkoutRequired, checkoutSeconds = fieldName("/checkout/required"), fieldName("/checkout/max_seconds")
@@ -135,12 +138,10 @@ func serverNoun() noun {
 }
 
 func listServers(p *page, s *control.State) (all []entry) {
-	for _, r := range s.Resources().Resources() {
-		if r.Kind != resource.Server {
-			continue
-		}
+	for found := range s.Resources().Behind(resource.ServerRef("")) { // no kind comes behind
+		r := *found
 		all = append(all, entry{func() string {
-			return r.Name + " " + r.Project.String() + " " + r.Description + " " + r.ServerSpec.Address + " " + labelsSay(r.Labels)
+			return r.Name + " " + inProject(r.Project.String()) + " " + r.Description + " " + r.ServerSpec.Address + " " + labelsSay(r.Labels)
 		}, func() []cell {
 			var accounts []domain.Name
 			for _, a := range r.ServerSpec.Accounts {

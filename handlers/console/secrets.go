@@ -208,12 +208,13 @@ func listSecrets(p *page) error {
 	n := noun{path: secretsPath, one: "secret", many: "secrets", first: "Put one at a path; a policy then says who may see it.", lead: "A secret is a value at a path, with its versions. Values are revealed under My access, by who a policy lets.",
 		writers: stewards, columns: []string{"Path", "Project", "#Versions", "Labels", "Description"},
 		entries: func(p *page, s *control.State) (all []entry) {
-			for _, r := range s.Resources().Resources() {
-				if r.Kind != resource.Secret {
-					continue
+			for found := range s.Resources().Behind(resource.SecretRef("")) {
+				if found.Kind != resource.Secret {
+					break
 				}
+				r := *found
 				all = append(all, entry{func() string {
-					return r.Name + " " + r.Project.String() + " " + r.Description + " " + labelsSay(r.Labels)
+					return r.Name + " " + inProject(r.Project.String()) + " " + r.Description + " " + labelsSay(r.Labels)
 				}, func() []cell {
 					var n int
 					for _, v := range r.Versions {

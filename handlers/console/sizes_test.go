@@ -36,6 +36,15 @@ func TestEveryScreenIsSmallHoweverMuchThereIs(t *testing.T) {
 			}
 		}
 	}
+	for _, filters := range []url.Values{
+		{"q": {strings.Repeat("a", 256)}, "actor": {strings.Repeat("\"", 2048)}, "workload": {strings.Repeat("<", 2048)}, "type": {strings.Repeat("token.issued,", 30) + "token.denied"}},
+		{"type": {"token.issued,token.denied"}, "since": {c.world.Now().Add(-time.Hour).Format(time.RFC3339)}, "until": {c.world.Now().Format(time.RFC3339)}},
+		{"actor": {"workload://default/" + c.called("ci", 1).String() + "/" + url.PathEscape("repo:acme/app-7:ref:refs/heads/branch-13")}},
+	} {
+		if w := c.get("auditor", c.path("/audit?"+filters.Encode())); w.Code != http.StatusOK || w.Body.Len() > maxPage {
+			t.Errorf("%.80s: status %d, %d bytes", filters.Encode(), w.Code, w.Body.Len())
+		}
+	}
 	reach := url.Values{"resource": {string(resource.ServerRef(c.called("server", 0)))}, "subject.person": {"alice"}}
 	if w := c.post("auditor", c.path("/policies/-/reach/ask"), reach.Encode()); w.Code != http.StatusOK || w.Body.Len() > maxPage {
 		t.Errorf("who can reach what: status %d, %d bytes", w.Code, w.Body.Len())

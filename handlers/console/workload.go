@@ -23,7 +23,8 @@ type workloadView struct {
 // workloadCount is how often something happened to a workload.
 type workloadCount struct{ Name, Count, URL string }
 
-const workloadRows = 20
+// How many events of a workload its page shows, and how many of each kind are counted.
+const workloadRows, workloadCounted = 20, 100
 
 // workloadFilter is the filter of a workload: of its connection, or of every one.
 func (p *page) workloadFilter(connection, identity string) string {
@@ -59,7 +60,7 @@ func showWorkload(p *page) error {
 	for _, of := range []struct{ title, name, typ string }{
 		{"Tokens", "token", token.WasIssued{}.EventType()}, {"Denials", "denial", token.WasDenied{}.EventType()}, {"Access granted", "grant", access.WasGranted{}.EventType()},
 	} {
-		s, err := p.Org.Trail().Summarize(p.Context(), trail.Query{Workload: workload, Type: of.typ}, maxCounted, 0)
+		s, err := p.Org.Trail().Summarize(p.Context(), trail.Query{Workload: workload, Type: of.typ}, workloadCounted, 0)
 		if err != nil {
 			return err
 		}
