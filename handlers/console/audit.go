@@ -27,8 +27,9 @@ func (c *Console) audit() []screen {
 // Bounds of a page of the audit trail.
 const (
 	auditRows  = 50
-	maxCounted = 500 // events that are looked at to count facets and draw bars
-	maxFacet   = 8   // values of a facet
+	maxCounted = 500      // events that are looked at to count facets and draw bars
+	maxFacet   = 8        // values of a facet
+	maxChips   = 16 << 10 // bytes of the addresses of filters that are set
 )
 
 // auditFilters are the filters as an address has them; the same as of GET /v1/audit.
@@ -177,8 +178,9 @@ func (p *page) auditFrame(f filter) auditView {
 		ExportURL: p.at("/audit/export/events.ndjson", f.values()),
 	}
 	set := f.values()
+	most := maxChips / (len(set.Encode()) + 1) // each leads to an address that is as long
 	for _, name := range auditFilters {
-		if set.Has(name) {
+		if set.Has(name) && len(v.Set) < most {
 			v.Set = append(v.Set, chip{Name: strings.ReplaceAll(name, "_", " "), Value: visible(set.Get(name)), URL: p.at("/audit", f.values(name, ""))})
 		}
 	}

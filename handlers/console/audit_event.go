@@ -42,6 +42,9 @@ type eventView struct {
 // dataField is one value of an event's data.
 type dataField struct{ Name, Value string }
 
+// Shown is the event as JSON, as it is shown: who is copied it gets it as it is.
+func (v eventView) Shown() string { return visible(v.Text) }
+
 func showEvent(p *page) error {
 	at, err := domain.ParsePosition(p.param("position"))
 	if err != nil || at.Sequence == 0 {
@@ -57,7 +60,7 @@ func showEvent(p *page) error {
 	}
 	e := found[0]
 	v := eventView{
-		eventRow: p.eventRow(e), Actor: e.Actor, Subject: e.Subject, ID: e.ID, RequestID: e.RequestID, Connection: e.Connection, Workload: e.Workload,
+		eventRow: p.eventRow(e), Actor: visible(e.Actor), Subject: visible(e.Subject), ID: e.ID, RequestID: visible(e.RequestID), Connection: visible(e.Connection), Workload: visible(e.Workload),
 		RequestURL: p.at("/audit", url.Values{"request_id": {e.RequestID}}), ActorURL: p.at("/audit", url.Values{"actor": {e.Actor}}),
 		ConnectionURL: p.at("/audit", url.Values{"connection": {e.Connection}}), WorkloadURL: p.workloadURL(e.Connection, e.Workload),
 		ExportURL: p.at("/audit/export/events.ndjson", url.Values{"request_id": {e.RequestID}}),
@@ -157,5 +160,5 @@ func (v *eventView) add(name, value string) {
 	if len(value) > maxFieldText {
 		value = strings.ToValidUTF8(value[:maxFieldText], "") + "…"
 	}
-	v.Fields = append(v.Fields, dataField{name, value})
+	v.Fields = append(v.Fields, dataField{visible(name), visible(value)})
 }

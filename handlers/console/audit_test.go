@@ -217,6 +217,45 @@ func TestWhatAWorkloadClaimsIsTextOnEveryPageOfTheTrail(t *testing.T) {
 	}
 }
 
+// Text that turns the direction round, or has no width, is shown as what it is.
+func TestNothingHidesInWhatAWorkloadClaims(t *testing.T) {
+	s := newSite(t)
+	s.signIn("audrey", domain.Auditor)
+	sly := "repo:acme/\u202eppa\u200b"
+	at := s.happens(s.refusedToken("ci", sly))
+	for _, path := range []string{
+		"/audit", "/audit?q=acme", "/audit?workload=" + url.QueryEscape(sly), "/audit/live", "/audit/events/" + at.String(),
+		"/denials", "/denials/" + at.String(), "/workloads?connection=ci&identity=" + url.QueryEscape(sly), "/",
+	} {
+		page := s.shown("audrey", s.path(path))
+		said := regexp.MustCompile(`(?s)<textarea.*?</textarea>`).ReplaceAllString(page, "")
+		if text := tagForm.ReplaceAllString(said, " "); strings.ContainsAny(text, "\u202e\u200b") {
+			i := strings.IndexAny(text, "\u202e\u200b")
+			t.Errorf("%s: it hides in %q", path, text[max(0, i-80):min(len(text), i+40)])
+		}
+	}
+}
+
+func TestAReasonFindsTheDenialsThatHaveItAndNoOther(t *testing.T) {
+	s := newSite(t)
+	s.signIn("audrey", domain.Auditor)
+	s.happens(s.refusedToken("ci", "proof.expired"), s.refusedToken("ci", "other"))
+	if page := s.shown("audrey", s.path("/denials?code=proof.expired")); !strings.Contains(page, "No denial is like that") {
+		t.Errorf("an identity that is called like a reason is found: %s", mainOf(page))
+	}
+	if n := strings.Count(s.shown("audrey", s.path("/denials?code=proof.conditions")), `<th scope="row">`); n != 2 {
+		t.Errorf("%d denials have the reason, want 2", n)
+	}
+	for i := range denialsPage + 10 {
+		s.happens(s.refusedToken("ci", fmt.Sprintf("proof.expired/%d", i)))
+	}
+	s.happens(s.refusedToken("ci", "last"))
+	page := s.shown("audrey", s.path("/denials?code=proof.conditions"))
+	if n := strings.Count(page, `<th scope="row">`); n != denialsPage || !strings.Contains(page, ">Older<") {
+		t.Errorf("a page has %d denials, want %d, and older ones", n, denialsPage)
+	}
+}
+
 func TestAWorkloadsPageIsAFilteredTrail(t *testing.T) {
 	s := newSite(t)
 	s.signIn("audrey", domain.Auditor)

@@ -27,7 +27,7 @@ func (c *Console) functions() template.FuncMap {
 		"join":  join,
 
 		"browser": browserWords, "below": below, "spoken": spoken,
-		"denied": sayCode, "titled": warningTitle, "label": columnLabel,
+		"denied": sayCode, "titled": warningTitle, "label": columnLabel, "visible": visible,
 
 		"columns": columns, "empty": newEmpty, "pager": newPager,
 		"field": newField, "required": required, "area": area, "of": ofType, "choose": choose, "mono": mono, "auto": autocomplete,

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -118,4 +120,18 @@ func TestSettingsAreAnOwnersToChangeWithAFreshProof(t *testing.T) {
 		t.Errorf("an old proof changes settings: %d", w.Code)
 	}
 	s.wants(http.StatusOK, s.get("sam", s.path("/settings")), "<dd>Roles: a security admin")
+}
+
+func TestAProjectLeadsToWhatIsInItAlone(t *testing.T) {
+	s := newSite(t)
+	s.signIn("rea", domain.ResourceAdmin)
+	for _, project := range []string{"pay", "payroll"} {
+		s.api("rea", http.MethodPost, "/projects", `{"name":"`+project+`"}`)
+		s.api("rea", http.MethodPost, "/servers", `{"name":"of-`+project+`","project":"`+project+`","address":"192.0.2.1","accounts":[{"name":"me","kind":"personal"}]}`)
+	}
+	page := s.wants(http.StatusOK, s.get("rea", s.path("/projects/pay")), "its servers")
+	link := regexp.MustCompile(`href="([^"]*)">its servers`).FindStringSubmatch(page)
+	if body := s.wants(http.StatusOK, s.get("rea", html.UnescapeString(link[1])), ">of-pay<"); strings.Contains(body, ">of-payroll<") {
+		t.Error("the servers of payroll are among those of pay")
+	}
 }
