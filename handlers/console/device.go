@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport.dev/domain/person"
+	"sallyport.dev/handlers/limit"
 	"sallyport.dev/handlers/session"
 )
 
@@ -23,7 +24,14 @@ type deviceView struct {
 	Code   string
 	Device session.Device
 	TTL    time.Duration // of what it gets
+	Far    bool          // it asked from another network than the person's browser
 }
+
+// maxProgram is how many characters are shown of what a program calls itself.
+const maxProgram = 120
+
+// Program is what it calls itself, which is whatever it likes.
+func (v deviceView) Program() string { return firstLine(visible(v.Device.Program), maxProgram) }
 
 // codeField is the parameter of RFC 8628 section 3.3.1.
 const codeField = "user_code"
@@ -42,6 +50,7 @@ func showDevice(p *page) error {
 	if v.Device, err = p.Org.Sessions().Waiting(p.Context(), v.Code); err != nil {
 		return p.noDevice(err)
 	}
+	v.Far = v.Device.Source != limit.Source(p.Echo.RealIP())
 	return p.render("device", v)
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +24,7 @@ func init() {
 	views["device"] = []any{
 		deviceView{TTL: time.Hour},
 		deviceView{Code: "BCDF-GHJK", Device: session.Device{Program: "sallyport/1", Source: "192.0.2.7", AskedAt: viewAt}, TTL: time.Hour},
+		deviceView{Code: "BCDF-GHJK", Device: session.Device{Source: "192.0.2.7", AskedAt: viewAt}, TTL: time.Hour, Far: true},
 	}
 }
 
@@ -82,6 +84,22 @@ func (s terminal) poll(deviceCode string) (token, refusal string) {
 func (s terminal) answer(who domain.Name, action, userCode string) *httptest.ResponseRecorder {
 	s.t.Helper()
 	return s.post(who, s.path("/device/"+action), url.Values{"user_code": {userCode}}.Encode())
+}
+
+func TestWhatAProgramCallsItselfIsNoMoreThanThat(t *testing.T) {
+	s := newTerminal(t)
+	_, userCode, err := s.world.Sessions().AskIn(context.Background(), session.Device{Program: "sallyport/1 (\u202eTI yb deifirev)" + strings.Repeat("x", 300), Source: "198.51.100.7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := s.wants(http.StatusOK, s.get("alice", s.path("/device?user_code="+userCode)), "Calls itself", "“sallyport/1 (\\u202e", "which nobody checked", "from another network")
+	if strings.Contains(body, "\u202e") || strings.Contains(body, strings.Repeat("x", 200)) {
+		t.Error("what it calls itself is shown as it is")
+	}
+	_, near := s.begin()
+	if body := s.get("alice", s.path("/device?user_code="+near)).Body.String(); strings.Contains(body, "from another network") {
+		t.Error("a program of the same network is warned of")
+	}
 }
 
 func TestAProgramIsLetInAsWhoConfirmsItsCode(t *testing.T) {
