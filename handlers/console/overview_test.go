@@ -1,8 +1,11 @@
 package console
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -90,6 +93,57 @@ func TestTheOverviewNamesConnectionsThatOnlyRefuse(t *testing.T) {
 	}
 	if strings.Contains(text, "working issued no token") {
 		t.Error("one that works is named")
+	}
+}
+
+// ill is a part of the process that is not ready.
+type ill string
+
+func (check ill) Ready(context.Context) map[string]error {
+	return map[string]error{string(check): errors.New("a secret reason")}
+}
+
+func TestTheOverviewSaysWhatToDoAboutACheckThatFails(t *testing.T) {
+	s := newSite(t)
+	s.signIn("olga", domain.Owner)
+	s.console.opt.Checks = []Readiness{ill("disk"), ill("unheard-of")}
+	text := readable(s.shown("olga", s.path("/")))
+	for _, want := range []string{"The disk is nearly full.", "docs/runbook-full-disk.md", "The check unheard-of fails. Run sallyportd doctor"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in: %s", want, text)
+		}
+	}
+	if strings.Contains(text, "secret reason") {
+		t.Error("the page tells why, which is for the log")
+	}
+	for check, says := range failing {
+		for _, page := range regexp.MustCompile(`docs/[a-z-]+\.md`).FindAllString(says, -1) {
+			if _, err := os.Stat("../../" + page); err != nil {
+				t.Errorf("%s leads to a page that is not there: %v", check, err)
+			}
+		}
+	}
+}
+
+func TestAScaleEndsWithANumberThatIsEasilyHalved(t *testing.T) {
+	for most, want := range map[int]int{1: 1, 2: 2, 3: 4, 5: 6, 7: 8, 9: 10, 10: 10, 11: 20, 17: 20, 99: 100, 101: 200, 123_456: 200_000} {
+		if got := roundUp(most); got != want {
+			t.Errorf("a scale for %d ends with %d, want %d", most, got, want)
+		}
+	}
+}
+
+func TestATitleSaysTheScreenWhereItIsAndWhose(t *testing.T) {
+	s := newSite(t)
+	s.signIn("devops", domain.DevOpsAdmin)
+	s.drafts("ci")
+	for path, want := range map[string]string{
+		"/": "Overview · default · Sallyport", "/connections": "Connections · default · Sallyport", "/connections/ci": "ci · Connections · default · Sallyport",
+		"/audit/live": "Live audit · Audit · default · Sallyport",
+	} {
+		if page := s.shown("devops", s.path(path)); !strings.Contains(page, "<title>"+want+"</title>") {
+			t.Errorf("%s has the title %q", path, regexp.MustCompile(`<title>.*</title>`).FindString(page))
+		}
 	}
 }
 
