@@ -199,11 +199,9 @@ func (p *page) enter(s session.Session, whom func(*control.State, domain.Meta) (
 	cookie, id := session.Name()
 	s.Source, s.UserAgent = source(p.Echo), p.Echo.Request().UserAgent()
 	m := domain.Meta{Actor: signin.Actor(), Now: p.now(), RequestID: api.RequestID(p.Echo)}
-	for _, at := range []*time.Time{&s.FreshAt, &s.MFAAt} {
-		if at.After(m.Now) {
-			*at = m.Now // by a clock that is ahead
-		}
-	}
+	if s.FreshAt.After(m.Now) {
+		s.FreshAt = m.Now // by a clock that is ahead
+	} // MFAAt stays what it is: by it a proof is known again, and [access.Resolve] looks at clocks
 	was, stands := p.Session, false
 	began, err := p.Org.Execute(p.Context(), m, func(state *control.State) ([]domain.Fact, error) {
 		who, facts, err := whom(state, m)
