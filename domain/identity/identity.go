@@ -29,6 +29,7 @@ type State struct {
 	// Accounts that were taken from a person, and whether they may return; and by whom.
 	unlinked  map[link]bool
 	unlinkers map[domain.Name][]string
+	proved    map[domain.Name]bool // who ever proved who they are
 
 	enrolment Enrolment // the newest
 }
@@ -53,9 +54,13 @@ func (s State) Accounts(n domain.Name) []Account {
 	return out
 }
 
+// Proved tells whether somebody ever proved who they are: had an account linked, a
+// passkey registered, or signed in. An address is no invitation to be them any more.
+func (s State) Proved(n domain.Name) bool { return s.proved[n] }
+
 // Clone is a copy that folding further events into s does not change.
 func (s State) Clone() State {
-	return State{maps.Clone(s.accounts), maps.Clone(s.passkeys), maps.Clone(s.unlinked), maps.Clone(s.unlinkers), s.enrolment}
+	return State{maps.Clone(s.accounts), maps.Clone(s.passkeys), maps.Clone(s.unlinked), maps.Clone(s.unlinkers), maps.Clone(s.proved), s.enrolment}
 }
 
 // Command asks for a change. The set is closed: each has its rule.
@@ -82,7 +87,7 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 		return s, fmt.Errorf("%s is not an event of identities", e.Type)
 	}
 	if s.accounts == nil {
-		s = State{accounts: map[Account]domain.Name{}, passkeys: map[string]Passkey{}}
+		s = State{accounts: map[Account]domain.Name{}, passkeys: map[string]Passkey{}, proved: map[domain.Name]bool{}}
 	}
 	return ev.evolve(s, e)
 }
@@ -130,6 +135,7 @@ func (e WasLinked) evolve(s State, _ domain.Envelope) (State, error) {
 		return s, fmt.Errorf("the account was linked to %q, and is %q's", e.Person, of)
 	}
 	s.accounts[e.Account] = e.Person
+	s.proved[e.Person] = true
 	delete(s.unlinked, link{e.Account, e.Person})
 	return s, nil
 }
@@ -166,7 +172,10 @@ func (c SignIn) decide(_ State, m domain.Meta) ([]domain.Fact, error) {
 	return []domain.Fact{{Subject: "person/" + c.Person.String(), Actor: c.Person.String(), Event: WasSignedIn(c)}}, nil
 }
 
-func (WasSignedIn) evolve(s State, _ domain.Envelope) (State, error) { return s, nil }
+func (e WasSignedIn) evolve(s State, _ domain.Envelope) (State, error) {
+	s.proved[e.Person] = true
+	return s, nil
+}
 
 // SignOut records that a session ended: by whose it was, by an owner, or by
 // Sallyport itself.

@@ -124,6 +124,7 @@ func (e PasskeyWasRegistered) evolve(s State, env domain.Envelope) (State, error
 	if _, known := s.passkeys[e.ID]; known {
 		return s, fmt.Errorf("passkey %q was registered twice", e.ID)
 	}
+	s.proved[e.Person] = true
 	s.passkeys[e.ID] = Passkey{
 		ID: e.ID, Person: e.Person, Name: e.Name, PublicKey: e.PublicKey, AAGUID: e.AAGUID, Synced: e.Synced,
 		Counter: e.Counter, RegisteredAt: env.Time,

@@ -63,7 +63,7 @@ func (e WasAdded) evolve(s State, env domain.Envelope) (State, error) {
 		return s, fmt.Errorf("person %q was added twice", e.Name)
 	}
 	s.people[e.Name] = Person{
-		Name: e.Name, Roles: e.Roles, Email: e.Email, EmailBy: env.Actor, Manager: e.Manager, Version: 1,
+		Name: e.Name, Roles: e.Roles, Email: e.Email, EmailBy: env.Actor, Invited: e.Email, Manager: e.Manager, Version: 1,
 		AddedAt: env.Time, AddedBy: env.Actor, UpdatedAt: env.Time, UpdatedBy: env.Actor,
 	}
 	return s, nil

@@ -18,6 +18,7 @@ type Person struct {
 	Roles   []domain.Role // at least one, in the order of domain.Roles; never modified, but replaced
 	Email   string        // where they are told of things; "" if it is not known
 	EmailBy string        // who wrote Email last
+	Invited string        // the address that they were added with
 	Manager domain.Name   // who decides on their requests as such; "" nobody. May name somebody who was removed
 	// Version counts what happened to the person, 1 when they are added. It is the ETag.
 	Version            uint64

@@ -272,6 +272,16 @@ func (s State) own(r Resource, by int) {
 // Names tells whether the group is the owner of a resource, and so may be asked to approve.
 func (s State) Names(group domain.Name) bool { return s.owned[group] > 0 }
 
+// NamesPerson tells whether somebody is the owner of a resource, who may be nobody yet.
+func (s State) NamesPerson(n domain.Name) bool {
+	for _, r := range s.resources {
+		if r.Owner.Person == n {
+			return true
+		}
+	}
+	return false
+}
+
 // Command asks for a change. The set is closed: each has its rule.
 type Command interface {
 	decide(s State, m domain.Meta) ([]domain.Fact, error)

@@ -44,7 +44,8 @@ type Settings struct {
 	Groups      map[string]domain.Name
 	// Create makes a member of whoever the provider lets in and nobody knows.
 	Create bool
-	// MFA lists the values of amr that prove a second factor; empty: mfa and hwk.
+	// MFA lists the values of amr that prove a second factor; empty: mfa alone, as
+	// hwk is what one has and nothing besides (RFC 8176).
 	MFA []string
 	// TrustNames takes preferred_username for a person's name here. It is for the demo
 	// provider on the loopback, which believes everybody anyway: elsewhere a name can be
@@ -132,7 +133,7 @@ func newProvider(s Settings, o Options) (*Provider, error) {
 	}
 	s.NameClaim = orElse(s.NameClaim, "preferred_username")
 	if len(s.MFA) == 0 {
-		s.MFA = []string{"mfa", "hwk"}
+		s.MFA = []string{"mfa"}
 	}
 	client, err := jose.NewClient(o.Gate, o.Resolver, 0)
 	if err != nil {
@@ -394,41 +395,14 @@ func (p *Provider) Finish(ctx context.Context, a Attempt, q url.Values) (Proof, 
 	case err != nil:
 		return Proof{}, unreachable(p.Name, err)
 	}
-	raw, _ := token.Extra("id_token").(string)
-	return p.verify(ctx, d, a, raw)
-}
-
-// verify checks an ID token as OpenID Connect Core 3.1.3.7 asks.
-func (p *Provider) verify(ctx context.Context, d *discovered, a Attempt, raw string) (Proof, error) {
-	id, err := d.provider.Verifier(&oidc.Config{ClientID: p.ClientID, Now: p.now}).Verify(ctx, raw)
+	id, claims, err := p.verify(ctx, d, a, token)
 	if err != nil {
-		return Proof{}, ErrProof
+		return Proof{}, err
 	}
-	var claims map[string]any
-	if err := id.Claims(&claims); err != nil {
-		return Proof{}, ErrProof
+	if err := p.askMore(ctx, d, id, token, claims); err != nil {
+		return Proof{}, err
 	}
-	azp, authorized := claims["azp"]
-	switch {
-	case subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(a.Nonce)) != 1,
-		authorized && azp != p.ClientID, !authorized && len(id.Audience) != 1,
-		!plain(id.Subject, 255):
-		return Proof{}, ErrProof
-	}
-	proof := Proof{
-		Account: identity.Account{Issuer: id.Issuer, Subject: id.Subject},
-		Name:    text(claims[p.NameClaim]), Username: text(claims["preferred_username"]),
-		Groups: p.groups(claims),
-	}
-	if claims["email_verified"] == true {
-		proof.Email = text(claims["email"])
-	}
-	if at, ok := claims["auth_time"].(float64); ok && at > 0 {
-		proof.At = time.Unix(int64(at), 0).UTC()
-	}
-	if amr, ok := claims["amr"].([]any); ok {
-		proof.MFA = slices.ContainsFunc(amr, func(v any) bool { return slices.Contains(p.MFA, text(v)) })
-	}
+	proof := p.proof(id, claims)
 	// Their clock and ours may differ, and theirs counts whole seconds.
 	if a.Person != "" && proof.At.Before(a.At.Add(-clockSkew)) {
 		return Proof{}, ErrStale
@@ -437,6 +411,93 @@ func (p *Provider) verify(ctx context.Context, d *discovered, a Attempt, raw str
 }
 
 const clockSkew = 30 * time.Second
+
+// verify checks an ID token as OpenID Connect Core 3.1.3.7 and 3.1.3.8 ask.
+func (p *Provider) verify(ctx context.Context, d *discovered, a Attempt, token *oauth2.Token) (*oidc.IDToken, map[string]any, error) {
+	raw, _ := token.Extra("id_token").(string)
+	id, err := d.provider.Verifier(&oidc.Config{ClientID: p.ClientID, Now: p.now}).Verify(ctx, raw)
+	if err != nil {
+		return nil, nil, ErrProof
+	}
+	var claims map[string]any
+	if err := id.Claims(&claims); err != nil {
+		return nil, nil, ErrProof
+	}
+	azp, authorized := claims["azp"]
+	switch {
+	case subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(a.Nonce)) != 1,
+		authorized && azp != p.ClientID, !authorized && len(id.Audience) != 1,
+		!plain(id.Subject, 255),
+		id.AccessTokenHash != "" && id.VerifyAccessToken(token.AccessToken) != nil:
+		return nil, nil, ErrProof
+	}
+	return id, claims, nil
+}
+
+// askMore adds to the claims of an ID token those that are wanted and that the
+// provider tells at its UserInfo endpoint alone, as with the code flow it may
+// (OpenID Connect Core 5.4). What the ID token says stays. This is all that the
+// access token is for.
+func (p *Provider) askMore(ctx context.Context, d *discovered, id *oidc.IDToken, token *oauth2.Token, claims map[string]any) error {
+	if _, told := claims["email"]; !told {
+		delete(claims, "email_verified") // of which address, nobody knows
+	}
+	missing := slices.DeleteFunc(p.wanted(), func(name string) bool { _, told := claims[name]; return told })
+	if len(missing) == 0 || d.provider.UserInfoEndpoint() == "" {
+		return nil
+	}
+	info, err := d.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return unreachable(p.Name, err) // not without them: who comes without their groups leaves those
+	}
+	var more map[string]any
+	if info.Subject != id.Subject || info.Claims(&more) != nil {
+		return ErrProof // section 5.3.2
+	}
+	if email, told := claims["email"]; told && more["email"] != email {
+		delete(more, "email_verified")
+	}
+	for _, name := range missing {
+		if v, told := more[name]; told {
+			claims[name] = v
+		}
+	}
+	return nil
+}
+
+// wanted is the claims that say whom a proof names and which groups are theirs.
+func (p *Provider) wanted() []string {
+	names := []string{"email", "email_verified"}
+	if p.GroupsClaim != "" {
+		names = append(names, p.GroupsClaim)
+	}
+	if p.Create {
+		names = append(names, p.NameClaim)
+	}
+	return names
+}
+
+// proof is what the claims of a good ID token vouch for.
+func (p *Provider) proof(id *oidc.IDToken, claims map[string]any) Proof {
+	proof := Proof{
+		Account: identity.Account{Issuer: id.Issuer, Subject: id.Subject},
+		Name:    text(claims[p.NameClaim]), Username: text(claims["preferred_username"]),
+		Groups: p.groups(claims),
+	}
+	if claims["email_verified"] == true {
+		proof.Email = text(claims["email"])
+	}
+	if p.NameClaim == "email" {
+		proof.Name = proof.Email
+	}
+	if at, ok := claims["auth_time"].(float64); ok && at > 0 {
+		proof.At = time.Unix(int64(at), 0).UTC()
+	}
+	if amr, ok := claims["amr"].([]any); ok {
+		proof.MFA = slices.ContainsFunc(amr, func(v any) bool { return slices.Contains(p.MFA, text(v)) })
+	}
+	return proof
+}
 
 func text(v any) string {
 	s, _ := v.(string)

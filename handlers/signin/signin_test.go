@@ -34,6 +34,10 @@ type world struct {
 	auth      string         // header there
 	down      bool
 	fetched   int // discovery was
+
+	info       map[string]any // of the UserInfo endpoint
+	infoStatus int            // zero is 200
+	toldTo     []string       // headers there
 }
 
 func newWorld(t *testing.T) *world {
@@ -64,6 +68,12 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(rw).Encode(w.discovery)
 	case r.URL.Path == "/jwks":
 		_, _ = rw.Write(w.key.PublicJWKS())
+	case r.URL.Path == "/userinfo":
+		w.toldTo = append(w.toldTo, r.Header.Get("Authorization"))
+		if w.infoStatus != 0 {
+			rw.WriteHeader(w.infoStatus)
+		}
+		_ = json.NewEncoder(rw).Encode(w.info)
 	case r.URL.Path == "/token":
 		_ = r.ParseForm()
 		w.asked, w.auth = r.PostForm, r.Header.Get("Authorization")
@@ -300,7 +310,7 @@ func TestWhatProvesASecondFactorAndAnAddress(t *testing.T) {
 		email  string
 	}{
 		{"as it is", nil, nil, true, "carol@example.com"},
-		{"a hardware key", map[string]any{"amr": []string{"hwk"}}, nil, true, "carol@example.com"},
+		{"a hardware key, which is one factor", map[string]any{"amr": []string{"hwk"}}, nil, false, "carol@example.com"},
 		{"a password alone", map[string]any{"amr": []string{"pwd"}}, nil, false, "carol@example.com"},
 		{"what the provider calls it", map[string]any{"amr": []string{"duo"}}, []string{"duo"}, true, "carol@example.com"},
 		{"and nothing else then", nil, []string{"duo"}, false, "carol@example.com"},
@@ -314,6 +324,73 @@ func TestWhatProvesASecondFactorAndAnAddress(t *testing.T) {
 		proof, err := p.Finish(t.Context(), a, url.Values{"state": {a.State}, "code": {"c"}})
 		if err != nil || proof.MFA != tt.mfa || proof.Email != tt.email {
 			t.Errorf("%s: got %+v, %v", tt.name, proof, err)
+		}
+	}
+}
+
+// Where an ID token says nothing of what is wanted, the UserInfo endpoint is asked,
+// and believed of the same subject alone.
+func TestWhatTheIDTokenDoesNotSayTheProviderIsAsked(t *testing.T) {
+	bare := map[string]any{"email": nil, "email_verified": nil, "groups": nil, "preferred_username": nil}
+	whole := map[string]any{"sub": "00u1", "email": "carol@example.com", "email_verified": true, "groups": []string{"Staff"}, "preferred_username": "carol"}
+	with := func(base, changes map[string]any) map[string]any {
+		out := maps.Clone(base)
+		maps.Copy(out, changes)
+		maps.DeleteFunc(out, func(_ string, v any) bool { return v == nil })
+		return out
+	}
+	for _, tt := range []struct {
+		name         string
+		claims, info map[string]any
+		status       int
+		asked        int
+		email, whose string
+		groups       []string
+		code         string
+	}{
+		{name: "everything is there", info: whole, email: "carol@example.com", whose: "carol", groups: []string{"Admins", "Staff"}},
+		{name: "nothing is", claims: bare, info: whole, asked: 1, email: "carol@example.com", whose: "carol", groups: []string{"Staff"}},
+		{name: "what the token says stays", claims: map[string]any{"groups": nil}, info: with(whole, map[string]any{"email": "other@example.com", "preferred_username": "mallory"}), asked: 1, email: "carol@example.com", whose: "carol", groups: []string{"Staff"}},
+		{name: "an address is verified by who tells it", claims: map[string]any{"email": nil}, info: with(whole, map[string]any{"email_verified": nil}), asked: 1, whose: "carol", groups: []string{"Admins", "Staff"}},
+		{name: "and not by who tells another", claims: map[string]any{"email_verified": nil}, info: with(whole, map[string]any{"email": "other@example.com"}), asked: 1, whose: "carol", groups: []string{"Admins", "Staff"}},
+		{name: "the same one is", claims: map[string]any{"email_verified": nil}, info: whole, asked: 1, email: "carol@example.com", whose: "carol", groups: []string{"Admins", "Staff"}},
+		{name: "it says nothing either", claims: bare, info: map[string]any{"sub": "00u1"}, asked: 1},
+		{name: "another subject", claims: bare, info: with(whole, map[string]any{"sub": "00u2"}), asked: 1, code: "sign_in.proof"},
+		{name: "no subject", claims: bare, info: with(whole, map[string]any{"sub": nil}), asked: 1, code: "sign_in.proof"},
+		{name: "it is down", claims: bare, info: whole, status: http.StatusBadGateway, asked: 1, code: "sign_in.unavailable"},
+		{name: "it answers without end", claims: bare, info: with(whole, map[string]any{"x": strings.Repeat("x", 300<<10)}), asked: 1, code: "sign_in.unavailable"},
+		{name: "the access token is not the one that the ID token is of", claims: map[string]any{"email": nil, "at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, info: whole, code: "sign_in.proof"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.discovery["userinfo_endpoint"] = w.URL + "/userinfo"
+			w.info, w.infoStatus = tt.info, tt.status
+			p := w.provider(t, func(s *signin.Settings) { s.Create = true })
+			a, _ := w.begin(t, p, "", tt.claims)
+			proof, err := p.Finish(t.Context(), a, url.Values{"state": {a.State}, "code": {"c"}})
+			var told *domain.Error
+			if errors.As(err, &told); (err == nil) != (tt.code == "") || told != nil && told.Code != tt.code {
+				t.Fatalf("got %v, want %q", err, tt.code)
+			}
+			if len(w.toldTo) != tt.asked || tt.asked > 0 && w.toldTo[0] != "Bearer at" {
+				t.Errorf("it was asked with %v", w.toldTo)
+			}
+			if proof.Email != tt.email || proof.Name != tt.whose || !slices.Equal(proof.Groups, tt.groups) {
+				t.Errorf("got %+v", proof)
+			}
+		})
+	}
+}
+
+// An address that nobody verified is no name either.
+func TestANameIsOfAVerifiedAddressAlone(t *testing.T) {
+	w := newWorld(t)
+	for _, verified := range []any{true, false, nil} {
+		p := w.provider(t, func(s *signin.Settings) { s.NameClaim, s.Create = "email", true })
+		a, _ := w.begin(t, p, "", map[string]any{"email_verified": verified})
+		proof, err := p.Finish(t.Context(), a, url.Values{"state": {a.State}, "code": {"c"}})
+		if err != nil || (proof.Name != "") != (verified == true) {
+			t.Errorf("verified %v: named %q, %v", verified, proof.Name, err)
 		}
 	}
 }

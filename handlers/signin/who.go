@@ -26,7 +26,8 @@ func Actor() domain.Actor { return domain.System("sign_in") }
 // Decide tells whom a proof is of, and what follows from it: an account that is
 // linked at the first sign-in, a person who is made, groups that are theirs now.
 //
-// The account decides. A name or an address links one only to who has none yet.
+// The account decides. An address links one only to who was added with it and never
+// proved who they are.
 func (p *Provider) Decide(s *control.State, proof Proof, m domain.Meta) (domain.Name, []domain.Fact, error) {
 	who, facts, err := p.whose(s, proof, m)
 	if err != nil {
@@ -66,9 +67,7 @@ func (p *Provider) whose(s *control.State, proof Proof, m domain.Meta) (domain.N
 	return who, append(facts, link...), err
 }
 
-// invited is whom a proof names who has no account yet; "" nobody. Who took an
-// account from somebody does not say which one comes next: an address that they wrote
-// lets nobody in, but for an account that was the person's and may return.
+// invited is whom a proof names who has no account yet; "" nobody.
 func (p *Provider) invited(s *control.State, proof Proof) (domain.Name, error) {
 	if p.TrustNames {
 		if n, err := domain.ParseName(proof.Username); err == nil {
@@ -92,11 +91,30 @@ func (p *Provider) invited(s *control.State, proof Proof) (domain.Name, error) {
 		return "", nil
 	case len(found) > 1 || len(s.Identities().Accounts(found[0].Name)) > 0:
 		return "", ErrTaken
-	case s.Identities().UnlinkedBy(found[0].EmailBy, found[0].Name) && !s.Identities().MayReturn(proof.Account, found[0].Name):
-		return "", errSameHand
 	}
-	return found[0].Name, nil
+	return found[0].Name, mayBecome(s.Identities(), found[0], proof.Account)
 }
+
+// mayBecome refuses an account that would be somebody's by what one owner alone has
+// said. Who adds somebody chooses who that is, once. Whoever has proved who they are
+// stays that: an address that is written then invites nobody, but where one owner took
+// an account from them, and it is another who wrote it.
+func mayBecome(s identity.State, p person.Person, a identity.Account) error {
+	switch {
+	case s.MayReturn(a, p.Name):
+		return nil // it was theirs
+	case s.UnlinkedBy(p.EmailBy, p.Name):
+		return errSameHand
+	case len(s.Unlinked(p.Name)) > 0:
+		return nil
+	case s.Proved(p.Name) || p.Email != p.Invited:
+		return errNotInvited
+	}
+	return nil
+}
+
+// errNotInvited is told to who would be somebody by an address that was no invitation.
+var errNotInvited = ErrTaken.With("Your address at the identity provider is written here on somebody who was not added with it, or who has proved already who they are: sign in as they do, or ask an owner to add you under another name.")
 
 // errSameHand is told to who would be somebody by what one owner alone has said.
 var errSameHand = identity.ErrUnlinked.With("Your address was written here by the owner who took an account from your name, and one owner alone does not say whose account it is: have another owner write it, or sign in with a passkey.")
@@ -107,8 +125,8 @@ func (p *Provider) create(s *control.State, proof Proof, m domain.Meta) (domain.
 	if !ok {
 		return "", nil, ErrUnknown.With("The identity provider gives you no name that can be one here: ask an owner of the organisation to add you.")
 	}
-	if _, known := s.Person(n); known {
-		return "", nil, ErrTaken // and never merged
+	if _, known := s.Person(n); known || s.NamesPerson(n) {
+		return "", nil, ErrTaken // and never merged, nor what others have named already
 	}
 	email := proof.Email
 	if person.CheckEmail(email) != nil {

@@ -9,6 +9,8 @@ import (
 	"sallyport.dev/domain/group"
 	"sallyport.dev/domain/identity"
 	"sallyport.dev/domain/person"
+	"sallyport.dev/domain/request"
+	"sallyport.dev/domain/resource"
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/handlers/organisation/orgtest"
 	"sallyport.dev/handlers/signin"
@@ -129,6 +131,11 @@ func TestWhatWasTakenDoesNotComeBackByItself(t *testing.T) {
 			return person.Decide(s.People(), person.Edit{Name: who, Version: p.Version, Roles: p.Roles, Email: email, Manager: p.Manager}, m)
 		}
 	}
+	passkey := func(who domain.Name) func(*control.State, domain.Meta) ([]domain.Fact, error) {
+		return func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+			return identity.Decide(s.Identities(), identity.RegisterPasskey{Person: who, ID: "AQ", Name: "laptop", PublicKey: "AQ"}, m)
+		}
+	}
 	type act struct {
 		by domain.Name
 		do func(*control.State, domain.Meta) ([]domain.Fact, error)
@@ -140,19 +147,25 @@ func TestWhatWasTakenDoesNotComeBackByItself(t *testing.T) {
 		who    domain.Name
 		err    error
 	}{
-		"the account itself":                     {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "", identity.ErrUnlinked},
-		"nor as somebody new":                    {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Name: "dana-2"}, create, "", identity.ErrUnlinked},
-		"it may be whom an owner invites":        {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Email: "kim@example.com"}, none, "kim", nil},
-		"it may return where that was said":      {[]act{{"olga", unlink(true)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "dana", nil},
-		"and also where it was said later":       {[]act{{"olga", unlink(false)}, {"olga", unlink(true)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "dana", nil},
-		"by an address that it was given":        {[]act{{"olga", unlink(true)}, {"olga", address("dana", "d@example.com")}}, signin.Proof{Account: theirs, Email: "d@example.com"}, none, "dana", nil},
-		"a new account by the address":           {[]act{{"olga", unlink(false)}}, signin.Proof{Account: another, Email: "dana@example.com"}, none, "dana", nil},
-		"an owner's account by what they wrote":  {[]act{{"olga", unlink(false)}, {"olga", address("dana", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
-		"nor if they wrote it before":            {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(false)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
-		"nor if it may return":                   {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(true)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
-		"nor once another unlinked it again":     {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(false)}, {"otto", unlink(true)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
-		"nor by another's change of their roles": {[]act{{"olga", address("dana", "m@example.com")}, {"otto", address("dana", "m@example.com")}, {"olga", unlink(false)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
-		"what another owner wrote is as good":    {[]act{{"olga", unlink(false)}, {"otto", address("dana", "new@example.com")}}, signin.Proof{Account: another, Email: "new@example.com"}, none, "dana", nil},
+		"the account itself":                               {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "", identity.ErrUnlinked},
+		"nor as somebody new":                              {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Name: "dana-2"}, create, "", identity.ErrUnlinked},
+		"it may be whom an owner invites":                  {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Email: "kim@example.com"}, none, "kim", nil},
+		"it may return where that was said":                {[]act{{"olga", unlink(true)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "dana", nil},
+		"and also where it was said later":                 {[]act{{"olga", unlink(false)}, {"olga", unlink(true)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "dana", nil},
+		"by an address that it was given":                  {[]act{{"olga", unlink(true)}, {"olga", address("dana", "d@example.com")}}, signin.Proof{Account: theirs, Email: "d@example.com"}, none, "dana", nil},
+		"a new account by the address":                     {[]act{{"olga", unlink(false)}}, signin.Proof{Account: another, Email: "dana@example.com"}, none, "dana", nil},
+		"an owner's account by what they wrote":            {[]act{{"olga", unlink(false)}, {"olga", address("dana", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor if they wrote it before":                      {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(false)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor if it may return":                             {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(true)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor once another unlinked it again":               {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(false)}, {"otto", unlink(true)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor by another's change of their roles":           {[]act{{"olga", address("dana", "m@example.com")}, {"otto", address("dana", "m@example.com")}, {"olga", unlink(false)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"an owner's account as who has a passkey alone":    {[]act{{"kim", passkey("kim")}, {"olga", address("kim", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", signin.ErrTaken},
+		"nor by the address that they were added with":     {[]act{{"kim", passkey("kim")}}, signin.Proof{Account: another, Email: "kim@example.com"}, none, "", signin.ErrTaken},
+		"nor as somebody new then":                         {[]act{{"kim", passkey("kim")}}, signin.Proof{Account: another, Email: "kim@example.com", Name: "kim-2"}, create, "", signin.ErrTaken},
+		"an owner's account as who was added and not come": {[]act{{"olga", address("kim", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", signin.ErrTaken},
+		"nor as who was added without an address":          {[]act{{"olga", address("erin", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", signin.ErrTaken},
+		"who was added is invited again by the same":       {[]act{{"olga", address("kim", "m@example.com")}, {"otto", address("kim", "kim@example.com")}}, signin.Proof{Account: another, Email: "kim@example.com"}, none, "kim", nil},
+		"what another owner wrote is as good":              {[]act{{"olga", unlink(false)}, {"otto", address("dana", "new@example.com")}}, signin.Proof{Account: another, Email: "new@example.com"}, none, "dana", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := house(t)
@@ -172,6 +185,47 @@ func TestWhatWasTakenDoesNotComeBackByItself(t *testing.T) {
 			})
 			if who != tt.who || !errors.Is(err, tt.err) {
 				t.Errorf("got %q, %v, want %q, %v", who, err, tt.who, tt.err)
+			}
+		})
+	}
+}
+
+// Who makes themself known by a provider's word takes no name that others gave power to.
+func TestNobodyTakesANameThatIsTrustedAlready(t *testing.T) {
+	w := house(t)
+	do := func(f func(s *control.State, m domain.Meta) ([]domain.Fact, error)) {
+		t.Helper()
+		m := domain.Meta{Actor: signin.Actor(), Now: w.Now()}
+		if _, err := w.Execute(t.Context(), m, func(s *control.State) ([]domain.Fact, error) { return f(s, m) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rita := domain.Actor{ID: "rita", Roles: []domain.Role{domain.ResourceAdmin}}
+	step := func(to request.Approvers, then *request.Escalation) func(*control.State, domain.Meta) ([]domain.Fact, error) {
+		return func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+			spec := request.Spec{Kind: request.ForAccess, Steps: []request.Step{{Name: "lead", Approvers: to, Escalate: then}}}
+			return request.Decide(s.Requests(), request.DraftType{Name: domain.Name("of-" + to.People[0].String()), Spec: spec}, m)
+		}
+	}
+	do(step(request.Approvers{People: []domain.Name{"approver"}}, nil))
+	do(step(request.Approvers{People: []domain.Name{"dana"}}, &request.Escalation{AfterSeconds: 60, To: request.Approvers{People: []domain.Name{"later"}}}))
+	do(func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		m.Actor = rita
+		return resource.Decide(s.Resources(), resource.CreateProject{Name: "shop"}, m)
+	})
+	do(func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		m.Actor = rita
+		return resource.Decide(s.Resources(), resource.CreateSecret{Path: "shop/key", Spec: resource.SecretSpec{Project: "shop", Owner: resource.Owner{Person: "answers"}}}, m)
+	})
+	ps, err := signin.New(signin.Options{Providers: []signin.Settings{{Name: "okta", Issuer: issuer, ClientID: "console", Create: true}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]error{"approver@evil.example.com": signin.ErrTaken, "later": signin.ErrTaken, "Answers": signin.ErrTaken, "nobody-yet": nil} {
+		w.Read(func(s *control.State, _ domain.Head) {
+			who, _, err := ps.Find("acme", "okta").Decide(s, signin.Proof{Account: identity.Account{Issuer: issuer, Subject: "x"}, Name: name}, domain.Meta{Actor: signin.Actor(), Now: w.Now()})
+			if !errors.Is(err, want) || (who == "") != (want != nil) {
+				t.Errorf("%s: got %q, %v", name, who, err)
 			}
 		})
 	}

@@ -32,6 +32,13 @@ type nouns struct {
 // the log says of each noun. They are read inside [Projection.Read] alone, and
 // Decide of their packages takes them as they are.
 
+// NamesPerson tells whether something that gives power names somebody, who may be
+// nobody yet: a request type its approvers, a resource its owner. Nobody takes such a
+// name by themself.
+func (s *State) NamesPerson(n domain.Name) bool {
+	return s.requests.NamesPerson(n) || s.resources.NamesPerson(n)
+}
+
 // Groups is the groups and their members.
 func (s *State) Groups() group.State { return s.groups }
 
