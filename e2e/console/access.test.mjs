@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import { api, at, hostile, person, start, stop, world } from './browser.mjs'
+import { api, at, hostile, person, phone, pick, start, stop, world } from './browser.mjs'
 
 const accounts = ['pamadmin1', 'pamadmin2', 'pamadmin3']
 
@@ -39,22 +39,16 @@ async function asks(page, account, why) {
   return mine.requests.find((r) => r.justification === why).id
 }
 
-// signsIn is a person at the sign-in, wherever it leads back to.
-async function signsIn(page, name) {
-  await page.getByRole('button', { name: 'Sign in with demo' }).click()
-  await page.getByRole('button', { name: new RegExp(`^${name}\\b`) }).click()
-}
-
 test('alice asks, bob approves on his phone from the link, and alice has it open', async () => {
   const alice = await person('alice')
   const id = await asks(alice, 'pamadmin1', hostile)
-  const bob = await person('', { viewport: { width: 390, height: 844 } })
+  const bob = await person('', { viewport: phone })
   await bob.goto(at(`/requests/${id}`))
-  await signsIn(bob, 'bob')
+  await pick(bob, 'bob')
   await bob.waitForURL(at(`/requests/${id}`))
   assert.ok(await bob.getByText(hostile).first().isVisible(), 'the justification is shown as it was written')
   await bob.getByLabel('Comment').fill(hostile)
-  await bob.screenshot({ path: `${world.screenshots}/bob-request-phone.png`, fullPage: true })
+  await bob.screenshot({ path: `${world.screenshots}/requests-id_approving_phone.png`, fullPage: true })
   await bob.getByRole('button', { name: 'Approve' }).click()
   await bob.getByRole('button', { name: 'Approve' }).waitFor({ state: 'detached' })
   await alice.goto(at(`/requests/${id}`))
@@ -73,7 +67,7 @@ test('a request is denied without JavaScript', async () => {
   const id = await asks(alice, 'pamadmin2', 'the disk is full')
   const bob = await person('', { javaScriptEnabled: false })
   await bob.goto(at(`/requests/${id}`))
-  await signsIn(bob, 'bob')
+  await pick(bob, 'bob')
   await bob.waitForURL(at(`/requests/${id}`))
   await bob.getByLabel('Comment').fill('not today')
   await bob.getByRole('button', { name: 'Deny' }).click()

@@ -6,10 +6,14 @@ import { createRequire } from 'node:module'
 import { chromium } from 'playwright-core'
 
 export const world = JSON.parse(process.env.SALLYPORT_CONSOLE)
-export const at = (path) => `${world.base_url}/console/orgs/default${path}`
+export const root = '/console/orgs/default'
+export const at = (path) => `${world.base_url}${root}${path}`
 
 const places = ['/usr/lib/chromium/chromium-headless-shell', '/usr/bin/chromium-headless-shell', '/usr/bin/chromium']
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+export const wide = { width: 1280, height: 900 }
+export const phone = { width: 390, height: 844 }
 
 let browser
 
@@ -21,10 +25,16 @@ export async function start() {
 
 export const stop = () => browser?.close()
 
-// person is somebody signed in by the demo's OpenID provider, in a browser of
-// their own. What the browser complains of is kept in page.complaints.
-export async function person(name, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options })
+// newPage is a page in a browser of its own. What the browser complains of is
+// kept in page.complaints: scripts that failed, and whatever the page's policy
+// did not let happen.
+export async function newPage(options = {}) {
+  const context = await browser.newContext({ viewport: wide, reducedMotion: 'reduce', ...options })
+  return addPage(context)
+}
+
+// addPage is one more page in the same browser.
+export async function addPage(context) {
   const page = await context.newPage()
   page.setDefaultTimeout(60_000)
   page.complaints = []
@@ -32,32 +42,69 @@ export async function person(name, options = {}) {
   page.on('console', (m) => {
     if (m.type() === 'error' && !/Failed to load resource/.test(m.text())) page.complaints.push(`${page.url()}: ${m.text()}`)
   })
+  return page
+}
+
+// person is somebody signed in by the demo's OpenID provider, in a browser of their own.
+export async function person(name, options = {}) {
+  const page = await newPage(options)
   if (name) await signIn(page, name)
   return page
 }
 
 export async function signIn(page, name, path = '/') {
   await page.goto(at(path))
-  await page.getByRole('button', { name: 'Sign in with demo' }).click()
-  await page.getByRole('button', { name: new RegExp(`^${name}\\b`) }).click()
+  await pick(page, name)
   await page.waitForURL((u) => u.href.startsWith(at('/')) && !u.pathname.endsWith('/sign-in'))
 }
 
-// violations is what axe finds wrong on the page as it is. It is run in a world of
-// its own, so that the page's own policy need not allow it.
-export async function violations(page, rules) {
-  const only = rules ?? ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+// pick is a person at the sign-in, wherever it leads back to.
+export async function pick(page, name) {
+  await page.getByRole('button', { name: 'Sign in with demo' }).click()
+  await page.getByRole('button', { name: new RegExp(`^${name}\\b`) }).click()
+}
+
+// leave ends what people did: nothing was complained of in their browsers.
+export async function leave(...pages) {
+  for (const page of pages) {
+    assert.deepEqual(page.complaints, [])
+    await page.context().close()
+  }
+}
+
+const everything = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+
+// looker is axe beside a page, in a world of its own, so that the page's own policy
+// need not allow it. It is there on whatever the page opens from then on.
+export async function looker(page) {
   const session = await page.context().newCDPSession(page)
-  const { frameTree } = await session.send('Page.getFrameTree')
-  const { executionContextId } = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id, worldName: 'axe' })
-  await session.send('Runtime.evaluate', { expression: axe, contextId: executionContextId })
-  const { result, exceptionDetails } = await session.send('Runtime.evaluate', {
-    contextId: executionContextId, awaitPromise: true, returnByValue: true,
-    expression: `axe.run(document, {resultTypes: ['violations'], runOnly: ${JSON.stringify({ type: rules ? 'rule' : 'tag', values: only })}}).then(r => r.violations.map(v => v.id + ': ' + v.help + '\\n    ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200)).join('\\n    ')))`,
-  })
-  await session.detach()
-  assert.ok(!exceptionDetails, exceptionDetails?.text)
-  return result.value
+  await session.send('Page.enable')
+  await session.send('Page.addScriptToEvaluateOnNewDocument', { source: axe, worldName: 'axe' })
+  return {
+    // violations is what axe finds wrong on the page as it is: by all rules, or by these.
+    async violations(rules) {
+      const { frameTree } = await session.send('Page.getFrameTree')
+      const { executionContextId: contextId } = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id, worldName: 'axe' })
+      const options = {
+        resultTypes: ['violations'], preload: false, iframes: false, selectors: false,
+        runOnly: { type: rules ? 'rule' : 'tag', values: rules ?? everything },
+      }
+      const { result, exceptionDetails } = await session.send('Runtime.evaluate', {
+        contextId, awaitPromise: true, returnByValue: true,
+        expression: `axe.run(document, ${JSON.stringify(options)}).then(r => r.violations.map(v => v.id + ': ' + v.help + '\\n    ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200)).join('\\n    ')))`,
+      })
+      assert.ok(!exceptionDetails, exceptionDetails?.exception?.description)
+      return result.value
+    },
+    // picture is the whole page, PNG.
+    async picture() {
+      const { cssContentSize } = await session.send('Page.getLayoutMetrics')
+      const { data } = await session.send('Page.captureScreenshot', {
+        format: 'png', optimizeForSpeed: true, captureBeyondViewport: true, clip: { ...cssContentSize, scale: 1 },
+      })
+      return Buffer.from(data, 'base64')
+    },
+  }
 }
 
 // api is a request to /v1 as a person, by their API token.
