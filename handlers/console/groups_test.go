@@ -69,6 +69,9 @@ func TestAGroupIsMadeFilledEditedAndDeletedInTheConsole(t *testing.T) {
 	s.signIn("carol", domain.Member)
 	s.signIn("ada", domain.Auditor)
 	s.wants(http.StatusOK, s.get("sam", s.path("/groups")), "No groups yet", "Add a group")
+	if body := s.wants(http.StatusOK, s.get("ada", s.path("/groups")), "No groups yet", "adds the first."); strings.Contains(body, "Add a group") {
+		t.Error("who may not is told to add one")
+	}
 	w := s.fills("sam", "/groups/-/new/save", "name", "Night Shift", "description", "at <b>night</b>")
 	s.wants(http.StatusUnprocessableEntity, w, `value="Night Shift"`, `href="#f-name"`, "at &lt;b&gt;night&lt;/b&gt;")
 	w = s.fills("sam", "/groups/-/new/save", "name", "night-shift", "description", "at <b>night</b>")

@@ -104,9 +104,14 @@ func (n noun) list(p *page) error {
 	if q != "" {
 		v.Tables[0].EmptyTitle, v.Tables[0].EmptyText = "Nothing found", "No "+n.one+" has this in its name or description."
 	}
-	if n.writes(p) && total == 0 {
+	switch {
+	case !n.writes(p):
+		if total == 0 {
+			v.Tables[0].EmptyText = "Whoever is " + listRoles(n.writers, " or ") + " adds the first."
+		}
+	case total == 0:
 		v.Tables[0].EmptyDo = sheetLink{"Add a " + n.one, p.url(n.path + newPath)}
-	} else if n.writes(p) {
+	default:
 		v.Actions = []sheetAction{{Do: "Add a " + n.one, Path: p.url(n.path + newPath), Primary: true}}
 	}
 	return p.render("sheet", v)
