@@ -160,6 +160,7 @@ var nexts = map[string]string{
 	"connection.not_found":        "check the name with `sallyport connection list`, and the organisation (--org or SALLYPORT_ORG)",
 	"role.not_found":              "check the name with `sallyport role list`, and the organisation (--org or SALLYPORT_ORG)",
 	"role.taken":                  "the name of a deleted workload role is never given again; see `sallyport role list`",
+	"session.stale":               "run `sallyport login` and repeat",
 	"version.stale":               "run `sallyport {noun} show {name}` and repeat",
 	"person.not_found":            "check the name with `sallyport person list`",
 	"person.taken":                "the name of somebody who was removed is never given again; see `sallyport person list`",

@@ -153,6 +153,10 @@ func (s State) createToken(e TokenWasCreated, m domain.Meta) ([]Event, error) {
 // LoginTTL is how long an API token lives that a person made by logging in.
 const LoginTTL = 8 * time.Hour
 
+// LoginProves is for how long a token of a login shows who is there as well as a
+// fresh proof does. What gives power asks a person with an older one to log in again.
+const LoginProves = time.Hour
+
 // LogIn records an API token that a person made for themself, having proved who
 // they are. It bears what they bear now, for [LoginTTL].
 type LogIn struct {

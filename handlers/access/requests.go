@@ -32,7 +32,7 @@ func (h *Access) requestRoutes() []api.Route {
 		{Method: post, Path: one + "/cancel", Roles: everybody, Workloads: true, Serve: api.Write(h.mayCancel, nil, h.cancel)},
 
 		{Method: get, Path: delegation, Roles: everybody, Serve: api.Read(h.showDelegation)},
-		{Method: put, Path: delegation, Roles: everybody, Serve: api.Write(nil, checkDelegation, h.setDelegation)},
+		{Method: put, Path: delegation, Roles: everybody, Proved: true, Serve: api.Write(nil, checkDelegation, h.setDelegation)},
 		{Method: del, Path: delegation, Roles: everybody, Serve: api.Write(nil, nil, h.endDelegation)},
 	}
 }

@@ -22,11 +22,11 @@ func (h *Access) secretRoutes() []api.Route {
 	const get, post, put = http.MethodGet, http.MethodPost, http.MethodPut
 	return []api.Route{
 		{Method: get, Path: "/secrets", Roles: everybody, Workloads: true, Query: []string{"folder", "path", "role"}, Serve: api.Read(h.listSecrets)},
-		{Method: post, Path: "/secrets", Roles: everybody, Workloads: true, Secret: true, Serve: api.Write(waited, checkNewSecret, h.createSecret)},
-		{Method: put, Path: "/secrets", Roles: []domain.Role{domain.ResourceAdmin}, Serve: api.Write(waited, checkSecret, h.editSecret)},
-		{Method: post, Path: "/secrets/versions", Roles: everybody, Workloads: true, Secret: true, Serve: api.Write(waited, checkVersion, h.putSecret)},
-		{Method: post, Path: "/secrets/destroy", Roles: everybody, Workloads: true, Serve: api.Write(waited, checkDestroySecret, h.destroySecret)},
-		{Method: post, Path: "/secrets/delete", Roles: everybody, Workloads: true, Serve: api.Write(waited, checkWhich, h.deleteSecret)},
+		{Method: post, Path: "/secrets", Roles: everybody, Workloads: true, Proved: true, Secret: true, Serve: api.Write(waited, checkNewSecret, h.createSecret)},
+		{Method: put, Path: "/secrets", Roles: []domain.Role{domain.ResourceAdmin}, Proved: true, Serve: api.Write(waited, checkSecret, h.editSecret)},
+		{Method: post, Path: "/secrets/versions", Roles: everybody, Workloads: true, Proved: true, Secret: true, Serve: api.Write(waited, checkVersion, h.putSecret)},
+		{Method: post, Path: "/secrets/destroy", Roles: everybody, Workloads: true, Proved: true, Serve: api.Write(waited, checkDestroySecret, h.destroySecret)},
+		{Method: post, Path: "/secrets/delete", Roles: everybody, Workloads: true, Proved: true, Serve: api.Write(waited, checkWhich, h.deleteSecret)},
 	}
 }
 

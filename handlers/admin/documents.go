@@ -63,17 +63,17 @@ func (n collection[In, Out]) routes() []api.Route {
 	one := n.path + "/:name"
 	routes := []api.Route{
 		{Method: http.MethodGet, Path: n.path, Roles: n.readers, Query: n.query, Serve: api.Read(n.list)},
-		{Method: http.MethodPost, Path: n.path, Roles: n.writers, Serve: api.Write(nil, n.checkNew, n.post)},
+		{Method: http.MethodPost, Path: n.path, Roles: n.writers, Proved: true, Serve: api.Write(nil, n.checkNew, n.post)},
 		{Method: http.MethodGet, Path: one, Roles: n.readers, Serve: api.Read(n.show)},
-		{Method: http.MethodPut, Path: one, Roles: n.writers, Serve: api.Write(n.may(n.wouldReplace), n.check, n.put)},
-		{Method: http.MethodDelete, Path: one, Roles: n.writers, Serve: api.Write(n.may(n.remove), nil, n.delete)},
+		{Method: http.MethodPut, Path: one, Roles: n.writers, Proved: true, Serve: api.Write(n.may(n.wouldReplace), n.check, n.put)},
+		{Method: http.MethodDelete, Path: one, Roles: n.writers, Proved: true, Serve: api.Write(n.may(n.remove), nil, n.delete)},
 	}
 	for _, a := range n.actions {
 		if a.roles == nil {
 			a.roles = n.writers
 		}
 		act := func(c *api.Call, _ struct{}) (api.Answer, error) { return n.change(c, a.decide) }
-		routes = append(routes, api.Route{Method: http.MethodPost, Path: one + "/" + a.word, Roles: a.roles, Serve: api.Write(n.may(a.decide), nil, act)})
+		routes = append(routes, api.Route{Method: http.MethodPost, Path: one + "/" + a.word, Roles: a.roles, Proved: true, Serve: api.Write(n.may(a.decide), nil, act)})
 	}
 	return routes
 }

@@ -42,8 +42,8 @@ func (h *Admin) groups() []api.Route {
 		},
 	}.routes(),
 		api.Route{Method: http.MethodGet, Path: members, Roles: readers, Serve: api.Read(h.listMembers)},
-		api.Route{Method: http.MethodPost, Path: members, Roles: groupers, Serve: api.Write(h.mayChangeMembers, checkMember, h.addMember)},
-		api.Route{Method: http.MethodDelete, Path: members + "/:person", Roles: groupers, Serve: api.Write(h.mayRemoveMember, nil, h.removeMember)},
+		api.Route{Method: http.MethodPost, Path: members, Roles: groupers, Proved: true, Serve: api.Write(h.mayChangeMembers, checkMember, h.addMember)},
+		api.Route{Method: http.MethodDelete, Path: members + "/:person", Roles: groupers, Proved: true, Serve: api.Write(h.mayRemoveMember, nil, h.removeMember)},
 	)
 }
 

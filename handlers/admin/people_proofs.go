@@ -17,8 +17,8 @@ import (
 func (h *Admin) proofRoutes() []api.Route {
 	return []api.Route{
 		{Method: http.MethodPost, Path: "/people/:name/sign-out", Roles: owners, Serve: api.Write(h.isThere, nil, h.signOut)},
-		{Method: http.MethodPost, Path: "/people/:name/unlink", Roles: owners, Serve: api.Write(h.isThere, checkUnlink, h.unlink)},
-		{Method: http.MethodDelete, Path: "/people/:name/passkeys/:id", Roles: owners, Serve: api.Write(h.isThere, nil, h.removePasskey)},
+		{Method: http.MethodPost, Path: "/people/:name/unlink", Roles: owners, Proved: true, Serve: api.Write(h.isThere, checkUnlink, h.unlink)},
+		{Method: http.MethodDelete, Path: "/people/:name/passkeys/:id", Roles: owners, Proved: true, Serve: api.Write(h.isThere, nil, h.removePasskey)},
 	}
 }
 

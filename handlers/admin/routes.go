@@ -61,19 +61,19 @@ func (h *Admin) routes() []api.Route {
 		{Method: get, Path: "/whoami", Roles: everybody, Workloads: true, Serve: api.Read(h.whoami)},
 		{Method: post, Path: "/logout", Roles: everybody, Serve: api.Write(nil, nil, h.logout)},
 		{Method: get, Path: "/organisation", Roles: readers, Serve: api.Read(h.showOrganisation)},
-		{Method: put, Path: "/organisation", Roles: owners, Serve: api.Write(h.matchOrganisation, checkSettings, h.changeOrganisation)},
+		{Method: put, Path: "/organisation", Roles: owners, Proved: true, Serve: api.Write(h.matchOrganisation, checkSettings, h.changeOrganisation)},
 
 		{Method: get, Path: "/connections", Roles: readers, Query: []string{"status", "provider"}, Serve: api.Read(h.list)},
 		{Method: post, Path: "/connections", Roles: drafters, Serve: api.Write(nil, h.checkDraft, h.draft)},
 		{Method: get, Path: "/connections/:name", Roles: readers, Serve: api.Read(h.show)},
 		{Method: put, Path: "/connections/:name", Roles: drafters, Serve: api.Write(h.mayEdit, h.checkEdit, h.edit)},
-		{Method: del, Path: "/connections/:name", Roles: drafters, Serve: api.Write(h.mayDelete, nil, h.delete)},
+		{Method: del, Path: "/connections/:name", Roles: drafters, Proved: true, Serve: api.Write(h.mayDelete, nil, h.delete)},
 		{Method: post, Path: "/connections/:name/test", Roles: drafters, Serve: api.Write(h.mayTest, checkTest, h.test)},
-		{Method: post, Path: "/connections/:name/activate", Roles: reviewers, Serve: api.Write(h.mayActivate, nil, h.activate)},
+		{Method: post, Path: "/connections/:name/activate", Roles: reviewers, Proved: true, Serve: api.Write(h.mayActivate, nil, h.activate)},
 		{Method: post, Path: "/connections/:name/deactivate", Roles: reviewers, Serve: api.Write(h.mayDeactivate, nil, h.deactivate)},
 
 		{Method: get, Path: "/ssh/ca", Roles: readers, Serve: api.Read(h.showSSH)},
-		{Method: post, Path: "/ssh/ca/rotate", Roles: reviewers, Serve: api.Write(nil, nil, h.rotateSSH)},
+		{Method: post, Path: "/ssh/ca/rotate", Roles: reviewers, Proved: true, Serve: api.Write(nil, nil, h.rotateSSH)},
 
 		{Method: get, Path: "/audit", Roles: readers, Query: pageParameters, Serve: h.audit},
 		{Method: get, Path: "/audit/stream", Roles: readers, Query: filterParameters, Serve: h.stream},

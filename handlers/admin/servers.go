@@ -127,8 +127,8 @@ func (h *Admin) servers() []api.Route {
 		}
 	}
 	return append(routes,
-		api.Route{Method: http.MethodPut, Path: password, Roles: stewards, Secret: true, Serve: api.Write(h.accountThere, checkPassword, h.putPassword)},
-		api.Route{Method: http.MethodPost, Path: password + "/destroy", Roles: stewards, Serve: api.Write(h.accountThere, checkDestroy, h.destroyPassword)},
+		api.Route{Method: http.MethodPut, Path: password, Roles: stewards, Proved: true, Secret: true, Serve: api.Write(h.accountThere, checkPassword, h.putPassword)},
+		api.Route{Method: http.MethodPost, Path: password + "/destroy", Roles: stewards, Proved: true, Serve: api.Write(h.accountThere, checkDestroy, h.destroyPassword)},
 	)
 }
 

@@ -44,6 +44,7 @@ type Call struct {
 	claims    claim.Set     // of the bearer token, where it is a workload's
 	roles     []domain.Role // of the route
 	workloads bool          // may use the route
+	proved    bool          // the route asks for a login that is not old
 	secret    bool          // the body has a value of a secret
 	query     map[string]string
 	fields    []domain.FieldError // what is wrong with headers and query; told with the body's

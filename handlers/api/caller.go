@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/person"
 	"sallyport.dev/projections/control"
 )
 
@@ -33,17 +34,31 @@ func callerIn(ctx context.Context) (c Caller, ok bool) {
 
 // tokenCaller is a person by their API token.
 type tokenCaller struct {
-	hash  string
-	mfaAt time.Time // as the token says; known once it was looked for
+	hash string
+	// As the token says; known once it was looked for.
+	mfaAt   time.Time
+	loginAt time.Time // zero of one that was made on the host
 }
 
 func (t *tokenCaller) Actor(s *control.State, now time.Time) (domain.Actor, error) {
 	token, _ := s.TokenOf(t.hash)
 	t.mfaAt = token.MFAAt
+	if token.LetIn() {
+		t.loginAt = token.CreatedAt
+	}
 	return s.Authenticate(t.hash, now)
 }
 
 func (t *tokenCaller) MFAAt() time.Time { return t.mfaAt }
+
+// errStale refuses a token of a login that shows too little of who is there by now.
+var errStale = &domain.Error{Kind: domain.KindForbidden, Code: "session.stale",
+	Message: "It is more than an hour ago that you logged in, and this asks who you are anew: run sallyport login, then repeat."}
+
+// stale tells whether it is of a login that is too long ago for what gives power.
+func (t *tokenCaller) stale(now time.Time) bool {
+	return !t.loginAt.IsZero() && now.Sub(t.loginAt) >= person.LoginProves
+}
 
 // person is who the caller is by the state as folded here.
 func (c *Call) person() (a domain.Actor, err error) {

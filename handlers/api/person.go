@@ -114,7 +114,13 @@ func (c *Call) authorizeAgain() error {
 // mayPass refuses who may not use the route.
 func (c *Call) mayPass() error {
 	if c.claims == nil {
-		return mayPass(c.Meta.Actor, c.roles)
+		if err := mayPass(c.Meta.Actor, c.roles); err != nil {
+			return err
+		}
+		if t, ok := c.caller.(*tokenCaller); ok && c.proved && t.stale(c.tenant.Now()) {
+			return errStale
+		}
+		return nil
 	}
 	if !c.workloads {
 		return errPeopleOnly

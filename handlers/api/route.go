@@ -23,6 +23,10 @@ type Route struct {
 	// Workloads lets a workload in, too, by its own token: one of ours, issued for
 	// ourselves. It bears none of Roles.
 	Workloads bool
+	// Proved says that it gives power, or takes a safeguard away: a person who came
+	// in by sallyport login did so within [person.LoginProves]. The console asks
+	// in its own way; tokens that were made on the host are of machines.
+	Proved bool
 	// Secret says that the body has a value of a secret. The log keeps of a
 	// request with an Idempotency-Key what it is known again by: a keyed hash
 	// then, which nobody can try values against.
@@ -63,7 +67,7 @@ func (r Route) serve(t Tenant) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		c.roles, c.workloads, c.secret = r.Roles, r.Workloads, r.Secret
+		c.roles, c.workloads, c.proved, c.secret = r.Roles, r.Workloads, r.Proved, r.Secret
 		if err := c.mayPass(); err != nil {
 			return err
 		}
