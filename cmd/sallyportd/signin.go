@@ -28,6 +28,10 @@ type ProviderConfig struct {
 	ClientID string `json:"client_id"`
 	// ClientSecretFile holds our secret there. Empty: a public client.
 	ClientSecretFile string `json:"client_secret_file"`
+	// Organisations are those whose people sign in there. With one organisation: that
+	// one. With several it has to be said: who controls the provider can be any of
+	// their people.
+	Organisations []string `json:"organisations"`
 	// NameClaim names whoever is made at their first sign-in. Default: preferred_username.
 	NameClaim string `json:"name_claim"`
 	// GroupsClaim lists people's groups at the provider. Empty: it says nothing of groups.
@@ -36,7 +40,7 @@ type ProviderConfig struct {
 	Groups map[string]string `json:"groups"`
 	// Create makes a member of everybody whom the provider lets in.
 	Create bool `json:"create"`
-	// MFAAMR are the values of amr that prove a second factor. Default: mfa, hwk.
+	// MFAAMR are the values of amr that prove a second factor. Default: mfa.
 	MFAAMR []string `json:"mfa_amr"`
 }
 
@@ -71,6 +75,7 @@ func (c Config) checkSignIn(p *problems) {
 				p.add(key, "%s: client_secret_file names %s, which is not there", one.Name, one.ClientSecretFile)
 			}
 		}
+		c.checkProviderOrganisations(p, one)
 		if (one.GroupsClaim == "") != (len(one.Groups) == 0) {
 			p.add(key, "%s: groups_claim and groups go together", one.Name)
 		}
@@ -78,6 +83,19 @@ func (c Config) checkSignIn(p *problems) {
 			if _, err := domain.ParseName(ours); err != nil {
 				p.add(key, "%s: groups: %q is to be %q: %v", one.Name, theirs, ours, err)
 			}
+		}
+	}
+}
+
+// checkProviderOrganisations adds what is wrong with whose people sign in there.
+func (c Config) checkProviderOrganisations(p *problems, one ProviderConfig) {
+	const key = "sign_in.providers"
+	if len(one.Organisations) == 0 && len(c.Organisations) > 1 {
+		p.add(key, "%s: organisations is missing; name those of %v whose people sign in there", one.Name, c.Organisations)
+	}
+	for _, org := range one.Organisations {
+		if !slices.Contains(c.Organisations, org) {
+			p.add(key, "%s: organisations names %q, which is none of %v", one.Name, org, c.Organisations)
 		}
 	}
 }
@@ -94,6 +112,9 @@ func (c Config) signIn() (signin.Options, error) {
 			Name: domain.Name(one.Name), Issuer: one.Issuer, ClientID: one.ClientID, ClientSecret: secret,
 			NameClaim: one.NameClaim, GroupsClaim: one.GroupsClaim, Groups: map[string]domain.Name{},
 			Create: one.Create, MFA: one.MFAAMR,
+		}
+		for _, org := range one.Organisations {
+			s.Organisations = append(s.Organisations, domain.Name(org))
 		}
 		for theirs, ours := range one.Groups {
 			s.Groups[theirs] = domain.Name(ours)

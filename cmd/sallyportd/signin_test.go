@@ -81,6 +81,19 @@ func TestWhatIsWrongWithAProviderIsNamed(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", tt.new, err, tt.err)
 		}
 	}
+	for _, tt := range []struct{ organisations, own, err string }{
+		{"default", "", ""},
+		{"default", "organisations: [default]", ""},
+		{"default", "organisations: [other]", `okta: organisations names "other"`},
+		{"default, other", "", "okta: organisations is missing"},
+		{"default, other", "organisations: [other]", ""},
+	} {
+		text := strings.ReplaceAll(good[:strings.Index(good, "    - {name: google")], "      create: true", "      create: true\n      "+tt.own)
+		_, err := loadConfig(write(t, whole+text), []string{"SALLYPORT_ORGANISATIONS=" + tt.organisations})
+		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s, %s: got %v, want %q", tt.organisations, tt.own, err, tt.err)
+		}
+	}
 	for _, value := range []string{"okta", `{"name":"okta"}`, `[{"name":"okta","trust_names":true}]`, "["} {
 		if _, err := loadConfig(write(t, whole), []string{"SALLYPORT_SIGN_IN__PROVIDERS=" + value}); err == nil {
 			t.Errorf("%s is taken", value)

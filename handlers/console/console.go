@@ -15,6 +15,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -79,11 +80,13 @@ func New(opt Options) (*Console, error) {
 		c.names = append(c.names, o.Name())
 	}
 	slices.Sort(c.names)
-	// A proxy may give us another Host than the one in the address bar.
-	if err := c.origin.AddTrustedOrigin(opt.BaseURL); err != nil {
+	u, err := url.Parse(opt.BaseURL)
+	if err == nil { // a proxy may give us another Host than the one in the address bar
+		err = c.origin.AddTrustedOrigin(passkey.Origin(u))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the base URL %q: %w", opt.BaseURL, err)
 	}
-	var err error
 	if c.static, err = readStatic(); err != nil {
 		return nil, err
 	}

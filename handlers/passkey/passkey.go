@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -45,7 +46,7 @@ func New(baseURL string) (*Verifier, error) {
 		return nil, nil //nolint:nilnil // said above
 	}
 	w, err := webauthn.New(&webauthn.Config{
-		RPID: u.Hostname(), RPDisplayName: "Sallyport", RPOrigins: []string{u.Scheme + "://" + u.Host},
+		RPID: strings.ToLower(u.Hostname()), RPDisplayName: "Sallyport", RPOrigins: []string{Origin(u)},
 		AttestationPreference: protocol.PreferNoAttestation,
 		AuthenticatorSelection: protocol.AuthenticatorSelection{
 			ResidentKey: protocol.ResidentKeyRequirementRequired, UserVerification: protocol.VerificationRequired,
@@ -55,6 +56,16 @@ func New(baseURL string) (*Verifier, error) {
 		return nil, fmt.Errorf("passkeys: %w", err)
 	}
 	return &Verifier{w}, nil
+}
+
+// Origin is that of a URL as browsers write it: in lower case, without the port that
+// its scheme has anyway (RFC 6454 section 6.2).
+func Origin(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	if port := u.Port(); u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	return u.Scheme + "://" + host
 }
 
 // user is a person of an organisation, as WebAuthn sees them.

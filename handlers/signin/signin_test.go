@@ -506,6 +506,29 @@ func TestADiscoveryThatLeadsElsewhereIsRefused(t *testing.T) {
 	}
 }
 
+// Who controls one organisation's provider is nobody in another.
+func TestAProviderIsOfItsOrganisations(t *testing.T) {
+	settings := func(name domain.Name, orgs ...domain.Name) signin.Settings {
+		return signin.Settings{Name: name, Issuer: "https://login.example.com", ClientID: "console", Organisations: orgs}
+	}
+	ps, err := signin.New(signin.Options{BaseURL: "https://sallyport.example.com", Providers: []signin.Settings{settings("everybody"), settings("theirs", "acme"), settings("both", "acme", "globex")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for org, want := range map[domain.Name][]domain.Name{"acme": {"everybody", "theirs", "both"}, "globex": {"everybody", "both"}, "initech": {"everybody"}} {
+		var got []domain.Name
+		for _, p := range ps.Of(org) {
+			got = append(got, p.Name)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s signs in at %v, want %v", org, got, want)
+		}
+	}
+	if ps.Find("globex", "theirs") != nil || ps.Find("acme", "theirs") == nil {
+		t.Error("a provider is found by another organisation, or not by its own")
+	}
+}
+
 func TestSettingsThatAreRefused(t *testing.T) {
 	for name, s := range map[string]signin.Settings{
 		"names trusted of a real provider": {Name: "okta", Issuer: "https://login.example.com", ClientID: "console", TrustNames: true},
