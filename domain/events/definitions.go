@@ -105,6 +105,13 @@ func ofKeys() []definition {
 		control("organisation.dual_control_changed", func(e organisation.DualControlWasChanged, v domain.Envelope) string {
 			return fmt.Sprintf("%s changed dual control from %s to %s", v.Actor, e.From, e.To)
 		}),
+		activity("audit.exported", func(e organisation.TrailWasExported, v domain.Envelope) string {
+			var only []string
+			for _, f := range slices.Sorted(maps.Keys(e.Filters)) {
+				only = append(only, f+" "+e.Filters[f])
+			}
+			return fmt.Sprintf("%s exported the audit trail up to %s: %s", v.Actor, e.UpTo, listed(only, "all of it"))
+		}),
 	}
 }
 

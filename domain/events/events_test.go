@@ -322,7 +322,7 @@ func TestEveryTypeIsExplained(t *testing.T) {
 			if conn, w := def.Workload(e); conn != wantConn || w != x.workload {
 				t.Errorf("it is about %q %q, want %q %q", conn, w, wantConn, x.workload)
 			}
-			activity := strings.HasPrefix(typ, "token.") || strings.HasPrefix(typ, "access.") || typ == "connection.tested" || typ == "secret.revealed"
+			activity := strings.HasPrefix(typ, "token.") || strings.HasPrefix(typ, "access.") || typ == "connection.tested" || typ == "secret.revealed" || typ == "audit.exported"
 			if def.Control == activity {
 				t.Errorf("control is %v", def.Control)
 			}

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/organisation"
 	"sallyport.dev/handlers/api"
+	"sallyport.dev/projections/control"
 	"sallyport.dev/projections/trail"
 )
 
@@ -423,15 +425,19 @@ func (p *page) bars(f filter, s trail.Summary) *histogramView {
 
 // exportAudit sends what the filters find as GET /v1/audit does, one CloudEvent a
 // line, to who just proved who they are.
+// exportFile is what the trail is exported as.
+const exportFile = "events.ndjson"
+
 func exportAudit(p *page) error {
-	if p.param("file") != "events.ndjson" {
+	if p.param("file") != exportFile {
 		return errNothing
 	}
+	var found trail.Page
 	f, err := filterOf(p)
 	if err == nil {
 		q := f.query
 		q.Limit = 1
-		_, err = p.Org.Trail().Query(p.Context(), q) // a refusal is a page; later it would be the file
+		found, err = p.Org.Trail().Query(p.Context(), q) // a refusal is a page; later it would be the file
 	}
 	if err != nil {
 		return p.refused("audit", p.auditFrame(f), refusal(err))
@@ -449,9 +455,28 @@ func exportAudit(p *page) error {
 	if err != nil {
 		return err
 	}
+	if err := p.recordExport(f, found.Last); err != nil {
+		return err
+	}
 	w := p.Echo.Response()
 	w.Header().Set("Content-Disposition", `attachment; filename="`+p.Org.Name().String()+`-events.ndjson"`)
 	p.console.opt.API.ServeHTTP(w.Writer, r)
 	w.Committed = true // by /v1, on the connection itself
 	return nil
+}
+
+// recordExport has the trail itself say who took it away, before they have it.
+func (p *page) recordExport(f filter, last domain.Position) error {
+	exported := organisation.TrailWasExported{Format: exportFile, UpTo: last.String()}
+	if set := f.values(); len(set) > 0 {
+		exported.Filters = map[string]string{}
+		for name := range set {
+			exported.Filters[name] = set.Get(name)
+		}
+	}
+	m := domain.Meta{Actor: p.Person, Now: p.now(), RequestID: api.RequestID(p.Echo)}
+	_, err := p.Org.Record(p.Context(), m, func(*control.State) ([]domain.Fact, string, error) {
+		return []domain.Fact{{Subject: "organisation/" + p.Org.Name().String(), Event: exported}}, "", nil
+	})
+	return err
 }

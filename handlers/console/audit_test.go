@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/organisation"
 	"sallyport.dev/domain/proof"
 	"sallyport.dev/domain/token"
 	"sallyport.dev/projections/control"
@@ -296,10 +298,20 @@ func TestAnExportIsTheFilteredTrailForWhoJustProvedWhoTheyAre(t *testing.T) {
 	if err := json.Unmarshal(lines[0], &e); err != nil || len(lines) != 1 || e.Data.Identity != "=cmd()" {
 		t.Errorf("%d lines, %+v, %v", len(lines), e, err)
 	}
+	all := s.world.Events()
+	told, _ := all[len(all)-1].Event.(organisation.TrailWasExported)
+	if want := map[string]string{"connection": "ci", "since": "2020-01-01"}; all[len(all)-1].Actor != "audrey" || !maps.Equal(told.Filters, want) || told.UpTo != all[len(all)-2].Position.String() {
+		t.Errorf("the trail says of it %+v by %s", told, all[len(all)-1].Actor)
+	}
 	if w := s.get("audrey", s.path("/audit/export/events.ndjson?outcome=good")); w.Code != http.StatusUnprocessableEntity && w.Code != http.StatusBadRequest {
 		t.Errorf("a filter that is none: status %d", w.Code)
 	}
 	s.world.Advance(6 * time.Minute)
+	defer func() {
+		if after := s.world.Events(); len(after) != len(all) {
+			t.Errorf("an export that was refused is an event: %s", after[len(after)-1].Type)
+		}
+	}()
 	w := s.get("audrey", s.path("/audit/export/events.ndjson?connection=ci"))
 	if back := url.QueryEscape(s.path("/audit/export/events.ndjson?connection=ci")); w.Code != http.StatusSeeOther || w.Header().Get("Location") != s.path("/step-up?return="+back) {
 		t.Errorf("after six minutes: %d to %s", w.Code, w.Header().Get("Location"))

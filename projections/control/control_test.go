@@ -142,9 +142,10 @@ func TestEveryNounIsFolded(t *testing.T) {
 		activity(token.WasDenied{Connection: "ci"}).
 		activity(token.DenialsWereSuppressed{Connection: "ci"}).
 		activity(connection.WasTested{Version: 1}).
+		activity(organisation.TrailWasExported{}).
 		activity(spent(spendKey(1), noon.Add(time.Minute)))
 	p := folded(t, h)
-	if got, want := p.Head(), (domain.Head{Control: 6, Stream: 10}); got != want {
+	if got, want := p.Head(), (domain.Head{Control: 6, Stream: 11}); got != want {
 		t.Errorf("head is %+v, want %+v", got, want)
 	}
 	p.Read(func(s *control.State, _ domain.Head) {
@@ -196,6 +197,7 @@ func TestWhatCannotBeStopsIt(t *testing.T) {
 		{"control on the activity subject", begin().activity(drafted)},
 		{"activity on the control subject", begin().control("connection/ci", "devops", token.WasIssued{})},
 		{"a test on the control subject", trusted().control("connection/ci", "devops", connection.WasTested{})},
+		{"an export on the control subject", trusted().control("organisation/default", "auditor", organisation.TrailWasExported{})},
 		{"a spend key that is none", begin().activity(spent("0a1b", noon))},
 		{"a commit without events", begin().add(true, "devops")},
 	} {

@@ -69,7 +69,7 @@ func earlier(decided, stored time.Time) time.Time {
 // here; one that has none stops the projection.
 func (s *State) foldControl(e domain.Envelope) (err error) {
 	switch ev := e.Event.(type) {
-	case connection.WasTested, access.Activity:
+	case connection.WasTested, organisation.TrailWasExported, access.Activity:
 		return fmt.Errorf("activity on the control subject")
 	case connection.Event:
 		return s.foldConnection(ev, e)
@@ -116,7 +116,7 @@ func Concerns(stored []byte) bool {
 		typ, _, _ := bytes.Cut(rest, []byte(`"`))
 		switch string(typ) {
 		case token.WasIssued{}.EventType(), token.WasDenied{}.EventType(),
-			token.DenialsWereSuppressed{}.EventType(), connection.WasTested{}.EventType():
+			token.DenialsWereSuppressed{}.EventType(), connection.WasTested{}.EventType(), organisation.TrailWasExported{}.EventType():
 		default:
 			if !access.IsActivity(string(typ)) {
 				return true
@@ -140,7 +140,7 @@ func (s *State) foldActivity(e domain.Envelope) error {
 		if ev.Spent != "" {
 			return s.spent.add(ev.Spent, ev.SpentUntil)
 		}
-	case token.WasDenied, token.DenialsWereSuppressed, connection.WasTested, access.Activity:
+	case token.WasDenied, token.DenialsWereSuppressed, connection.WasTested, organisation.TrailWasExported, access.Activity:
 	default:
 		return fmt.Errorf("unknown to the control state as %T on the activity subject", e.Event)
 	}

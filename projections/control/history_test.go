@@ -254,6 +254,7 @@ func TestWhatOfTheActivityConcernsTheControlState(t *testing.T) {
 		{"nor does a denial", begin().activity(token.WasDenied{Connection: "ci"}), false},
 		{"nor denials that were counted", begin().activity(token.DenialsWereSuppressed{Connection: "ci"}), false},
 		{"nor a test", begin().activity(connection.WasTested{}), false},
+		{"nor an export", begin().activity(organisation.TrailWasExported{}), false},
 		{"a proof that was spent does", begin().activity(spent(spendKey(1), noon)), true},
 		{"one among others does", begin().add(false, "ci", domain.Fact{Event: issued}, domain.Fact{Event: spent(spendKey(1), noon)}, domain.Fact{Event: issued}), true},
 		{"a test under an idempotency key does", begin().activity(connection.WasTested{}).under("k", "r"), true},
