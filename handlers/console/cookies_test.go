@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/identity"
 	"sallyport.dev/handlers/admin"
 	"sallyport.dev/handlers/session"
 )
@@ -148,6 +149,10 @@ func TestABrowserIsSignedInToSoManyOrganisations(t *testing.T) {
 	}
 	if b.at(other).signedIn() {
 		t.Error("the session whose cookie is forgotten holds")
+	}
+	events := other.world.Events()
+	if last, ok := events[len(events)-1].Event.(identity.WasSignedOut); !ok || last.Person != "carol" {
+		t.Errorf("the log of the organisation ends with %+v", events[len(events)-1])
 	}
 }
 

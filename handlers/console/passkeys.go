@@ -5,10 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/identity"
+	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/passkey"
 	"sallyport.dev/handlers/session"
 	"sallyport.dev/handlers/signin"
@@ -36,10 +38,23 @@ const (
 )
 
 // passkeysView is the passkeys of somebody.
-type passkeysView struct{ Passkeys []identity.Passkey }
+type passkeysView struct {
+	Passkeys  []identity.Passkey
+	OnlyProof bool // they sign in with the one passkey, and with nothing else
+	OnlyOwner bool // and nobody else is an owner
+}
 
 func showPasskeys(p *page) error {
-	return p.render("passkeys", passkeysView{p.passkeysOf(p.Session.Person)})
+	var v passkeysView
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		who := p.Session.Person
+		v.Passkeys = s.Identities().Passkeys(who)
+		v.OnlyProof = len(v.Passkeys) == 1 && len(s.Identities().Accounts(who)) == 0
+		v.OnlyOwner = v.OnlyProof && p.Person.Has(domain.Owner) && !slices.ContainsFunc(s.Everybody(), func(other person.Person) bool {
+			return other.Name != who && slices.Contains(s.EffectiveRoles(other.Name, p.now()), domain.Owner)
+		})
+	})
+	return p.render("passkeys", v)
 }
 
 func (p *page) passkeysOf(n domain.Name) (all []identity.Passkey) {

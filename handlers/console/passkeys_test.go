@@ -19,7 +19,7 @@ import (
 
 func init() {
 	views["passkeys"] = []any{
-		passkeysView{}, passkeysView{Passkeys: []identity.Passkey{{ID: "AQ", Name: "laptop", Synced: true, RegisteredAt: viewAt, UsedAt: viewAt}, {ID: "Ag", Name: "<b>"}}},
+		passkeysView{}, passkeysView{OnlyProof: true, OnlyOwner: true, Passkeys: []identity.Passkey{{ID: "AQ", Name: "laptop", RegisteredAt: viewAt}}}, passkeysView{Passkeys: []identity.Passkey{{ID: "AQ", Name: "laptop", Synced: true, RegisteredAt: viewAt, UsedAt: viewAt}, {ID: "Ag", Name: "<b>"}}},
 	}
 	views["passkey-new"] = []any{newPasskeyView{Name: "laptop"}}
 	views["signin"] = append(views["signin"], signInView{Passkeys: true, Again: true, Return: "/console/orgs/acme/"})

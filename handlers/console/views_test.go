@@ -14,6 +14,7 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/identity"
+	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/session"
 )
 
@@ -40,7 +41,8 @@ var views = map[string][]any{
 	"proved":     {struct{}{}},
 	"sessions": {
 		sessionsView{Sessions: []session.Session{{ID: "0123456789abcdef", Person: "carol", Method: "oidc", Provider: "okta", Source: "192.0.2.7", UserAgent: "Browser"}, {ID: "b", Method: "passkey"}},
-			This: "b", Accounts: []identity.Account{{Issuer: "https://login.example.com", Subject: "00u1"}}},
+			This: "b", Accounts: []identity.Account{{Issuer: "https://login.example.com", Subject: "00u1"}}, More: true,
+			Programs: []person.Token{{ID: "01KASE0000000000000000000A", Source: "192.0.2.8", CreatedAt: viewAt, ExpiresAt: viewAt}, {}}},
 		sessionsView{},
 	},
 	"organisations": {[]domain.Name{"acme", "default"}},
