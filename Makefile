@@ -65,6 +65,10 @@ bench-load: build ## What a token costs: a real server beside the floor; two min
 bench-ready: build ## A start over a million events and ten thousand connections; ten minutes
 	go run ./e2e/load ready --bin bin/sallyportd $(LOAD)
 
+.PHONY: bench-console
+bench-console: ## Every page of the console over a million events and ten thousand connections; five minutes
+	SALLYPORT_BENCH_EVENTS=1000000 go test ./handlers/console -run '^$$' -bench 'Screens$$' -benchtime 1x -timeout 60m
+
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME=30s
 	@scripts/fuzz $(FUZZTIME)
