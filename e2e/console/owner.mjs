@@ -1,0 +1,126 @@
+// How an organisation gets its first owner, and a second one when nobody can sign
+// in: by one-time links and passkeys. firstowner_test.go starts its server, which
+// knows of nobody.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
+
+import { at, leave, looker, newPage, start, stop, world } from './browser.mjs'
+
+before(start)
+after(stop)
+
+const secretOf = (link) => new URL(link).hash.slice(1)
+
+// recover is what an administrator does on the server's host.
+async function recover(name) {
+  const { stdout, stderr } = await promisify(execFile)(`${world.programs}/sallyportd`, ['recover', '--config', world.config, '--person', name], { cwd: world.dir })
+  const link = stdout.trim()
+  assert.match(link, /^http\S+\/enrol\?person=[a-z]+#sallyport_[\w-]{43}$/)
+  assert.ok(!stderr.includes(secretOf(link)), 'words have the secret')
+  return link
+}
+
+// device gives a page a device with keys, which makes sure who uses it. It is gone
+// when another session with the browser ends, so there is one for all.
+async function device(page) {
+  const session = await page.context().newCDPSession(page)
+  await session.send('WebAuthn.enable')
+  await session.send('WebAuthn.addVirtualAuthenticator', {
+    options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+  })
+  return session
+}
+
+// opens is a stranger at a link; asked is every address that their browser asks for.
+async function opens(link) {
+  const page = await newPage()
+  page.asked = []
+  page.on('request', (r) => page.asked.push(r.url(), r.headers().referer ?? ''))
+  const look = await looker(page)
+  await page.goto(link)
+  await page.getByRole('button', { name: 'Register and sign in' }).waitFor()
+  assert.deepEqual(await look.violations(), [])
+  page.session = await device(page)
+  return page
+}
+
+// enrols names a passkey, and oneself where that is asked.
+async function enrols(page, name) {
+  if (name) await page.getByLabel('Your name').fill(name)
+  await page.getByLabel('Name of the passkey').fill('the laptop')
+  await page.getByRole('button', { name: 'Register and sign in' }).click()
+}
+
+// keepsNo looks for a secret wherever a browser may keep it and a log may show it.
+async function keepsNo(page, secret) {
+  const { entries } = await page.session.send('Page.getNavigationHistory')
+  const places = {
+    address: page.url(), history: JSON.stringify(entries.map((e) => e.url)), asked: page.asked.join('\n'), page: await page.content(),
+    kept: await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, document.referrer, history.state])),
+    cookies: JSON.stringify(await page.context().cookies()),
+  }
+  assert.deepEqual(Object.keys(places).filter((where) => places[where].includes(secret)), [], 'the secret is there')
+}
+
+async function isOwner(page, name) {
+  await page.waitForURL(at('/'))
+  await page.getByRole('status').filter({ hasText: 'You are an owner of default' }).waitFor()
+  assert.equal(await page.getByRole('heading', { level: 1 }).innerText(), 'Overview')
+  await page.locator('.side .me').getByText(name, { exact: true }).waitFor()
+  await page.locator('.side .me').getByText('owner', { exact: true }).waitFor()
+}
+
+async function comesBack(page, name) {
+  await page.getByRole('button', { name: 'Sign out' }).last().click()
+  await page.getByText('You are signed out').waitFor()
+  await page.goto(at('/people'))
+  await page.getByRole('button', { name: 'Use a passkey' }).click()
+  await page.waitForURL(at('/people'))
+  await page.getByRole('link', { name, exact: true }).first().waitFor()
+}
+
+test('the first owner comes by the link that the first start printed, and nobody after them', async () => {
+  const page = await opens(world.link)
+  await keepsNo(page, secretOf(world.link))
+  await enrols(page, 'dana')
+  await isOwner(page, 'dana')
+  await keepsNo(page, secretOf(world.link))
+  await comesBack(page, 'dana')
+  const late = await opens(world.link)
+  await enrols(late, 'mallory')
+  await late.getByRole('alert').filter({ hasText: 'This link opens nothing' }).waitFor()
+  await late.goto(at('/'))
+  assert.match(late.url(), /\/sign-in/)
+  await page.reload()
+  assert.equal(await page.getByText('mallory').count(), 0)
+  await leave(page, late)
+})
+
+test('recover makes a second owner, whose name the link has; a link without its secret does nothing', async () => {
+  const link = await recover('erik')
+  const bare = await opens(link.split('#')[0])
+  await enrols(bare)
+  await bare.getByRole('alert').filter({ hasText: 'open the link again' }).waitFor()
+  const page = await opens(link)
+  await page.getByText('erik', { exact: true }).waitFor()
+  assert.equal(await page.getByLabel('Your name').count(), 0)
+  await enrols(page)
+  await isOwner(page, 'erik')
+  await keepsNo(page, secretOf(link))
+  await comesBack(page, 'erik')
+  await leave(page, bare)
+})
+
+test('a newer link takes the place of an older one', async () => {
+  const older = await recover('fred')
+  const newer = await recover('fred')
+  const page = await opens(older)
+  await enrols(page)
+  await page.getByRole('alert').filter({ hasText: 'a newer one took its place' }).waitFor()
+  await page.goto(newer)
+  await enrols(page)
+  await isOwner(page, 'fred')
+  await leave(page)
+})
