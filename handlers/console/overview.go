@@ -122,7 +122,8 @@ func (v *overviewView) reviews(p *page) {
 // connections counts them, names those that wait for this person to activate
 // them, and gives those that work with warnings.
 func (v *overviewView) connections(p *page, s *control.State) (warned []domain.Name) {
-	waiting := 0
+	waiting, settings := 0, s.Organisation()
+	alone := settings.DualControl == connection.DualControlRoles && settings.UpdatedBy != p.Person.ID && p.Person.Has(domain.SecurityAdmin)
 	for c := range s.EachConnection() {
 		switch c.Status {
 		case connection.Active:
@@ -138,7 +139,7 @@ func (v *overviewView) connections(p *page, s *control.State) (warned []domain.N
 		if c.Pending == nil && c.EverActivated {
 			continue
 		}
-		if slices.Contains(c.Writers, p.Person.ID) {
+		if slices.Contains(c.Writers, p.Person.ID) && !alone {
 			if len(v.Elsewhere) < maxListed {
 				v.Elsewhere = append(v.Elsewhere, c.Name)
 			} else {

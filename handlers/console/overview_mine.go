@@ -29,49 +29,61 @@ const (
 // mine is what the person asked for lately, and what they have for a time, what
 // ends first first.
 func (v *overviewView) mine(p *page, s *control.State) {
-	now, me := s.Later(p.now()), p.Person.ID
-	has := func(what, url, kind string, until time.Time) {
-		if now.Before(until) {
-			v.Open = append(v.Open, openRow{what, url, kind, until, until.Before(now.Add(endsSoon))})
-		}
+	now := s.Later(p.now())
+	v.asked(p, s, now)
+	v.lent(p, s, now)
+	slices.SortFunc(v.Open, func(a, b openRow) int { return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.What, b.What)) })
+	v.Open = v.Open[:min(len(v.Open), maxOpen)]
+}
+
+// has adds what the person has until then, unless that is over.
+func (v *overviewView) has(now time.Time, row openRow) {
+	if row.Soon = row.Until.Before(now.Add(endsSoon)); now.Before(row.Until) {
+		v.Open = append(v.Open, row)
 	}
+}
+
+// asked is the person's newest requests, and the approvals that hold.
+func (v *overviewView) asked(p *page, s *control.State, now time.Time) {
 	looked := 0
 	for r := range s.Requests().Requests() {
 		if looked++; looked > newestRequests {
 			break
 		}
-		if r.Requester != me {
+		if r.Requester != p.Person.ID {
 			continue
 		}
 		if len(v.Mine) < maxListed {
 			v.Mine = append(v.Mine, requestRowOf(r.At(now)))
 		}
 		if r.Status == request.Approved && r.Group == "" {
-			has(whatIsAsked(r), p.url("/requests/"+r.ID), "approved", r.ValidUntil)
+			v.has(now, openRow{What: whatIsAsked(r), URL: p.url("/requests/" + r.ID), Kind: "approved", Until: r.ValidUntil})
 		}
 	}
-	for _, g := range s.Groups().Of(domain.Name(me), now) {
-		if m, _ := s.Groups().Member(g, domain.Name(me), now); !m.Until.IsZero() {
-			url := p.url("/access")
-			if m.Request != "" {
-				url = p.url("/requests/" + m.Request)
-			}
-			has("Member of the group "+g.String(), url, "member", m.Until)
+}
+
+// lent is memberships that end, checkouts, and broken glass.
+func (v *overviewView) lent(p *page, s *control.State, now time.Time) {
+	me := domain.Name(p.Person.ID)
+	for _, g := range s.Groups().Of(me, now) {
+		m, _ := s.Groups().Member(g, me, now)
+		row := openRow{What: "Member of the group " + g.String(), URL: p.url("/access"), Kind: "member", Until: m.Until}
+		if m.Request != "" {
+			row.URL = p.url("/requests/" + m.Request)
 		}
+		v.has(now, row) // one that is for good has no end
 	}
 	for _, c := range s.Access().Checkouts(now) {
-		if c.By == me {
-			has(heldSays(c), reachURL(p, c.Resource), "checked out", c.Until)
+		if c.By == p.Person.ID {
+			v.has(now, openRow{What: heldSays(c), URL: reachURL(p, c.Resource), Kind: "checked out", Until: c.Until})
 		}
 	}
 	glasses := s.Access().Glasses()
 	for _, g := range glasses[max(0, len(glasses)-newestGlasses):] {
-		if g.By == me {
-			has(newGlassRow(p, s, g, now).What, p.url("/break-glass/"+g.ID), "broken glass", g.Until)
+		if g.By == p.Person.ID {
+			v.has(now, openRow{What: newGlassRow(p, s, g, now).What, URL: p.url("/break-glass/" + g.ID), Kind: "broken glass", Until: g.Until})
 		}
 	}
-	slices.SortFunc(v.Open, func(a, b openRow) int { return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.What, b.What)) })
-	v.Open = v.Open[:min(len(v.Open), maxOpen)]
 }
 
 // maxNamed is how many of the requests that wait are named.

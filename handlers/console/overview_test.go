@@ -41,14 +41,32 @@ func TestTheOverviewSaysWhatNeedsWhom(t *testing.T) {
 	}
 }
 
+func TestTheOverviewAsksWhoWroteItToReviewWhereRolesAloneDecide(t *testing.T) {
+	s := newSite(t)
+	s.signIn("olga", domain.Owner)
+	s.signIn("sam", domain.SecurityAdmin)
+	s.draftsAs("sam", domain.SecurityAdmin, "ci")
+	review := s.path("/connections/ci/activate")
+	if page := s.shown("sam", s.path("/")); strings.Contains(page, review) || !strings.Contains(page, "You wrote") {
+		t.Error("who wrote it is asked to review it")
+	}
+	w := s.fills("olga", "/settings/save", "dual_control", "roles", "etag", `"1"`)
+	s.wants(http.StatusSeeOther, w)
+	if page := s.shown("sam", s.path("/")); !strings.Contains(page, review) || strings.Contains(page, "You wrote") {
+		t.Error("who wrote it is not asked, though they may activate it")
+	}
+}
+
 // drafts has devops draft a connection.
-func (s *site) drafts(name domain.Name) {
+func (s *site) drafts(name domain.Name) { s.draftsAs("devops", domain.DevOpsAdmin, name) }
+
+func (s *site) draftsAs(who domain.Name, role domain.Role, name domain.Name) {
 	s.t.Helper()
 	full, err := connection.Complete(orgtest.NewProvider(s.t, "RS256").Spec(s.world.Issuer(), "repo:a"), s.world.Issuer())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.world.Do(s.world.Meta("devops", domain.DevOpsAdmin), name, connection.Draft{Name: name, Spec: full})
+	s.world.Do(s.world.Meta(who.String(), role), name, connection.Draft{Name: name, Spec: full})
 }
 
 func TestTheOverviewOfANewOrganisationSaysWhatComesFirst(t *testing.T) {
