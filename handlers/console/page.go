@@ -210,10 +210,19 @@ func (p *page) done(path, notice string) error {
 // atParameter names the write that a page must show.
 const atParameter = "at"
 
-// waitForWrite waits until what the browser just did is folded here.
+// waitForWrite waits until what the browser just did is folded here. What is
+// behind the end of the log nobody did, and an address that says so holds nothing.
 func (p *page) waitForWrite() error {
 	at, err := domain.ParsePosition(p.query(atParameter))
 	if err != nil || p.action != "" {
+		return nil
+	}
+	if err := p.Org.Current(p.Context()); err != nil {
+		return err
+	}
+	var end domain.Head
+	p.Org.Read(func(_ *control.State, h domain.Head) { end = h })
+	if at.Sequence > end.Stream {
 		return nil
 	}
 	return p.Org.WaitFor(p.Context(), at)

@@ -32,6 +32,17 @@ func makeGroup(p *page) error {
 	return p.done("/trial/"+p.param("name"), "Made.")
 }
 
+func TestAnAddressThatIsBehindTheEndOfTheLogHoldsNothing(t *testing.T) {
+	s := newSite(t)
+	s.signIn("olga", domain.Owner)
+	for _, at := range []string{"99999999.0", "18446744073709551615.0", s.world.Last().String()} {
+		w := s.get("olga", s.path("/?at="+at))
+		if w.Code != http.StatusOK {
+			t.Errorf("at %s: status %d", at, w.Code)
+		}
+	}
+}
+
 func TestAnActionIsDoneByV1AsThePersonOfTheSession(t *testing.T) {
 	s := newSite(t, trial(confirmed, makeGroup))
 	s.signIn("olga", domain.Owner)
