@@ -250,7 +250,11 @@ func (c *Console) enterByPasskey(p *page, a passkey.Attempt, answer []byte) erro
 		return p.noPasskey(err)
 	}
 	now := p.now()
-	s := session.Session{Method: "passkey", FreshAt: now, MFAAt: now, Proofs: []session.Proof{{Passkey: used.ID}}} // what one has, and what one knows or is
+	var since time.Time
+	if again { // a passkey alone makes no session longer than the provider's sign-in did
+		since = p.Session.SignedInAt
+	}
+	s := session.Session{Method: "passkey", SignedInAt: since, FreshAt: now, MFAAt: now, Proofs: []session.Proof{{Passkey: used.ID}}} // what one has, and what one knows or is
 	return p.enter(s, func(s *control.State, m domain.Meta) (domain.Name, []domain.Fact, error) {
 		key, known := s.Identities().Passkey(used.ID)
 		if _, there := s.Person(key.Person); !known || !there {
@@ -258,6 +262,14 @@ func (c *Console) enterByPasskey(p *page, a passkey.Attempt, answer []byte) erro
 		}
 		if again && key.Person != p.Session.Person {
 			return "", nil, signin.ErrOther
+		}
+		if !again && c.opt.SignIn.OfWhom(p.Org.Name(), s.Identities().Accounts(key.Person)) != nil {
+			return "", nil, signin.ErrPasskey
+		}
+		if again { // of a session that ended meanwhile nothing goes on
+			if _, err := (session.Caller{Session: p.Session}).Actor(s, m.Now); err != nil {
+				return "", nil, err
+			}
 		}
 		facts, err := identity.Decide(s.Identities(), used, m)
 		return key.Person, facts, err

@@ -15,6 +15,8 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/identity"
 	"sallyport.dev/handlers/session"
+	"sallyport.dev/handlers/signin"
+	"sallyport.dev/projections/control"
 )
 
 func init() {
@@ -161,6 +163,48 @@ func TestSomebodySignsInWithTheirPasskeyUntilTheyRemoveIt(t *testing.T) {
 	types := d.world.Types(id.Position)
 	if want := []string{"passkey.used", "person.signed_in", "passkey.used", "person.signed_in", "passkey.removed", "person.signed_out", "person.sign_in_refused"}; !slices.Equal(types, want) {
 		t.Errorf("recorded are %v, want %v", types, want)
+	}
+}
+
+// Who was shut out at their provider does not come in by a passkey, nor stay by one.
+func TestWhoHasAProviderSignsInThere(t *testing.T) {
+	d := registered(t)
+	link := func(issuer string) {
+		t.Helper()
+		m := domain.Meta{Actor: signin.Actor(), Now: d.world.Now()}
+		if _, err := d.world.Execute(t.Context(), m, func(s *control.State) ([]domain.Fact, error) {
+			return identity.Decide(s.Identities(), identity.Link{Person: "alice", Account: identity.Account{Issuer: issuer, Subject: "a"}}, m)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const issuer = "https://login.example.com"
+	okta, err := signin.New(signin.Options{BaseURL: siteURL, Providers: []signin.Settings{{Name: "okta", Issuer: issuer, ClientID: "console"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.console.opt.SignIn = okta
+	link("https://former.example.com")
+	if w := d.prove(signInPath); w.Code != http.StatusSeeOther {
+		t.Fatalf("without an account at the provider: %d %s", w.Code, w.Body)
+	}
+	link(issuer)
+	d.cookies = map[string]*http.Cookie{}
+	w := d.prove(signInPath)
+	if _, in := d.session(); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "sign_in.provider") || in {
+		t.Errorf("with one: %d, signed in %t", w.Code, in)
+	}
+	d.signedIn("alice")
+	was, _ := d.session()
+	d.world.Advance(freshFor + time.Second)
+	w = d.prove(stepUpPath)
+	if now, in := d.session(); w.Code != http.StatusSeeOther || !in || !now.SignedInAt.Equal(was.SignedInAt) || !now.FreshAt.After(was.FreshAt) {
+		t.Errorf("proving anew: %d, the session is %+v, and was %+v", w.Code, now, was)
+	}
+	d.console.opt.SignIn = nil
+	d.cookies = map[string]*http.Cookie{}
+	if w := d.prove(signInPath); w.Code != http.StatusSeeOther {
+		t.Errorf("once the provider is no longer configured: %d %s", w.Code, w.Body)
 	}
 }
 

@@ -106,6 +106,18 @@ func (ps *Providers) Find(org, name domain.Name) *Provider {
 	return nil
 }
 
+// OfWhom is the organisation's provider at which one of the accounts is; nil if none
+// is. Its person signs in there, so that who has left is out here too. The demo
+// provider, which believes everybody, holds nobody to it.
+func (ps *Providers) OfWhom(org domain.Name, accounts []identity.Account) *Provider {
+	for _, p := range ps.Of(org) {
+		if !p.TrustNames && slices.ContainsFunc(accounts, func(a identity.Account) bool { return a.Issuer == p.Issuer }) {
+			return p
+		}
+	}
+	return nil
+}
+
 // Provider is one OpenID provider. It is safe for concurrent use.
 type Provider struct {
 	Settings

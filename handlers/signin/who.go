@@ -20,6 +20,10 @@ var (
 		Message: "You came back as somebody else than who is signed in here: sign out first, or prove who you are with your own account."}
 )
 
+// ErrPasskey is told to who would sign in with a passkey alone, and has an account.
+var ErrPasskey = &domain.Error{Kind: domain.KindForbidden, Code: "sign_in.provider",
+	Message: "You have an account at your organisation's identity provider: sign in there. With the passkey you then show anew that it is you."}
+
 // Actor is in whose name sign-ins are recorded.
 func Actor() domain.Actor { return domain.System("sign_in") }
 
