@@ -151,12 +151,33 @@ func (c *Console) back(ec echo.Context) error {
 	return ec.Redirect(http.StatusSeeOther, path[:strings.LastIndex(path, "/")])
 }
 
-// entrance leads to the only organisation, or lists them.
+// entrance leads to the only organisation, or to the one that is named. Which there
+// are is told to nobody: a browser is shown those that it has a session of.
 func (c *Console) entrance(ec echo.Context) error {
 	if len(c.names) == 1 {
 		return ec.Redirect(http.StatusSeeOther, c.home(c.names[0]))
 	}
-	return c.stranger(ec).render("organisations", c.names)
+	p := c.stranger(ec)
+	v := organisationsView{Name: ec.QueryParam("organisation")}
+	for _, n := range c.names {
+		if _, err := ec.Cookie(c.cookieName(n)); err == nil {
+			v.Known = append(v.Known, n)
+		}
+	}
+	if v.Name == "" {
+		return p.render("organisations", v)
+	}
+	name, err := domain.ParseName(v.Name)
+	if err != nil {
+		return p.refused("organisations", v, p.invalid("/organisation", "a name has small letters, digits and inner hyphens"))
+	}
+	return ec.Redirect(http.StatusSeeOther, c.home(name)) // where it is told if there is none
+}
+
+// organisationsView asks for an organisation.
+type organisationsView struct {
+	Name  string        // as it was typed
+	Known []domain.Name // that the browser has a session of, which may have ended
 }
 
 // replicas is how many processes serve: limits hold for all of them together.

@@ -61,6 +61,29 @@ func TestOneBrowserIsSignedInToSeveralOrganisations(t *testing.T) {
 	}
 }
 
+// Which organisations there are is nobody's to know but theirs.
+func TestTheEntranceNamesNoOrganisationToStrangers(t *testing.T) {
+	s := newSignIn(t)
+	s.withOther()
+	b := s.browser()
+	w := b.get("/console/")
+	if w.status != http.StatusOK || !strings.Contains(w.body, "Which organisation?") || strings.Contains(w.body, "orgs/") {
+		t.Errorf("a stranger is told: %d %s", w.status, mainOf(w.body))
+	}
+	for name, where := range map[string]string{"other": "/console/orgs/other/", "none-such": "/console/orgs/none-such/"} {
+		if w := b.get("/console/?organisation=" + name); w.status != http.StatusSeeOther || w.location != where {
+			t.Errorf("%s: %d to %q", name, w.status, w.location)
+		}
+	}
+	if w := b.get("/console/?organisation=../evil"); w.status != http.StatusUnprocessableEntity || w.location != "" {
+		t.Errorf("what is no name: %d to %q", w.status, w.location)
+	}
+	b.signIn("olga")
+	if w := b.get("/console/"); !strings.Contains(w.body, s.path("/")) || strings.Contains(w.body, "orgs/other") {
+		t.Errorf("who is signed in to one is not shown that one: %s", mainOf(w.body))
+	}
+}
+
 // The cookie of a session in one organisation, under the name of another's, is
 // nobody's there; nor is an attempt's.
 func TestACookieUnderTheNameOfAnotherOrganisationOpensNothing(t *testing.T) {

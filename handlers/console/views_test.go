@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"iter"
 	"net/http/httptest"
 	"os"
 	"reflect"
@@ -45,7 +46,7 @@ var views = map[string][]any{
 			Programs: []person.Token{{ID: "01KASE0000000000000000000A", Source: "192.0.2.8", CreatedAt: viewAt, ExpiresAt: viewAt}, {}}},
 		sessionsView{},
 	},
-	"organisations": {[]domain.Name{"acme", "default"}},
+	"organisations": {organisationsView{}, organisationsView{Name: "x", Known: []domain.Name{"acme", "default"}}},
 	"request":       {viewedRequest(), viewedRequest().others()},
 	"access":        {accessView{}, accessView{Any: true}, viewedAccess()},
 	"access-ask":    {viewedAccessForm()},
@@ -89,8 +90,8 @@ func TestEveryTemplateIsRenderedWithFilledViews(t *testing.T) {
 var chosen = []string{`"><img src=x onerror=alert(1)>`, "javascript:alert(1)", "'--></script><script>alert(1)</script>", "{{.V}}"}
 
 var (
-	brokenOut = regexp.MustCompile(`(?i)<img src=x|<script>alert`)
-	runsForm  = regexp.MustCompile(`(?i)\s(?:href|src|action|formaction|hx-[a-z:]+)="\s*javascript:`)
+	brokenOut = []string{"<img src=x", "<script>alert"}
+	runsForm  = regexp.MustCompile(`\s(?:href|src|action|formaction|hx-[a-z:]+)="\s*javascript:`)
 )
 
 func TestNoTextThatSomebodyChoseIsMoreThanText(t *testing.T) {
@@ -105,8 +106,14 @@ func TestNoTextThatSomebodyChoseIsMoreThanText(t *testing.T) {
 			}
 			for _, text := range chosen {
 				for part, html := range renderAll(t, c, name, poisoned(reflect.ValueOf(v), text).Interface()) {
-					if m := brokenOut.FindString(html) + runsForm.FindString(html); m != "" {
-						t.Errorf("%s %s lets %q be more than text: %s", name, part, text, m)
+					lower := strings.ToLower(html)
+					if slices.ContainsFunc(brokenOut, func(s string) bool { return strings.Contains(lower, s) }) {
+						t.Errorf("%s %s lets %q be more than text", name, part, text)
+					}
+					for tag := range tags(lower) {
+						if m := runsForm.FindString(tag); m != "" {
+							t.Errorf("%s %s lets %q run: %s", name, part, text, m)
+						}
 					}
 				}
 			}
@@ -189,7 +196,7 @@ func renderAll(t *testing.T, c *Console, name string, view any) map[string]strin
 }
 
 var (
-	inlineForm  = regexp.MustCompile(`(?i)<style|\sstyle=|<[a-z][^>]*\son[a-z]+=|javascript:|<script(?:[^>]*)>[^<]`)
+	inlineForm  = regexp.MustCompile(`\s(?:style|on[a-z]+)=`)
 	scriptForm  = regexp.MustCompile(`<script([^>]*)>`)
 	hxForm      = regexp.MustCompile(`<[a-z][^>]*\shx-[a-z][^>]*>`)
 	headingForm = regexp.MustCompile(`<h1[\s>]`)
@@ -203,11 +210,33 @@ var (
 	labelForm   = regexp.MustCompile(`data-label="([^"]*)"`)
 )
 
+// tags is every tag of HTML in which no text has a bare angle bracket, and what
+// comes after it. It takes a tenth of the time of a regular expression for all of it.
+func tags(html string) iter.Seq2[string, string] {
+	return func(yield func(tag, after string) bool) {
+		for {
+			_, rest, found := strings.Cut(html, "<")
+			end := strings.IndexByte(rest, '>')
+			if !found || end < 0 || !yield("<"+rest[:end+1], rest[end+1:]) {
+				return
+			}
+			html = rest[end+1:]
+		}
+	}
+}
+
 // checkInline holds HTML to what the Content-Security-Policy has a place for.
 func checkInline(t *testing.T, where, html string) {
 	t.Helper()
-	if m := inlineForm.FindString(html); m != "" {
-		t.Errorf("%s has something inline: %s", where, m)
+	lower := strings.ToLower(html)
+	if strings.Contains(lower, "javascript:") {
+		t.Errorf("%s has an address that is a script", where)
+	}
+	for tag, after := range tags(lower) {
+		if strings.HasPrefix(tag, "<style") || inlineForm.MatchString(tag) ||
+			strings.HasPrefix(tag, "<script") && !strings.HasPrefix(after, "<") {
+			t.Errorf("%s has something inline: %s", where, tag)
+		}
 	}
 	for _, m := range scriptForm.FindAllStringSubmatch(html, -1) {
 		if !strings.Contains(m[1], "nonce=") || !strings.Contains(m[1], "src=") {
