@@ -114,6 +114,10 @@ func (a *answer) problem() error {
 	}
 	p := &problem{Status: a.status, Code: told.Code, Detail: told.Detail, Fields: map[string]string{}}
 	for _, e := range told.Errors {
+		if e.Pointer == "" { // of no field, so that there is none to lead to
+			p.Detail += " " + e.Detail + "."
+			continue
+		}
 		p.add(e.Pointer, e.Detail)
 	}
 	return p

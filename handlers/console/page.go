@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	pathpkg "path"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -282,7 +283,9 @@ func (p *page) formUpTo(limit int64) (url.Values, error) {
 	if err != nil {
 		return nil, errForm
 	}
-	p.once = form.Get(onceField)
+	if p.once = form.Get(onceField); !onceForm.MatchString(p.once) {
+		return nil, errForm
+	}
 	if p.Session.ID != "" { // it may have taken its time, and a session that ended meanwhile does nothing more
 		if err := p.identify(); err != nil {
 			return nil, err
@@ -291,8 +294,11 @@ func (p *page) formUpTo(limit int64) (url.Values, error) {
 	return form, nil
 }
 
-// onceField is the field by which a form that is sent twice does its work once.
+// onceField is the field by which a form that is sent twice does its work once; what
+// is in it is ours ([frame.Once]), or nothing.
 const onceField = "_once"
+
+var onceForm = regexp.MustCompile(`^[A-Za-z0-9-]{0,64}$`)
 
 // render shows a screen: the whole page, or, to htmx that asks for the element
 // with some id, the template "#id" of it alone. Its template sees a [frame].

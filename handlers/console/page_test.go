@@ -32,6 +32,24 @@ func makeGroup(p *page) error {
 	return p.done("/trial/"+p.param("name"), "Made.")
 }
 
+func TestARefusalOfNoFieldLeadsToNone(t *testing.T) {
+	told := answer{status: http.StatusUnprocessableEntity}
+	told.body.WriteString(`{"code":"request.invalid","detail":"Something is wrong.","errors":[{"pointer":"","detail":"it is too much"},{"pointer":"/name","detail":"it is taken"}]}`)
+	var p *problem
+	if err := told.problem(); !errors.As(err, &p) || p.Detail != "Something is wrong. it is too much." || len(p.FieldLinks()) != 1 || p.FieldLinks()[0].ID != "f-name" {
+		t.Errorf("got %+v", p)
+	}
+}
+
+func TestAFormWhoseOnceIsNotOursIsNotRead(t *testing.T) {
+	s := newSite(t)
+	s.signIn("olga", domain.Owner)
+	for _, once := range []string{"é", strings.Repeat("A", 65), "a b"} {
+		s.wants(http.StatusBadRequest, s.fills("olga", "/groups/-/new/save", "name", "ops", onceField, once), "The form could not be read")
+	}
+	s.wants(http.StatusSeeOther, s.fills("olga", "/groups/-/new/save", "name", "ops", onceField, frame{}.Once()))
+}
+
 func TestAnAddressThatIsBehindTheEndOfTheLogHoldsNothing(t *testing.T) {
 	s := newSite(t)
 	s.signIn("olga", domain.Owner)
