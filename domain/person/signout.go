@@ -43,8 +43,12 @@ func (s State) LetIn(n domain.Name, now time.Time) (out []Token) {
 // What was made on the host goes on.
 type SignOutEverywhere struct {
 	Person domain.Name
-	Kept   string // id of the session that goes on, which only the person says; "" none does
+	Kept   string          // id of the session that goes on, which only the person says; "" none does
+	Began  domain.Position // of it: one that was ended is not kept
 }
+
+// ErrEnded means that the session that was to go on was ended meanwhile.
+var ErrEnded = &domain.Error{Kind: domain.KindUnknownUser, Code: "session.none", Message: "You are not signed in, or no longer: sign in again."}
 
 func (c SignOutEverywhere) decide(s State, m domain.Meta) ([]Event, error) {
 	self := m.Actor.ID == c.Person.String()
@@ -56,8 +60,10 @@ func (c SignOutEverywhere) decide(s State, m domain.Meta) ([]Event, error) {
 		return nil, ErrRole.With("Only whose it is has a session go on.")
 	case !known:
 		return nil, ErrNotFound
+	case c.Kept != "" && s.SignedOut(c.Person, c.Kept, c.Began):
+		return nil, ErrEnded
 	}
-	return []Event{WasSignedOutEverywhere(c)}, nil
+	return []Event{WasSignedOutEverywhere{c.Person, c.Kept}}, nil
 }
 
 // WasSignedOutEverywhere records that what began before it opens nothing any more:

@@ -70,6 +70,25 @@ func TestSigningOutEverywhereEndsProgramsThatWereLetIn(t *testing.T) {
 	}
 }
 
+// Whose session was ended while they asked for it to go on keep nothing.
+func TestWhatWasEndedIsNotKept(t *testing.T) {
+	s, m := letIn(t, "kept"), domain.Meta{Actor: devops, Now: noon}
+	before, after := domain.Position{Sequence: 10}, domain.Position{Sequence: 12}
+	for _, tt := range []struct {
+		name string
+		c    person.SignOutEverywhere
+		want error
+	}{
+		{"one that was ended", person.SignOutEverywhere{Person: "devops", Kept: "a", Began: before}, person.ErrEnded},
+		{"one that began since", person.SignOutEverywhere{Person: "devops", Kept: "a", Began: after}, nil},
+		{"the one that was kept before", person.SignOutEverywhere{Person: "devops", Kept: "kept", Began: before}, nil},
+	} {
+		if _, err := person.Decide(s, tt.c, m); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+	}
+}
+
 func TestWhoSignsOutWhom(t *testing.T) {
 	for _, tt := range []struct {
 		name string

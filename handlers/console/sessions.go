@@ -97,7 +97,7 @@ func endOthers(p *page) error {
 		return err
 	}
 	err = p.endBy(func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
-		return person.Decide(s.People(), person.SignOutEverywhere{Person: p.Session.Person, Kept: p.Session.ID}, m)
+		return person.Decide(s.People(), person.SignOutEverywhere{Person: p.Session.Person, Kept: p.Session.ID, Began: p.Session.Began}, m)
 	})
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ const (
 )
 
 // ErrNone means that there is no such session, or no more.
-var ErrNone = &domain.Error{Kind: domain.KindUnknownUser, Code: "session.none", Message: "You are not signed in, or no longer: sign in again."}
+var ErrNone = person.ErrEnded
 
 // Session is one person signed in at one browser.
 type Session struct {
