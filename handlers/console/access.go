@@ -289,7 +289,7 @@ func newWay(p *page, s *control.State, r resource.Resource, m access.Method, num
 		case q.Met:
 		case q.Type == policy.AccessRequest && q.Request == "" && s.Requests().Usable(q.RequestType):
 			w.Ask = p.url("/access/request?") + at
-		case q.Type == policy.MFA && (q.Seconds > 0 || m.Kind.Granted()) && p.console.has(stepUpPath):
+		case q.Type == policy.MFA && (q.Seconds > 0 || m.Kind.Granted()):
 			w.StepUp = p.url(stepUpPath) + "?return=" + url.QueryEscape(reachURL(p, r.Ref))
 		}
 		if q.Type == policy.AccessRequest && !q.Met && m.BreakGlass > 0 {
@@ -322,11 +322,6 @@ func wayCommand(r resource.Resource, m access.Method) string {
 		return "sallyport secrets put " + r.Name
 	}
 	return ""
-}
-
-// has tells whether there is a screen at the path.
-func (c *Console) has(path string) bool {
-	return slices.ContainsFunc(c.all, func(s screen) bool { return s.path == path })
 }
 
 func showReachable(p *page) error {

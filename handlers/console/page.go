@@ -241,7 +241,7 @@ func (p *page) keepSession() error {
 // notice is what the last action left to be told, once.
 func (p *page) notice() (string, error) {
 	n := p.Session.Notice
-	if n == "" {
+	if n == "" || p.screen.path == stepUpPath { // it is for the page behind it
 		return "", nil
 	}
 	p.Session.Notice = ""
@@ -251,11 +251,21 @@ func (p *page) notice() (string, error) {
 // freshFor is how long a proof of who it is counts as fresh.
 const freshFor = 5 * time.Minute
 
+// undone is what the screen says to whom an action of it led to prove who they are.
+const undone = "Nothing was done yet. You proved who you are: do it again."
+
 // stepUp tells whether the person proved who they are within [freshFor]. If not
-// they are led to do so, and back to the screen: the caller returns err at once.
+// they are led to do so, and back to the screen, which says that nothing was done:
+// the caller returns err at once.
 func (p *page) stepUp() (ok bool, err error) {
 	if p.now().Sub(p.Session.FreshAt) < freshFor {
 		return true, nil
+	}
+	if p.action != "" {
+		p.Session.Notice = undone
+		if err := p.keepSession(); err != nil {
+			return false, err
+		}
 	}
 	return false, p.redirect(p.url(stepUpPath) + "?return=" + url.QueryEscape(p.returnPath()))
 }

@@ -43,6 +43,9 @@ func (a sheetAction) sure(do string) sheetAction {
 	return a
 }
 
+// Once is new each time: a button pressed twice does its work once.
+func (sheetAction) Once() string { return frame{}.Once() }
+
 // sheetNote is a sentence that stands out; Tone is "", good, warn or bad.
 type sheetNote struct{ Tone, Text string }
 
