@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -44,6 +45,16 @@ func TestEveryScreenIsSmallHoweverMuchThereIs(t *testing.T) {
 		if w := c.get("auditor", c.path("/audit?"+filters.Encode())); w.Code != http.StatusOK || w.Body.Len() > maxPage {
 			t.Errorf("%.80s: status %d, %d bytes", filters.Encode(), w.Code, w.Body.Len())
 		}
+	}
+	said := 0
+	for n := 1; ; n++ { // the timeline of ten steps of four people's long comments, part by part
+		body := c.get("auditor", c.path(fmt.Sprintf("/requests/%s?part=%d", c.waits, n))).Body.String()
+		if said += strings.Count(body, "said yes"); !strings.Contains(body, `rel="next"`) {
+			break
+		}
+	}
+	if newest := c.get("auditor", c.path("/requests/"+c.waits)).Body.String(); said != 36 || !strings.Contains(newest, `rel="prev"`) || strings.Contains(newest, `rel="next"`) {
+		t.Errorf("the parts of a timeline have %d decisions of 36, or the newest is not shown first", said)
 	}
 	reach := url.Values{"resource": {string(resource.ServerRef(c.called("server", 0)))}, "subject.person": {"alice"}}
 	if w := c.post("auditor", c.path("/policies/-/reach/ask"), reach.Encode()); w.Code != http.StatusOK || w.Body.Len() > maxPage {
