@@ -56,12 +56,11 @@ func (p *page) connectionOptions(chosen string) []option {
 	options := []option{{"", "none"}}
 	known := chosen == ""
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		all := s.Connections()
-		if len(all) > maxOptions {
-			options = nil
-			return
-		}
-		for _, c := range all {
+		for c := range s.EachConnection() {
+			if len(options) > maxOptions {
+				options = nil
+				return
+			}
 			options = append(options, option{c.Name.String(), c.Name.String()})
 			known = known || c.Name.String() == chosen
 		}
