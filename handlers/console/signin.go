@@ -275,7 +275,8 @@ func (c *Console) showSignedOut(p *page) error {
 	return p.render("signed-out", struct{}{})
 }
 
-// signOut ends the session of this browser; the cookie goes whatever comes of it.
+// signOut ends the session of this browser. Once it is known whether there is one,
+// the cookie goes whatever comes of it.
 func (c *Console) signOut(p *page) error {
 	if _, err := p.form(); err != nil {
 		return err
