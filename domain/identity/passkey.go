@@ -157,11 +157,14 @@ type PasskeyWasRemoved struct {
 // EventType is passkey.removed.
 func (PasskeyWasRemoved) EventType() string { return "passkey.removed" }
 
-func (e PasskeyWasRemoved) evolve(s State, _ domain.Envelope) (State, error) {
+func (e PasskeyWasRemoved) evolve(s State, env domain.Envelope) (State, error) {
 	if _, known := s.passkeys[e.ID]; !known {
 		return s, fmt.Errorf("passkey %q was removed and is unknown", e.ID)
 	}
 	delete(s.passkeys, e.ID)
+	if env.Actor != e.Person.String() {
+		s = s.tookFrom(e.Person, env.Actor)
+	}
 	return s, nil
 }
 

@@ -49,8 +49,8 @@ func (s State) ShutOut(a Account) bool {
 	return false
 }
 
-// UnlinkedBy tells whether that actor ever took an account from the person. What
-// they write of the person, such as an address, then lets nobody in as them: who
+// UnlinkedBy tells whether that actor ever took an account, or a passkey, from the
+// person. What they write of the person, such as an address, then lets nobody in as them: who
 // could do both could be anybody.
 func (s State) UnlinkedBy(actor string, n domain.Name) bool {
 	return slices.Contains(s.unlinkers[n], actor)
@@ -108,11 +108,19 @@ func (e WasUnlinked) evolve(s State, env domain.Envelope) (State, error) {
 		delete(s.accounts, e.Account)
 	}
 	if s.unlinked == nil {
-		s.unlinked, s.unlinkers = map[link]bool{}, map[domain.Name][]string{}
+		s.unlinked = map[link]bool{}
 	}
 	s.unlinked[at] = e.MayReturn
-	if !s.UnlinkedBy(env.Actor, e.Person) {
-		s.unlinkers[e.Person] = append(slices.Clip(s.unlinkers[e.Person]), env.Actor)
+	return s.tookFrom(e.Person, env.Actor), nil
+}
+
+// tookFrom remembers who took from somebody what they sign in with.
+func (s State) tookFrom(n domain.Name, actor string) State {
+	if s.unlinkers == nil {
+		s.unlinkers = map[domain.Name][]string{}
 	}
-	return s, nil
+	if !s.UnlinkedBy(actor, n) {
+		s.unlinkers[n] = append(slices.Clip(s.unlinkers[n]), actor)
+	}
+	return s
 }

@@ -109,8 +109,8 @@ func mayBecome(s identity.State, p person.Person, a identity.Account) error {
 		return nil // it was theirs
 	case s.UnlinkedBy(p.EmailBy, p.Name):
 		return errSameHand
-	case len(s.Unlinked(p.Name)) > 0:
-		return nil
+	case len(s.Unlinked(p.Name)) > 0 && len(s.Passkeys(p.Name)) == 0:
+		return nil // they have nothing left to sign in with
 	case s.Proved(p.Name) || p.Email != p.Invited:
 		return errNotInvited
 	}
@@ -121,7 +121,7 @@ func mayBecome(s identity.State, p person.Person, a identity.Account) error {
 var errNotInvited = ErrTaken.With("Your address at the identity provider is written here on somebody who was not added with it, or who has proved already who they are: sign in as they do, or ask an owner to add you under another name.")
 
 // errSameHand is told to who would be somebody by what one owner alone has said.
-var errSameHand = identity.ErrUnlinked.With("Your address was written here by the owner who took an account from your name, and one owner alone does not say whose account it is: have another owner write it, or sign in with a passkey.")
+var errSameHand = identity.ErrUnlinked.With("Your address was written here by the owner who took an account or a passkey from your name, and one owner alone does not say whose account it is: have another owner write it, or sign in with a passkey.")
 
 // create makes a member of whom nobody knows yet.
 func (p *Provider) create(s *control.State, proof Proof, m domain.Meta) (domain.Name, []domain.Fact, error) {

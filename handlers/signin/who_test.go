@@ -147,25 +147,29 @@ func TestWhatWasTakenDoesNotComeBackByItself(t *testing.T) {
 		who    domain.Name
 		err    error
 	}{
-		"the account itself":                               {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "", identity.ErrUnlinked},
-		"nor as somebody new":                              {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Name: "dana-2"}, create, "", identity.ErrUnlinked},
-		"it may be whom an owner invites":                  {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Email: "kim@example.com"}, none, "kim", nil},
-		"it may return where that was said":                {[]act{{"olga", unlink(true)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "dana", nil},
-		"and also where it was said later":                 {[]act{{"olga", unlink(false)}, {"olga", unlink(true)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "dana", nil},
-		"by an address that it was given":                  {[]act{{"olga", unlink(true)}, {"olga", address("dana", "d@example.com")}}, signin.Proof{Account: theirs, Email: "d@example.com"}, none, "dana", nil},
-		"a new account by the address":                     {[]act{{"olga", unlink(false)}}, signin.Proof{Account: another, Email: "dana@example.com"}, none, "dana", nil},
-		"an owner's account by what they wrote":            {[]act{{"olga", unlink(false)}, {"olga", address("dana", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
-		"nor if they wrote it before":                      {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(false)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
-		"nor if it may return":                             {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(true)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
-		"nor once another unlinked it again":               {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(false)}, {"otto", unlink(true)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
-		"nor by another's change of their roles":           {[]act{{"olga", address("dana", "m@example.com")}, {"otto", address("dana", "m@example.com")}, {"olga", unlink(false)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
-		"an owner's account as who has a passkey alone":    {[]act{{"kim", passkey("kim")}, {"olga", address("kim", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", signin.ErrTaken},
-		"nor by the address that they were added with":     {[]act{{"kim", passkey("kim")}}, signin.Proof{Account: another, Email: "kim@example.com"}, none, "", signin.ErrTaken},
-		"nor as somebody new then":                         {[]act{{"kim", passkey("kim")}}, signin.Proof{Account: another, Email: "kim@example.com", Name: "kim-2"}, create, "", signin.ErrTaken},
-		"an owner's account as who was added and not come": {[]act{{"olga", address("kim", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", signin.ErrTaken},
-		"nor as who was added without an address":          {[]act{{"olga", address("erin", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", signin.ErrTaken},
-		"who was added is invited again by the same":       {[]act{{"olga", address("kim", "m@example.com")}, {"otto", address("kim", "kim@example.com")}}, signin.Proof{Account: another, Email: "kim@example.com"}, none, "kim", nil},
-		"what another owner wrote is as good":              {[]act{{"olga", unlink(false)}, {"otto", address("dana", "new@example.com")}}, signin.Proof{Account: another, Email: "new@example.com"}, none, "dana", nil},
+		"the account itself":                                      {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "", identity.ErrUnlinked},
+		"nor as somebody new":                                     {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Name: "dana-2"}, create, "", identity.ErrUnlinked},
+		"it may be whom an owner invites":                         {[]act{{"olga", unlink(false)}}, signin.Proof{Account: theirs, Email: "kim@example.com"}, none, "kim", nil},
+		"it may return where that was said":                       {[]act{{"olga", unlink(true)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "dana", nil},
+		"and also where it was said later":                        {[]act{{"olga", unlink(false)}, {"olga", unlink(true)}}, signin.Proof{Account: theirs, Email: "dana@example.com"}, none, "dana", nil},
+		"by an address that it was given":                         {[]act{{"olga", unlink(true)}, {"olga", address("dana", "d@example.com")}}, signin.Proof{Account: theirs, Email: "d@example.com"}, none, "dana", nil},
+		"a new account by the address":                            {[]act{{"olga", unlink(false)}}, signin.Proof{Account: another, Email: "dana@example.com"}, none, "dana", nil},
+		"an owner's account by what they wrote":                   {[]act{{"olga", unlink(false)}, {"olga", address("dana", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor if they wrote it before":                             {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(false)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor if it may return":                                    {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(true)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor once another unlinked it again":                      {[]act{{"olga", address("dana", "m@example.com")}, {"olga", unlink(false)}, {"otto", unlink(true)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"nor by another's change of their roles":                  {[]act{{"olga", address("dana", "m@example.com")}, {"otto", address("dana", "m@example.com")}, {"olga", unlink(false)}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"an owner's account as who has a passkey alone":           {[]act{{"kim", passkey("kim")}, {"olga", address("kim", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", signin.ErrTaken},
+		"nor by the address that they were added with":            {[]act{{"kim", passkey("kim")}}, signin.Proof{Account: another, Email: "kim@example.com"}, none, "", signin.ErrTaken},
+		"nor as somebody new then":                                {[]act{{"kim", passkey("kim")}}, signin.Proof{Account: another, Email: "kim@example.com", Name: "kim-2"}, create, "", signin.ErrTaken},
+		"an owner's account as who was added and not come":        {[]act{{"olga", address("kim", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", signin.ErrTaken},
+		"nor as who was added without an address":                 {[]act{{"olga", address("erin", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", signin.ErrTaken},
+		"who was added is invited again by the same":              {[]act{{"olga", address("kim", "m@example.com")}, {"otto", address("kim", "kim@example.com")}}, signin.Proof{Account: another, Email: "kim@example.com"}, none, "kim", nil},
+		"nor by what another owner wrote, who has a passkey left": {[]act{{"dana", passkey("dana")}, {"olga", unlink(false)}, {"otto", address("dana", "new@example.com")}}, signin.Proof{Account: another, Email: "new@example.com"}, none, "", signin.ErrTaken},
+		"nor once they took that away": {[]act{{"dana", passkey("dana")}, {"otto", unlink(false)}, {"olga", func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+			return identity.Decide(s.Identities(), identity.RemovePasskey{Person: "dana", ID: "AQ"}, m)
+		}}, {"olga", address("dana", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
+		"what another owner wrote is as good": {[]act{{"olga", unlink(false)}, {"otto", address("dana", "new@example.com")}}, signin.Proof{Account: another, Email: "new@example.com"}, none, "dana", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := house(t)
