@@ -22,7 +22,7 @@ import (
 // with a few of their methods each; people are asked about until a page is full,
 // or so many were.
 const (
-	reachSubjects = 20
+	reachSubjects = 15
 	reachWays     = 3
 	reachAsked    = 2000
 	reachRoles    = 20
