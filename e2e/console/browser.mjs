@@ -64,6 +64,21 @@ export async function pick(page, name) {
   await page.getByRole('button', { name: new RegExp(`^${name}\\b`) }).click()
 }
 
+// authenticator gives the page a device that has keys; verifies tells whether it
+// makes sure who uses it.
+export async function authenticator(page, verifies = true) {
+  const session = await page.context().newCDPSession(page)
+  await session.send('WebAuthn.enable')
+  const { authenticatorId } = await session.send('WebAuthn.addVirtualAuthenticator', {
+    options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: verifies, automaticPresenceSimulation: true },
+  })
+  return {
+    keys: async () => (await session.send('WebAuthn.getCredentials', { authenticatorId })).credentials,
+    add: (credential) => session.send('WebAuthn.addCredential', { authenticatorId, credential }),
+    verifies: (is) => session.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: is }),
+  }
+}
+
 // leave ends what people did: nothing was complained of in their browsers.
 export async function leave(...pages) {
   for (const page of pages) {

@@ -5,7 +5,15 @@ package console
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -38,14 +46,14 @@ func TestJourneys(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no journeys: %v", err)
 	}
-	pictures, screens := screenshots(t), screens(t)
+	pictures, screens, pair := screenshots(t), screens(t), certificate(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(file, ".test.mjs"), func(t *testing.T) {
 			t.Parallel()
 			s := program.Dev(t, "--listen", "localhost:0") // browsers have passkeys for names alone
 			world, err := json.Marshal(map[string]any{
 				"base_url": s.BaseURL, "issuer": s.Issuer, "tokens": s.Tokens, "provider": s.Provider,
-				"programs": program.Build(t), "screens": screens, "screenshots": pictures,
+				"programs": program.Build(t), "screens": screens, "screenshots": pictures, "certificate": pair,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -83,6 +91,37 @@ func screens(t *testing.T) (all []string) {
 		t.Fatalf("the console serves %d screens, so this looks in the wrong place", len(all))
 	}
 	return all
+}
+
+// certificate makes a pair for this machine, which is its own authority, and gives
+// its files: ca, cert and key.
+func certificate(t *testing.T) map[string]string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return map[string]string{"ca": cert, "cert": cert, "key": keyFile}
 }
 
 // screenshots is where pictures of every screen go, those of this run alone: bin is

@@ -2,25 +2,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import { api, at, leave, newPage, person, start, stop } from './browser.mjs'
+import { api, at, authenticator, leave, newPage, person, start, stop } from './browser.mjs'
 
 before(start)
 after(stop)
-
-// authenticator gives the page a device that has keys; verifies tells whether it
-// makes sure who uses it.
-async function authenticator(page, verifies = true) {
-  const session = await page.context().newCDPSession(page)
-  await session.send('WebAuthn.enable')
-  const { authenticatorId } = await session.send('WebAuthn.addVirtualAuthenticator', {
-    options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: verifies, automaticPresenceSimulation: true },
-  })
-  return {
-    keys: async () => (await session.send('WebAuthn.getCredentials', { authenticatorId })).credentials,
-    add: (credential) => session.send('WebAuthn.addCredential', { authenticatorId, credential }),
-    verifies: (is) => session.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: is }),
-  }
-}
 
 async function register(page, name) {
   await page.goto(at('/passkeys/new'))
