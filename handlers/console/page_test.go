@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -30,6 +31,27 @@ func makeGroup(p *page) error {
 		return p.refused("confirm", confirmView{Heading: "Trial"}, err)
 	}
 	return p.done("/trial/"+p.param("name"), "Made.")
+}
+
+func TestThePolicyLetsNothingInThatIsNotOurs(t *testing.T) {
+	got := map[string]string{}
+	for part := range strings.SplitSeq(contentPolicy("abc"), "; ") {
+		name, value, _ := strings.Cut(part, " ")
+		got[name] = value
+	}
+	want := map[string]string{
+		"default-src": "'none'", "script-src": "'nonce-abc'", "style-src": "'self'", "connect-src": "'self'", "img-src": "'self'", "form-action": "'self'",
+		"base-uri": "'none'", "frame-ancestors": "'none'", "require-trusted-types-for": "'script'", "trusted-types": "htmx",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	s := newSite(t)
+	s.signIn("olga", domain.Owner)
+	first, second := s.get("olga", s.path("/")), s.get("olga", s.path("/"))
+	if a, b := first.Header().Get("Content-Security-Policy"), second.Header().Get("Content-Security-Policy"); a == b {
+		t.Errorf("two answers have one nonce: %s", a)
+	}
 }
 
 func TestARefusalOfNoFieldLeadsToNone(t *testing.T) {
