@@ -72,6 +72,20 @@ async function company(tls) {
 
 // production starts all of it, with these people, each a name and a role, and an owner.
 export async function production(people) {
+  const p = await serve()
+  const token = async (person, role) => {
+    p.tokens[person] = (await p.run('token', 'create', '--person', person, '--role', role)).stdout.trim()
+  }
+  await token('owner', 'owner')
+  for (const [name, role] of Object.entries(people)) {
+    await p.api('owner', 'POST', '/people', { name, roles: [role], email: `${name}@example.com` }) // by which the company's word is taken
+    await token(name, role)
+  }
+  return p
+}
+
+// serve starts all of it, and knows nobody yet.
+export async function serve() {
   const { ca, cert, key } = world.certificate
   const tls = { cert: await readFile(cert), key: await readFile(key) }
   const authority = await readFile(ca)
@@ -112,7 +126,15 @@ export async function production(people) {
   }
   const tokens = {}
   const p = {
-    idp, base, said, config, env, sallyportd,
+    idp, tokens,
+    run: (...args) => run(sallyportd, [...args, '--config', config], { env }),
+    // says waits for what the server prints, and gives the first group of it.
+    says: (pattern) => new Promise((done, failed) => {
+      const look = () => { if (pattern.test(said.out)) done(said.out.match(pattern)[1]) }
+      server.stdout.on('data', look)
+      server.on('exit', () => failed(new Error(`the server ended: ${said.err}`)))
+      look()
+    }),
     at: (path) => `${base}/console/orgs/default${path}`,
     async api(name, method, path, body, headers) {
       const res = await ask(tokens[name], method, `/orgs/default/v1${path}`, body, headers)
@@ -132,14 +154,6 @@ export async function production(people) {
       idp.server.close()
       await rm(dir, { recursive: true })
     },
-  }
-  const token = async (person, role) => {
-    tokens[person] = (await run(sallyportd, ['token', 'create', '--config', config, '--person', person, '--role', role])).stdout.trim()
-  }
-  await token('owner', 'owner')
-  for (const [name, role] of Object.entries(people)) {
-    await p.api('owner', 'POST', '/people', { name, roles: [role], email: `${name}@example.com` }) // by which the company's word is taken
-    await token(name, role)
   }
   return p
 }
