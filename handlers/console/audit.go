@@ -28,10 +28,11 @@ func (c *Console) audit() []screen {
 
 // Bounds of a page of the audit trail.
 const (
-	auditRows  = 50
-	maxCounted = 500      // events that are looked at to count facets and draw bars
-	maxFacet   = 8        // values of a facet
-	maxChips   = 16 << 10 // bytes of the addresses of filters that are set
+	auditRows    = 50
+	maxCounted   = 500      // events that are looked at to count facets and draw bars
+	maxFacet     = 8        // values of a facet
+	maxFacetText = 300      // bytes of an identity that is one
+	maxChips     = 16 << 10 // bytes of the addresses of filters that are set
 )
 
 // auditFilters are the filters as an address has them; the same as of GET /v1/audit.
@@ -261,10 +262,13 @@ func (p *page) summarize(f filter, v *auditView) error {
 		values               []trail.Count
 	}{
 		{"Type", "type", f.Type, s.Types}, {"Outcome", "outcome", f.Outcome, s.Outcomes},
-		{"Connection", "connection", f.Connection, s.Connections}, {"Actor", "actor", f.Actor, s.Actors},
+		{"Connection", "connection", f.Connection, s.Connections}, {"Workload", "workload", f.Workload, s.Workloads}, {"Actor", "actor", f.Actor, s.Actors},
 	} {
 		list := facet{Name: of.name}
 		for _, n := range of.values {
+			if of.parameter == "workload" && len(n.Value) > maxFacetText {
+				continue // no address has room for it eight times
+			}
 			value := facetValue{Label: visible(p.shortActor(n.Value)), Count: fmt.Sprint(n.Count), Current: of.set == n.Value, URL: p.at("/audit", f.values(of.parameter, n.Value))}
 			if s.More {
 				value.Count += "+"

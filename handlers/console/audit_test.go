@@ -145,6 +145,9 @@ func TestFacetsAreAPlainCount(t *testing.T) {
 			t.Errorf("%s is not counted as %d: %s", typ, n, page)
 		}
 	}
+	if page := s.shown("audrey", s.path("/audit?connection=ci-00")); !strings.Contains(page, "<h2>Workload</h2>") || !strings.Contains(page, "connection=ci-00&amp;workload=b") {
+		t.Error("workloads are not counted")
+	}
 	if n := strings.Count(s.shown("audrey", s.path("/audit?type=token.denied")), "connection=ci-"); n != maxFacet {
 		t.Errorf("the facet of connections has %d values, want %d", n, maxFacet)
 	}

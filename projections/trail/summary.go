@@ -17,7 +17,7 @@ type Summary struct {
 	// Moments are when the events that were counted happened, newest first.
 	Moments []Moment
 	// The most frequent values among them, at most so many as were asked for, most frequent first.
-	Types, Connections, Outcomes, Actors []Count
+	Types, Connections, Workloads, Outcomes, Actors []Count
 }
 
 // Moment is when an event happened, and what came of it.
@@ -60,6 +60,7 @@ func (t *Trail) Summarize(ctx context.Context, q Query, most, top int) (Summary,
 	}
 	s.Types = frequent(found, top, func(r row) string { return r.typ })
 	s.Connections = frequent(found, top, func(r row) string { return r.connection })
+	s.Workloads = frequent(found, top, func(r row) string { return r.workload })
 	s.Outcomes = frequent(found, top, func(r row) string { return r.outcome })
 	s.Actors = frequent(found, top, func(r row) string { return r.actor })
 	return s, nil

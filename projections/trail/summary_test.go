@@ -32,12 +32,13 @@ func TestASummaryIsAPlainCount(t *testing.T) {
 		slices.Reverse(all)
 		all = slices.DeleteFunc(all, func(e domain.Envelope) bool { return !holds(q, e) })
 		want := trail.Summary{Counted: min(most, len(all)), More: len(all) > most}
-		types, connections, outcomes, actors := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
+		types, connections, workloads, outcomes, actors := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
 		for _, e := range all[:want.Counted] {
 			typ, _ := events.New().Lookup(e.Type)
-			conn, _ := typ.Workload(e)
+			conn, who := typ.Workload(e)
 			types[e.Type]++
 			connections[conn]++
+			workloads[who]++
 			outcomes[typ.Outcome(e)]++
 			actors[e.Actor]++
 			want.Moments = append(want.Moments, trail.Moment{At: e.Time, Outcome: typ.Outcome(e)})
@@ -46,9 +47,9 @@ func TestASummaryIsAPlainCount(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		for i, c := range []map[string]int{types, connections, outcomes, actors} {
+		for i, c := range []map[string]int{types, connections, workloads, outcomes, actors} {
 			delete(c, "")
-			list := [][]trail.Count{got.Types, got.Connections, got.Outcomes, got.Actors}[i]
+			list := [][]trail.Count{got.Types, got.Connections, got.Workloads, got.Outcomes, got.Actors}[i]
 			if !slices.IsSortedFunc(list, func(a, b trail.Count) int { return b.Count - a.Count }) {
 				rt.Fatalf("not the most frequent first: %v", list)
 			}
@@ -60,7 +61,7 @@ func TestASummaryIsAPlainCount(t *testing.T) {
 				rt.Fatalf("%+v: list %d is %v, want %v", q, i, of, c)
 			}
 		}
-		got.Types, got.Connections, got.Outcomes, got.Actors = nil, nil, nil, nil
+		got.Types, got.Connections, got.Workloads, got.Outcomes, got.Actors = nil, nil, nil, nil, nil
 		if diff := cmp.Diff(want, got); diff != "" {
 			rt.Fatalf("%+v (-want +got):\n%s", q, diff)
 		}
