@@ -478,8 +478,7 @@ func (p *page) recordExport(f filter, last domain.Position) error {
 			exported.Filters[name] = set.Get(name)
 		}
 	}
-	m := domain.Meta{Actor: p.Person, Now: p.now(), RequestID: api.RequestID(p.Echo)}
-	_, err := p.Org.Record(p.Context(), m, func(*control.State) ([]domain.Fact, string, error) {
+	_, err := p.Org.Record(p.Context(), p.meta(), func(*control.State) ([]domain.Fact, string, error) {
 		return []domain.Fact{{Subject: "organisation/" + p.Org.Name().String(), Event: exported}}, "", nil
 	})
 	return err
