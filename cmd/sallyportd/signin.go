@@ -42,6 +42,10 @@ type ProviderConfig struct {
 	Create bool `json:"create"`
 	// MFAAMR are the values of amr that prove a second factor. Default: mfa.
 	MFAAMR []string `json:"mfa_amr"`
+	// FirstPasskey lets who has no passkey register their first one within five
+	// minutes of a sign-in there, which is otherwise no proof that is fresh: for a
+	// provider that never says when somebody proved who they are, as Google.
+	FirstPasskey bool `json:"first_passkey"`
 }
 
 // UnmarshalJSON refuses what is no setting of a provider, as of every other group.
@@ -111,7 +115,7 @@ func (c Config) signIn() (signin.Options, error) {
 		s := signin.Settings{
 			Name: domain.Name(one.Name), Issuer: one.Issuer, ClientID: one.ClientID, ClientSecret: secret,
 			NameClaim: one.NameClaim, GroupsClaim: one.GroupsClaim, Groups: map[string]domain.Name{},
-			Create: one.Create, MFA: one.MFAAMR,
+			Create: one.Create, MFA: one.MFAAMR, FirstPasskey: one.FirstPasskey,
 		}
 		for _, org := range one.Organisations {
 			s.Organisations = append(s.Organisations, domain.Name(org))

@@ -100,10 +100,23 @@ func removePasskey(p *page) error {
 type newPasskeyView struct{ Name string }
 
 func newPasskey(p *page) error {
-	if ok, err := p.stepUp(); !ok || err != nil {
+	if !p.mayRegister() {
+		_, err := p.stepUp()
 		return err
 	}
 	return p.render("passkey-new", newPasskeyView{})
+}
+
+// mayRegister tells whether the person has just proved who they are; or has just
+// signed in at a provider that never says when they did, and whose sign-in is
+// trusted with the first passkey. A stolen session is older than that.
+func (p *page) mayRegister() bool {
+	now, s := p.now(), p.Session
+	if now.Sub(s.FreshAt) < freshFor {
+		return true
+	}
+	at := p.console.opt.SignIn.Find(p.Org.Name(), domain.Name(s.Provider))
+	return at != nil && at.FirstPasskey && s.FreshAt.IsZero() && now.Sub(s.SignedInAt) < freshFor && len(p.passkeysOf(s.Person)) == 0
 }
 
 // registration is an attempt to register a passkey, and whose it will be.
@@ -117,7 +130,7 @@ func (c *Console) beginPasskey(p *page) error {
 	if _, err := p.form(); err != nil {
 		return err
 	}
-	if p.now().Sub(p.Session.FreshAt) >= freshFor {
+	if !p.mayRegister() {
 		return errStale
 	}
 	who := p.Session.Person

@@ -322,6 +322,45 @@ func TestAPasskeyIsRegisteredByWhoJustProvedWhoTheyAre(t *testing.T) {
 	}
 }
 
+func TestTheFirstPasskeyMayRestOnASignInThatTellsNoTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		trusted   bool // the provider's first_passkey
+		since     time.Duration
+		freshAt   time.Duration // before the sign-in; 0: the provider does not say
+		has, want bool
+	}{
+		"a sign-in just now, where that is trusted": {trusted: true, want: true},
+		"where it is not":                             {},
+		"a while after it":                            {trusted: true, since: freshFor},
+		"who has a passkey already":                   {trusted: true, has: true},
+		"a provider that says it was a long time ago": {trusted: true, freshAt: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSignIn(t)
+			s.console.opt.SignIn.Of(s.world.Name())[0].FirstPasskey = c.trusted
+			d := newDevice(s)
+			if c.has {
+				d.signedIn("carol")
+				s.wants(http.StatusSeeOther, d.register("laptop"))
+			}
+			signedIn := session.Session{Person: "carol", Method: "oidc", Provider: "demo"}
+			if c.freshAt > 0 {
+				signedIn.FreshAt = s.world.Now().Add(-c.freshAt)
+			}
+			cookie, _, err := s.world.Sessions().Create(t.Context(), signedIn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.cookies = map[string]*http.Cookie{s.cookieName(): {Name: s.cookieName(), Value: cookie}}
+			s.world.Advance(c.since)
+			w := d.send("/passkeys/new/options", nil)
+			if got := w.Code == http.StatusOK; got != c.want {
+				t.Errorf("status %d: %s", w.Code, w.Body)
+			}
+		})
+	}
+}
+
 func TestNoPasskeysAreOfferedWhereBrowsersRefuseThem(t *testing.T) {
 	c, err := New(Options{BaseURL: "http://127.0.0.1:8420"})
 	if err != nil {

@@ -44,6 +44,9 @@ type Settings struct {
 	Groups      map[string]domain.Name
 	// Create makes a member of whoever the provider lets in and nobody knows.
 	Create bool
+	// FirstPasskey lets who has none register their first passkey on the strength of
+	// a sign-in that does not say when they proved who they are.
+	FirstPasskey bool
 	// MFA lists the values of amr that prove a second factor; empty: mfa alone, as
 	// hwk is what one has and nothing besides (RFC 8176).
 	MFA []string
