@@ -133,20 +133,12 @@ func groupCells(p *page, s *control.State, groups []domain.Name, now time.Time) 
 			cells = append(cells, codeCell(n.String()), toneCell("bad", "missing"))
 			continue
 		}
-		cells = append(cells, linkCell(n.String(), p.url("/groups/"+n.String())), quietCell("with "+peopleSay(s.Groups().Count(n, now))))
+		cells = append(cells, linkCell(n.String(), p.url("/groups/"+n.String())), quietCell("with "+plural(s.Groups().Count(n, now), "person", "people")))
 	}
 	if len(cells) == 0 {
 		return []cell{quietCell("none")}
 	}
 	return cells
-}
-
-// peopleSay says how many people there are.
-func peopleSay(n int) string {
-	if n == 1 {
-		return "1 person"
-	}
-	return fmt.Sprintf("%d people", n)
 }
 
 // peopleAt is the people at the entrance who come after one, as far as a page holds.
