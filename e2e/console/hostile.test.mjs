@@ -5,7 +5,7 @@ import { createSign, generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
 
-import { addPage, api, at, exchange, hostile, leave, newPage, person, phone, root, signIn, start, stop, wide, world } from './browser.mjs'
+import { addPage, api, at, authenticator, exchange, hostile, leave, newPage, person, phone, root, signIn, start, stop, wide, world } from './browser.mjs'
 
 // words try to be markup, script, a template, an attribute, an address, another
 // event of a stream, and text that runs the other way or is not seen.
@@ -137,11 +137,7 @@ async function login() {
 
 // passkey gives somebody one that is called that.
 async function passkey(page, name) {
-  const session = await page.context().newCDPSession(page)
-  await session.send('WebAuthn.enable')
-  await session.send('WebAuthn.addVirtualAuthenticator', {
-    options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
-  })
+  await authenticator(page)
   await page.goto(at('/passkeys/new'))
   await page.getByLabel('Name').fill(name)
   await page.getByRole('button', { name: 'Add it' }).click()
