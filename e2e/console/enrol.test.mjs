@@ -1,8 +1,9 @@
-// The first owner, by the link that a new server prints, and one more by recovery.
+// How an organisation gets its first owner, and another when nobody can sign in: by
+// one-time links and passkeys.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import { authenticator, leave, newPage, start, stop } from './browser.mjs'
+import { authenticator, leave, looker, newPage, start, stop } from './browser.mjs'
 import { serve } from './production.mjs'
 
 let p
@@ -12,44 +13,112 @@ before(async () => {
 })
 after(async () => {
   await stop()
-  await p?.stop()
+  const logged = await p?.stop()
+  assert.ok(logged, 'the server logs what it does')
+  assert.ok(!logged.includes('sallyport_'), 'a secret is in its log')
 })
 
-const aLink = /^ *(https?:\S+\/enrol\S*#sallyport_[\w-]{43})$/m
+const secretOf = (link) => new URL(link).hash.slice(1)
 
-// opened is a browser with a device of its own, at the link.
-async function opened(link) {
+// recover is what an administrator does on the server's host.
+async function recover(name) {
+  const { stdout, stderr } = await p.run('recover', '--person', name)
+  const link = stdout.trim()
+  assert.match(link, /^https:\S+\/enrol\?person=[a-z]+#sallyport_[\w-]{43}$/)
+  assert.ok(!stderr.includes(secretOf(link)), 'words have the secret')
+  return link
+}
+
+// opens is a stranger at a link; asked is every address that their browser asks for.
+async function opens(link) {
   const page = await newPage({ ignoreHTTPSErrors: true })
-  await authenticator(page)
+  page.asked = []
+  page.on('request', (r) => page.asked.push(r.url(), r.headers().referer ?? ''))
+  const look = await looker(page)
   await page.goto(link)
+  await page.getByRole('button', { name: 'Register and sign in' }).waitFor()
+  assert.deepEqual(await look.violations(), [])
+  await authenticator(page)
+  page.session = await page.context().newCDPSession(page)
   return page
 }
 
-async function register(page, name) {
+// enrols names a passkey, and oneself where that is asked.
+async function enrols(page, name) {
   if (name) await page.getByLabel('Your name').fill(name)
-  await page.getByLabel('Name of the passkey').fill('the first one')
+  await page.getByLabel('Name of the passkey').fill('the laptop')
   await page.getByRole('button', { name: 'Register and sign in' }).click()
 }
 
-test('whoever opens the link of a new server becomes its owner, once, and a lost owner is replaced from the host', async () => {
-  const link = await p.says(aLink)
-  const page = await opened(link)
-  await register(page, 'olga')
+// keepsNo looks for a secret wherever a browser may keep it and a log may show it.
+async function keepsNo(page, secret) {
+  const { entries } = await page.session.send('Page.getNavigationHistory')
+  const places = {
+    address: page.url(), history: JSON.stringify(entries.map((e) => e.url)), asked: page.asked.join('\n'), page: await page.content(),
+    kept: await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, document.referrer, history.state])),
+    cookies: JSON.stringify(await page.context().cookies()),
+  }
+  assert.deepEqual(Object.keys(places).filter((where) => places[where].includes(secret)), [], 'the secret is there')
+}
+
+async function isOwner(page, name) {
   await page.waitForURL(p.at('/'))
-  await page.getByText('You are an owner of default').waitFor()
-  await page.goto(p.at('/people/olga'))
-  await page.locator('main').getByText('owner').first().waitFor()
+  await page.getByRole('status').filter({ hasText: 'You are an owner of default' }).waitFor()
+  assert.equal(await page.getByRole('heading', { level: 1 }).innerText(), 'Overview')
+  await page.locator('.side .me').getByText(name, { exact: true }).waitFor()
+  await page.locator('.side .me').getByText('owner', { exact: true }).waitFor()
+}
 
-  const late = await opened(link)
-  await register(late, 'mallory')
-  await late.getByText('This link opens nothing').waitFor()
+async function comesBack(page, name) {
+  await page.getByRole('button', { name: 'Sign out' }).last().click()
+  await page.getByText('You are signed out').waitFor()
+  await page.goto(p.at('/people'))
+  await page.getByRole('button', { name: 'Use a passkey' }).click()
+  await page.waitForURL(p.at('/people'))
+  await page.getByRole('link', { name, exact: true }).first().waitFor()
+}
+
+test('the first owner comes by the link that the first start printed, and nobody after them', async () => {
+  const link = await p.says(/^ {2}(https:\S+\/enrol#sallyport_[\w-]{43})$/m)
+  const page = await opens(link)
+  await keepsNo(page, secretOf(link))
+  await enrols(page, 'dana')
+  await isOwner(page, 'dana')
+  await keepsNo(page, secretOf(link))
+  await comesBack(page, 'dana')
+  const late = await opens(link)
+  await enrols(late, 'mallory')
+  await late.getByRole('alert').filter({ hasText: 'This link opens nothing' }).waitFor()
   await late.goto(p.at('/'))
-  assert.match(late.url(), /sign-in/)
+  assert.match(late.url(), /\/sign-in/)
+  await page.reload()
+  assert.equal(await page.getByText('mallory').count(), 0)
+  await leave(page, late)
+})
 
-  const { stdout } = await p.run('recover', '--person', 'rita')
-  const other = await opened(stdout.match(aLink)[1])
-  await register(other)
-  await other.waitForURL(p.at('/'))
-  await other.locator('.side .me').getByText('rita', { exact: true }).waitFor()
-  await leave(page, late, other)
+test('recover makes a second owner, whose name the link has; a link without its secret does nothing', async () => {
+  const link = await recover('erik')
+  const bare = await opens(link.split('#')[0])
+  await enrols(bare)
+  await bare.getByRole('alert').filter({ hasText: 'open the link again' }).waitFor()
+  const page = await opens(link)
+  await page.getByText('erik', { exact: true }).waitFor()
+  assert.equal(await page.getByLabel('Your name').count(), 0)
+  await enrols(page)
+  await isOwner(page, 'erik')
+  await keepsNo(page, secretOf(link))
+  await comesBack(page, 'erik')
+  await leave(page, bare)
+})
+
+test('a newer link takes the place of an older one', async () => {
+  const older = await recover('fred')
+  const newer = await recover('fred')
+  const page = await opens(older)
+  await enrols(page)
+  await page.getByRole('alert').filter({ hasText: 'a newer one took its place' }).waitFor()
+  await page.goto(newer)
+  await enrols(page)
+  await isOwner(page, 'fred')
+  await leave(page)
 })

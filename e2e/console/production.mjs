@@ -99,7 +99,7 @@ export async function serve() {
   await run(sallyportd, ['keys', 'kek', '--out', join(dir, 'kek.json')])
   await writeFile(config, JSON.stringify({
     listen: `127.0.0.1:${port}`, base_url: base, data_dir: join(dir, 'data'), key_encryption_key_file: join(dir, 'kek.json'),
-    tls: { cert_file: cert, key_file: key }, shutdown: { wait: '0s' }, log: { level: 'error' },
+    tls: { cert_file: cert, key_file: key }, shutdown: { wait: '0s' },
     jwks: { private_cidrs: ['127.0.0.0/8'], ports: [443, Number(new URL(idp.issuer).port)] },
     sign_in: { providers: [{ name: 'company', issuer: idp.issuer, client_id: 'sallyport' }] },
   }))
@@ -148,11 +148,13 @@ export async function serve() {
       await page.getByRole('button', { name: 'Sign in with company' }).click()
       await page.waitForURL(p.at('/'))
     },
+    // stop gives what the server logged.
     async stop() {
       server.kill('SIGTERM')
       await ended
       idp.server.close()
       await rm(dir, { recursive: true })
+      return said.err
     },
   }
   return p
