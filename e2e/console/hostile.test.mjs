@@ -6,6 +6,7 @@ import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
 
 import { addPage, api, at, authenticator, exchange, hostile, leave, newPage, person, phone, root, signIn, start, stop, wide, world } from './browser.mjs'
+import { production } from './production.mjs'
 
 // words try to be markup, script, a template, an attribute, an address, another
 // event of a stream, and text that runs the other way or is not seen.
@@ -179,9 +180,9 @@ async function harmless(page, problems) {
 }
 
 // visit opens addresses; whatever is refused is so as a page of ours.
-async function visit(page, paths, problems) {
+async function visit(page, paths, problems, place = at) {
   for (const path of paths) {
-    const res = await page.goto(at(path))
+    const res = await page.goto(place(path))
     if (res.status() >= 500) problems.push(`${path.slice(0, 80)}: answered ${res.status()}`)
     await harmless(page, problems)
   }
@@ -267,6 +268,36 @@ test('words in the address of every list are text', async () => {
   }
   assert.deepEqual([...new Set(problems)], [])
   await leave(page, stranger)
+})
+
+test('what an OpenID provider claims of people is text', async () => {
+  const company = await production({ auditor: 'auditor', carol: 'auditor' })
+  try {
+    const problems = []
+    const all = { name: words, preferred_username: words, given_name: long, groups: [words, long], amr: [seen] }
+    const page = await newPage({ ignoreHTTPSErrors: true })
+    await watched(page)
+    company.idp.says = { ...all, sub: seen.slice(0, 255) }
+    await company.signIn(page, 'auditor')
+    const stranger = await newPage({ ignoreHTTPSErrors: true })
+    await watched(stranger)
+    // Neither of these is anybody, and both are told so.
+    for (const says of [{ sub: words, email: words }, { sub: seen.slice(0, 200), email: `"${hostile}"@example.com` }, { sub: long, email: long }]) {
+      company.idp.says = { ...all, ...says }
+      await stranger.goto(company.at('/'))
+      await stranger.getByRole('button', { name: 'Sign in with company' }).click()
+      await stranger.waitForURL(/\/callback/)
+      await harmless(stranger, problems)
+    }
+    const { events } = await company.api('auditor', 'GET', '/audit?order=desc&limit=100')
+    const strange = events.filter((e) => /owned|WWWW/.test(JSON.stringify(e)))
+    assert.ok(strange.length > 1, JSON.stringify(events.map((e) => e.type)))
+    await visit(page, ['/', '/sessions', '/people', '/people/auditor', '/audit', ...strange.map((e) => `/audit/events/${e.position}`)], problems, company.at)
+    assert.deepEqual([...new Set(problems)], [])
+    await leave(page, stranger)
+  } finally {
+    await company.stop()
+  }
 })
 
 // elsewhere are addresses to go back to that are no path of the console.

@@ -26,10 +26,10 @@ async function freePort() {
 const b64 = (v) => Buffer.from(typeof v === 'string' ? v : JSON.stringify(v)).toString('base64url')
 
 // company is its OpenID provider: it signs in whom is next, who proved it so many
-// seconds ago, or now if it is asked to ask.
+// seconds ago, or now if it is asked to ask. Of everybody it also claims what it says.
 async function company(tls) {
   const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const c = { next: '', ago: 0, asked: [] }
+  const c = { next: '', ago: 0, says: {}, asked: [] }
   const codes = new Map()
   const answer = (res, doc) => res.setHeader('content-type', 'application/json').end(JSON.stringify(doc))
   const routes = {
@@ -53,7 +53,7 @@ async function company(tls) {
       const now = Math.floor(Date.now() / 1000)
       const head = `${b64({ alg: 'RS256', kid: 'one' })}.${b64({
         iss: c.issuer, aud: a.client_id, sub: `sub-${a.person}`, iat: now, exp: now + 300, nonce: a.nonce, auth_time: a.at,
-        email: `${a.person}@example.com`, email_verified: true,
+        email: `${a.person}@example.com`, email_verified: true, ...c.says,
       })}`
       answer(res, { access_token: 'none', token_type: 'Bearer', id_token: `${head}.${createSign('RSA-SHA256').update(head).sign(privateKey).toString('base64url')}` })
     },
