@@ -63,6 +63,28 @@ test('words, a facet or a bar of the histogram narrow the trail down, and one ev
   await leave(page)
 })
 
+test('a press on one bar, let go on another, is the time between them', async () => {
+  const page = await person('auditor')
+  await page.goto(at('/audit?type=token.*'))
+  const bars = page.locator('figure.chart svg a')
+  const last = await bars.count() - 1
+  const edge = async (i, name) => bars.nth(i).evaluate((a, name) => new URL(a.href.baseVal, location.href).searchParams.get(name), name)
+  const want = [await edge(last - 4, 'since'), await edge(last - 1, 'until')]
+  const middle = async (i) => {
+    const { x, y, width, height } = await bars.nth(i).boundingBox()
+    return [x + width / 2, y + height / 2]
+  }
+  await page.mouse.move(...await middle(last - 1))
+  await page.mouse.down()
+  await page.mouse.move(...await middle(last - 4), { steps: 4 })
+  assert.equal(await page.locator('figure.chart a.brushed').count(), 4)
+  await page.mouse.up()
+  await page.waitForURL(/since=/)
+  const { since, until, type } = Object.fromEntries(new URL(page.url()).searchParams)
+  assert.deepEqual([since, until, type], [...want, 'token.*'])
+  await leave(page)
+})
+
 test('what is exported is what /v1 gives, line by line', async () => {
   const page = await person('auditor')
   await page.goto(at('/audit?type=token.*&connection=audited'))

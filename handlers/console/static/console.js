@@ -92,6 +92,33 @@ document.addEventListener("change", event => {
   if (form && event.target.matches("select, input[type=checkbox]")) form.requestSubmit();
 });
 
+// A histogram is brushed: a press on one bar, let go on another, is the time from
+// the one to the other. Each bar by itself is a link.
+let pressed = null;
+const barAt = event => document.elementFromPoint(event.clientX, event.clientY)?.closest("figure.chart svg a");
+const brushed = event => {
+  const bars = pressed ? [...pressed.parentNode.querySelectorAll("a")] : [];
+  const ends = [bars.indexOf(pressed), bars.indexOf(barAt(event))].sort((a, b) => a - b);
+  return ends[0] < 0 ? [] : bars.slice(ends[0], ends[1] + 1);
+};
+document.addEventListener("dragstart", event => {
+  if (event.target.closest("figure.chart")) event.preventDefault();
+});
+document.addEventListener("pointerdown", event => { pressed = event.button === 0 ? barAt(event) : null; });
+document.addEventListener("pointermove", event => {
+  if (!pressed) return;
+  const now = brushed(event);
+  for (const bar of pressed.parentNode.querySelectorAll("a")) bar.classList.toggle("brushed", now.includes(bar));
+});
+document.addEventListener("pointerup", event => {
+  const chosen = brushed(event);
+  pressed = null;
+  if (chosen.length < 2) return;
+  const to = new URL(chosen[0].href.baseVal, location.href);
+  to.searchParams.set("until", new URL(chosen.at(-1).href.baseVal, location.href).searchParams.get("until"));
+  location.assign(to);
+});
+
 const units = [[60, "second"], [60, "minute"], [24, "hour"], [30, "day"]];
 const relative = (then, now) => {
   const ahead = then > now;
