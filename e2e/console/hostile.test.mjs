@@ -294,6 +294,8 @@ test('what an OpenID provider claims of people is text', async () => {
     assert.ok(strange.length > 1, JSON.stringify(events.map((e) => e.type)))
     await visit(page, ['/', '/sessions', '/people', '/people/auditor', '/audit', ...strange.map((e) => `/audit/events/${e.position}`)], problems, company.at)
     assert.deepEqual([...new Set(problems)], [])
+    await page.goto(company.at('/sessions'))
+    await page.getByText(hostile).first().waitFor()
     await leave(page, stranger)
   } finally {
     await company.stop()
