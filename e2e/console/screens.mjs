@@ -31,8 +31,8 @@ const downloads = ['/audit/export/:file']
 
 // crawl opens every screen that links lead a person to, from everything in their
 // menu on, and the addresses given. A screen is its address, its pattern, what is on
-// it, how many bytes it has, how it was answered, and whether the mark is on it.
-export async function crawl(page, also = [], mark = undefined) {
+// it, how many bytes it has, and how it was answered.
+export async function crawl(page, also = []) {
   const reader = await newPage()
   const seen = new Map()
   const kinds = new Map()
@@ -54,7 +54,7 @@ export async function crawl(page, also = [], mark = undefined) {
     const { links, parts } = await reader.evaluate(read, { html, base: href })
     // Whoever is led elsewhere sees that screen; it is found under its own address.
     const led = res.url() !== href && patternOf(res.url()) !== patternOf(href)
-    seen.set(href, { href, pattern: patternOf(href), parts, bytes: Buffer.byteLength(html), status: res.status(), led, marked: html.includes(mark) })
+    seen.set(href, { href, pattern: patternOf(href), parts, bytes: Buffer.byteLength(html), status: res.status(), led })
     links.forEach((l) => add(l, false))
   }
   await reader.context().close()
