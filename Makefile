@@ -47,7 +47,7 @@ build: ## Build both programs into bin/
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ ./cmd/...
 
 .PHONY: check
-check: format vet lint layout short vulnerabilities ## Format, vet, lint, layout, short tests; about a minute
+check: format vet lint layout short vulnerabilities ## Format, vet, lint, layout, short tests; about two minutes
 	@echo "check: all is well"
 
 .PHONY: bench
