@@ -80,7 +80,7 @@ type signInURLs struct {
 type devServer struct {
 	cli.IO
 	listen, data, file string
-	walk               bool
+	walk, named        bool   // whether the job is shown, and the data directory was said
 	webhook, format    string // who is told of access requests
 	log                *slog.Logger
 	kept               credentials // of the last start on this data
@@ -114,6 +114,7 @@ the server stops.`,
 			if d.log, err = newLog(s.Err, LogConfig{Level: level, Format: "text"}); err != nil {
 				return cli.Usage(c, "--log-level %q is not debug, info, warn or error", level)
 			}
+			d.named = d.data != ""
 			if d.data, err = devData(d.data, s.Getenv); err != nil {
 				return err
 			}
@@ -235,8 +236,8 @@ func (d *devServer) run(ctx context.Context) error {
 		Ready: func(ctx context.Context, h *host.Host) error { return d.ready(ctx, h, baseURL) },
 	}
 	err = m.Run(ctx)
-	if err == nil {
-		d.Note("Stopped. The data is in %s; to go on with it, start with --data %s.", d.data, quote(d.data))
+	if err == nil && !d.named { // who named it knows where it is, and whether it stays
+		d.Note("Stopped. The data is in %s; the next start goes on with it.", d.data)
 	}
 	return whyClosed(errors.Join(err, d.removeOwn()), m.Config, "address (--listen)", "data directory (--data)")
 }
