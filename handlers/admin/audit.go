@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,22 +26,6 @@ var (
 	pageParameters   = append([]string{"after", "limit", "order"}, filterParameters...)
 )
 
-// knowTypes notes types and families that no event has: whoever asks for them has
-// mistyped, and would take an empty page for an answer. What has another form the
-// trail refuses.
-func (h *Admin) knowTypes(c *api.Call, list string) {
-	for item := range strings.SplitSeq(list, ",") {
-		family, ok := strings.CutSuffix(item, ".*")
-		known := slices.ContainsFunc(h.org.Catalogue().Types(), func(typ string) bool {
-			return typ == item || ok && strings.HasPrefix(typ, family+".")
-		})
-		if plain := strings.Trim(family, "abcdefghijklmnopqrstuvwxyz0123456789_.") == ""; item != "" && plain && !known && strings.Contains(item, ".") {
-			c.Refuse("/type", "type.unknown", "no event is of the type %s; each there is has its schema at /schemas/TYPE", item)
-			return
-		}
-	}
-}
-
 // query reads the filters of a call, and notes those that cannot be read.
 func (h *Admin) query(c *api.Call) trail.Query {
 	text := func(name string) string {
@@ -53,7 +36,9 @@ func (h *Admin) query(c *api.Call) trail.Query {
 		After: text("after"), Order: text("order"), Type: text("type"), Actor: text("actor"), Connection: text("connection"),
 		Workload: text("workload"), Outcome: text("outcome"), RequestID: text("request_id"), Q: text("q"),
 	}
-	h.knowTypes(c, q.Type)
+	if says := h.org.NoSuchType(q.Type); says != "" {
+		c.Refuse("/type", "type.unknown", "%s", says)
+	}
 	q.Since, q.Until = instant(c, "since"), instant(c, "until")
 	if s := text("limit"); s != "" {
 		n, err := strconv.Atoi(s)

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,14 +54,33 @@ func filterOf(p *page) (filter, error) {
 		Actor: p.query("actor"), RequestID: p.query("request_id"), Since: p.query("since"), Until: p.query("until"),
 	}
 	f.query = trail.Query{Q: f.Q, Type: f.Type, Outcome: f.Outcome, Connection: f.Connection, Workload: f.Workload, Actor: f.Actor, RequestID: f.RequestID}
+	if says := p.Org.NoSuchType(f.Type); says != "" {
+		return f, p.invalid("/type", says)
+	}
 	var err error
-	if f.query.Since, err = instantOf(f.Since); err != nil {
+	if f.Since, f.query.Since, err = momentOf(f.Since, p.now()); err != nil {
 		return f, p.invalid("/since", err.Error())
 	}
-	if f.query.Until, err = instantOf(f.Until); err != nil {
+	if f.Until, f.query.Until, err = momentOf(f.Until, p.now()); err != nil {
 		return f, p.invalid("/until", err.Error())
 	}
 	return f, nil
+}
+
+// ago is a length of time as people write it: 30m, 24h, 7d.
+var ago = regexp.MustCompile(`^([1-9][0-9]{0,4})([mhd])$`)
+
+// momentOf is a time as an address or a person writes it, or that long before now.
+// That one is also written as the time that it is: an hour ago is another one on the
+// next page.
+func momentOf(s string, now time.Time) (string, time.Time, error) {
+	if m := ago.FindStringSubmatch(s); m != nil {
+		n, err := strconv.Atoi(m[1])
+		t := now.Add(-time.Duration(n) * map[string]time.Duration{"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[m[2]]).UTC()
+		return t.Format(time.RFC3339), t.Truncate(time.Second), err
+	}
+	t, err := instantOf(s)
+	return s, t, err
 }
 
 // instantOf is a time as an address or a person writes it; without a zone it is UTC.
@@ -72,7 +93,7 @@ func instantOf(s string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, domain.Invalid("time.invalid", "Write a time such as 2026-11-22T12:00:00Z, or 2026-11-22 12:00 in UTC.")
+	return time.Time{}, domain.Invalid("time.invalid", "Write a time such as 2026-11-22T12:00:00Z, or 2026-11-22 12:00 in UTC, or how long ago it is: 30m, 24h, 7d.")
 }
 
 // values are the filters that are set, with some changed: name, value, name, value.

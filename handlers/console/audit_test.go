@@ -156,10 +156,32 @@ func TestFacetsAreAPlainCount(t *testing.T) {
 func TestAFilterThatCannotBeReadIsNamedAtItsField(t *testing.T) {
 	s := newSite(t)
 	s.signIn("audrey", domain.Auditor)
-	for filters, pointer := range map[string]string{"since=yesterday": "since", "until=x": "until", "type=A": "type", "outcome=good": "outcome", "q=-": "q", "before=x": ""} {
+	for filters, pointer := range map[string]string{"since=yesterday": "since", "until=x": "until", "type=A": "type", "type=tokn.denied": "type", "type=token.*,tokn.*": "type", "since=0h": "since", "until=1y": "until", "since=99999999d": "since", "outcome=good": "outcome", "q=-": "q", "before=x": ""} {
 		w := s.get("audrey", s.path("/audit?"+filters))
 		if w.Code < 400 || w.Code > 422 || pointer != "" && !strings.Contains(w.Body.String(), `id="f-`+pointer+`-error"`) {
 			t.Errorf("%s: status %d: %s", filters, w.Code, readable(w.Body.String()))
+		}
+	}
+}
+
+func TestATimeIsAlsoWrittenAsHowLongAgoItIs(t *testing.T) {
+	s := newSite(t)
+	s.signIn("audrey", domain.Auditor)
+	s.happens(s.refusedToken("ci", "early"))
+	s.world.Advance(90 * time.Minute)
+	s.happens(s.refusedToken("ci", "late"))
+	s.signIn("olga", domain.Auditor) // the session that reads
+	const denied = "/audit?type=token.denied"
+	hour := s.world.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	for filters, want := range map[string][2]bool{
+		"&since=1h": {false, true}, "&since=100m": {true, true}, "&since=7d": {true, true}, "&until=1h": {true, false}, "&since=2h&until=1h": {true, false},
+	} {
+		page := s.shown("olga", s.path(denied+filters))
+		if got := [2]bool{strings.Contains(page, "early"), strings.Contains(page, "late")}; got != want {
+			t.Errorf("%s: shows the early and the late one: %v, want %v", filters, got, want)
+		}
+		if strings.HasSuffix(filters, "=1h") && !strings.Contains(page, `value="`+hour+`"`) {
+			t.Errorf("%s: the page does not say which time that is, %s", filters, hour)
 		}
 	}
 }

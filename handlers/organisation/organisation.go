@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"sallyport.dev/domain"
@@ -268,6 +270,22 @@ func (o *Organisation) Replicas() int { return o.replicas() }
 
 // Catalogue is every type of event there is.
 func (o *Organisation) Catalogue() *events.Catalogue { return o.catalogue }
+
+// NoSuchType says which of a filter's types and families no event has, or "": whoever
+// asks for it has mistyped, and would take an empty page for an answer. What has
+// another form the trail refuses.
+func (o *Organisation) NoSuchType(list string) string {
+	for item := range strings.SplitSeq(list, ",") {
+		family, ok := strings.CutSuffix(item, ".*")
+		known := slices.ContainsFunc(o.catalogue.Types(), func(typ string) bool {
+			return typ == item || ok && strings.HasPrefix(typ, family+".")
+		})
+		if plain := strings.Trim(family, "abcdefghijklmnopqrstuvwxyz0123456789_.") == ""; plain && !known && strings.Contains(item, ".") {
+			return "no event is of the type " + item + "; each there is has its schema at /schemas/TYPE"
+		}
+	}
+	return ""
+}
 
 // Trail is the audit trail.
 func (o *Organisation) Trail() *trail.Trail { return o.trail }
