@@ -53,9 +53,10 @@ func TestAnActivationIsReviewedByAnotherPerson(t *testing.T) {
 	p := orgtest.NewProvider(t, "ES256")
 	spec := p.Spec(s.world.Issuer(), "a")
 	spec.Conditions = spec.Conditions[:1] // without an audience
+	spec.TokenTTL = connection.Duration{Amount: 12, Unit: "hours"}
 	s.world.Do(s.world.Meta("sam", domain.SecurityAdmin), "ci", connection.Draft{Name: "ci", Spec: spec, Issuer: s.world.Issuer()})
 	at := s.path("/connections/ci/activate")
-	shows(t, s.get("kim", at), "not tested", "written by sam", "audience.not_pinned")
+	shows(t, s.get("kim", at), "not tested", "written by sam", "audience.not_pinned", "<h2>Warnings</h2>", `<div class="note warn"><p><strong>Tokens live long`)
 	s.post("sam", s.path("/connections/ci/test/run"), url.Values{"token": {p.Mint(p.Claims(s.world.Now(), s.world.Issuer(), "a", nil))}}.Encode())
 	for who, why := range map[domain.Name]string{"sam": "Nobody activates a connection whose changes", "dana": "Only a security_admin activates"} {
 		if body := shows(t, s.get(who, at), why, "It can be activated by kim."); strings.Contains(body, "activate/confirm") {
