@@ -178,6 +178,27 @@ func wayState(m access.Method) string {
 	return "unmet"
 }
 
+// wayStep is what is still to be done before a method is open, as one is told to,
+// and as is said of what waits for it.
+type wayStep struct{ do, done string }
+
+// stillToDo is the steps to an open method, in the order in which they can be taken.
+func stillToDo(m access.Method) (steps []wayStep) {
+	for _, of := range []struct {
+		condition policy.ConditionType
+		wayStep
+	}{
+		{policy.AccessRequest, wayStep{"ask for approval", "approved"}},
+		{policy.MFA, wayStep{"prove your passkey", "opened with your passkey"}},
+		{policy.Checkout, wayStep{"check it out", "checked out"}},
+	} {
+		if slices.ContainsFunc(m.Requires, func(q access.Requirement) bool { return q.Type == of.condition && !q.Met }) {
+			steps = append(steps, of.wayStep)
+		}
+	}
+	return steps
+}
+
 // reachURL is the page of one resource.
 func reachURL(p *page, ref resource.Ref) string {
 	return p.url("/access/resource?") + url.Values{"resource": {string(ref)}}.Encode()

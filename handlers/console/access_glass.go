@@ -72,7 +72,7 @@ func breakGlass(p *page) error {
 	}{form.Get("resource"), form.Get("method"), form.Get("reason")}
 	err = p.API(http.MethodPost, "/access/break-glass", nil, in, nil)
 	if err == nil {
-		return p.done(wayPath(in.Resource), "You broke glass: it is open now, and somebody else will review it.")
+		return p.done(wayPath(in.Resource), glassSays(p, in.Resource, in.Method))
 	}
 	v, ok, gone := glassForm(p, in.Resource, in.Method, form)
 	switch {
@@ -82,6 +82,29 @@ func breakGlass(p *page) error {
 		return refuseUse(p, form, err)
 	}
 	return p.refused("access-glass", v, err)
+}
+
+// glassSays is what is told of glass that was just broken: it stands for the
+// approval, and the rule may want more.
+func glassSays(p *page, ref, method string) (says string) {
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		_, m, err := wayOf(p, s, ref, method, s.Later(p.now()))
+		var steps []string
+		for _, s := range stillToDo(m) {
+			steps = append(steps, s.do)
+		}
+		switch {
+		case err != nil:
+			says = "You broke glass, but no rule opens it for you any more. Somebody else will review it."
+		case len(steps) == 0:
+			says = "You broke glass: it is open now, and somebody else will review it."
+		case len(steps) == 1:
+			says = "You broke glass in place of the approval. It is not open yet, one more step: " + steps[0] + ". Somebody else will review it."
+		default:
+			says = "You broke glass in place of the approval. It is not open yet. Still to do: " + strings.Join(steps, ", then ") + ". Somebody else will review it."
+		}
+	})
+	return says
 }
 
 // glassRow is glass that somebody broke.

@@ -212,6 +212,39 @@ func TestGlassIsBrokenWithAReasonAndReviewedBySomebodyElse(t *testing.T) {
 	}
 }
 
+func TestGlassAndAnApprovalSayWhatIsStillToBeDone(t *testing.T) {
+	h := newHouse(t)
+	h.do("sec", 201, "POST", "/policies", doc{"name": "one-at-a-time", "principals": doc{"groups": []string{"developers"}}, "rules": []doc{{
+		"name": "admin", "resource": doc{"server": "web-1"}, "privileges": []doc{{"type": "ssh", "accounts": []string{"admin"}}},
+		"conditions":  []doc{{"type": "access_request", "request_type": "prod-access", "approval_seconds": 900}, {"type": "checkout", "max_seconds": 900}},
+		"break_glass": doc{"access_seconds": 600},
+	}}})
+	h.do("sec", 200, "POST", "/policies/one-at-a-time/publish", nil)
+	const method = "one-at-a-time/admin/ssh:admin"
+	code, text := h.send("alice", "/access/break-glass/break", url.Values{"resource": {web}, "method": {method}, "reason": {"the shop is down"}})
+	if code != http.StatusSeeOther {
+		t.Fatalf("got %d: %s", code, text)
+	}
+	has(t, text, "It is not open yet, one more step: check it out.")
+	hasNot(t, text, "it is open now")
+	has(t, h.show("alice", "/"), "broken glass, still to be checked out")
+
+	path := "/requests/" + h.do("bob", 201, "POST", "/access/requests", doc{"resource": web, "method": method, "justification": "x", "fields": doc{"ticket": "OPS-17"}})["id"].(string)
+	for _, step := range []url.Values{{"step": {"1"}, "fields.risk": {"low"}}, {"step": {"2"}, "fields.risk": {"low"}}} {
+		who := map[string]domain.Name{"1": "carol", "2": "sec"}[step.Get("step")]
+		if code, text := h.send(who, path+"/approve", step); code != http.StatusSeeOther {
+			t.Fatalf("%s: %d %s", who, code, text)
+		}
+	}
+	has(t, h.show("bob", "/"), "approved, still to be checked out")
+	if code, text := h.send("alice", "/access/resource/take", url.Values{"resource": {web}, "method": {method}, "seconds": {"300"}}); code != http.StatusSeeOther {
+		t.Fatalf("a checkout: %d %s", code, text)
+	}
+	hasNot(t, h.show("alice", "/"), "still to be")
+	h.do("olga", 204, "DELETE", "/groups/developers/members/bob", nil)
+	has(t, h.show("bob", "/"), "approved, but no rule opens it now")
+}
+
 func TestASecondFactorThatIsAskedForIsTheSessions(t *testing.T) {
 	h := newHouse(t)
 	h.do("sec", 201, "POST", "/policies", doc{"name": "strict", "principals": doc{"groups": []string{"developers"}}, "rules": []doc{

@@ -8,6 +8,7 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/request"
+	"sallyport.dev/domain/resource"
 	"sallyport.dev/projections/control"
 )
 
@@ -16,6 +17,9 @@ type openRow struct {
 	What, URL, Kind string
 	Until           time.Time
 	Soon            bool
+
+	resource resource.Ref // of what was approved, or glass was broken for
+	method   string       // of it; "" of what is open as it is
 }
 
 // Bounds of what the overview looks through.
@@ -34,6 +38,25 @@ func (v *overviewView) mine(p *page, s *control.State) {
 	v.lent(p, s, now)
 	slices.SortFunc(v.Open, func(a, b openRow) int { return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.What, b.What)) })
 	v.Open = v.Open[:min(len(v.Open), maxOpen)]
+	for i := range v.Open {
+		v.Open[i].unmet(p, s, now)
+	}
+}
+
+// unmet says what is still to be done before the person has what was approved,
+// or what glass was broken for: the rule may want more.
+func (r *openRow) unmet(p *page, s *control.State, now time.Time) {
+	if r.method == "" {
+		return
+	}
+	_, m, err := wayOf(p, s, string(r.resource), r.method, now)
+	steps := stillToDo(m)
+	switch {
+	case err != nil:
+		r.Kind += ", but no rule opens it now"
+	case len(steps) > 0:
+		r.Kind, r.URL = r.Kind+", still to be "+steps[0].done, reachURL(p, r.resource)
+	}
 }
 
 // has adds what the person has until then, unless that is over.
@@ -57,7 +80,7 @@ func (v *overviewView) asked(p *page, s *control.State, now time.Time) {
 			v.Mine = append(v.Mine, requestRowOf(r.At(now)))
 		}
 		if r.Status == request.Approved && r.Group == "" {
-			v.has(now, openRow{What: whatIsAsked(r), URL: p.url("/requests/" + r.ID), Kind: "approved", Until: r.ValidUntil})
+			v.has(now, openRow{What: whatIsAsked(r), URL: p.url("/requests/" + r.ID), Kind: "approved", Until: r.ValidUntil, resource: r.Resource, method: r.Method})
 		}
 	}
 }
@@ -81,7 +104,7 @@ func (v *overviewView) lent(p *page, s *control.State, now time.Time) {
 	glasses := s.Access().Glasses()
 	for _, g := range glasses[max(0, len(glasses)-newestGlasses):] {
 		if g.By == p.Person.ID {
-			v.has(now, openRow{What: newGlassRow(p, s, g, now).What, URL: p.url("/break-glass/" + g.ID), Kind: "broken glass", Until: g.Until})
+			v.has(now, openRow{What: newGlassRow(p, s, g, now).What, URL: p.url("/break-glass/" + g.ID), Kind: "broken glass", Until: g.Until, resource: g.Resource, method: g.Method})
 		}
 	}
 }
