@@ -35,7 +35,7 @@ test('devops drafts and tests a connection, security activates it, and it issues
   await devops.getByRole('link', { name: 'Test a token' }).click()
   await devops.getByLabel('Token of a workload').fill(await mint('/gitlab', claims))
   await devops.getByRole('button', { name: 'Test', exact: true }).click()
-  await devops.getByText('It would get a token').waitFor()
+  await devops.getByText('This token would be accepted').waitFor()
   assert.ok((await devops.getByRole('region', { name: 'Checks' }).getByRole('row').count()) > 3)
   const security = await person('security')
   await security.goto(at('/connections/journey'))

@@ -328,7 +328,7 @@ func TestAnExportIsTheFilteredTrailForWhoJustProvedWhoTheyAre(t *testing.T) {
 	if want := map[string]string{"connection": "ci", "since": "2020-01-01"}; all[len(all)-1].Actor != "audrey" || !maps.Equal(told.Filters, want) || told.UpTo != all[len(all)-2].Position.String() {
 		t.Errorf("the trail says of it %+v by %s", told, all[len(all)-1].Actor)
 	}
-	if w := s.get("audrey", s.path("/audit/export/events.ndjson?outcome=good")); w.Code != http.StatusUnprocessableEntity && w.Code != http.StatusBadRequest {
+	if w := s.get("audrey", s.path("/audit/export/events.ndjson?outcome=good")); w.Code != http.StatusUnprocessableEntity && w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "<title>Export · Audit · ") {
 		t.Errorf("a filter that is none: status %d", w.Code)
 	}
 	s.world.Advance(6 * time.Minute)

@@ -25,8 +25,8 @@ func TestATokenIsTestedAndForgotten(t *testing.T) {
 	at := s.path("/connections/ci/test")
 	shows(t, s.get("dana", at), "<textarea", `name="token"`)
 	for subject, texts := range map[string][]string{
-		"repo:acme/app": {"It would get a token", "repo:acme/app", "&#34;jti&#34;", "workload://"},
-		"repo:Acme/app": {"It would be refused", "It differs only in case.", "is repo:acme/app"},
+		"repo:acme/app": {"This token would be accepted", "repo:acme/app", "&#34;jti&#34;", "workload://"},
+		"repo:Acme/app": {"This token would be refused", "It differs only in case.", "is repo:acme/app"},
 	} {
 		token := p.Mint(p.Claims(s.world.Now(), s.world.Issuer(), subject, nil))
 		body := shows(t, s.post("dana", at+"/run", url.Values{"token": {token}}.Encode()), texts...)
