@@ -63,7 +63,41 @@ owner takes it away, with unlink and remove-passkey.`,
 }
 
 func (a *app) person() *cobra.Command {
-	return a.noun(people(), a.personSignOut(), a.personUnlink(), a.personRemovePasskey())
+	return a.noun(people(), a.personInvite(), a.personSignOut(), a.personUnlink(), a.personRemovePasskey())
+}
+
+func (a *app) personInvite() *cobra.Command {
+	return &cobra.Command{
+		Use: "invite NAME", Short: "Print a one-time link by which a person registers their first passkey",
+		Long: `For people without an account at an identity provider: whoever opens the link first
+registers a passkey, and signs in to the console with it from then on. It works once, for a
+day, and is shown once, alone, on stdout; another invitation takes its place. The person
+has to be there, and never to have signed in.`,
+		Example: "  sallyport person invite carol",
+		Args:    nameArgs("NAME"),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := a.openAsPerson()
+			if err != nil {
+				return err
+			}
+			got, err := client.call(c.Context(), http.MethodPost, people().one(args[0], "invite"), nil, nil)
+			if err != nil {
+				return err
+			}
+			var made struct {
+				Link      string `json:"link"`
+				ExpiresAt string `json:"expires_at"`
+			}
+			if err := json.Unmarshal(got.body, &made); err != nil {
+				return fmt.Errorf("reading the invitation: %w", err)
+			}
+			a.Note("Hand this link to %s, and to nobody else: whoever opens it before %s is %s from then on.", args[0], clock(made.ExpiresAt), args[0])
+			return cli.Print(a.Out, a.format, got.body, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, made.Link)
+				return err
+			})
+		},
+	}
 }
 
 func (a *app) personSignOut() *cobra.Command {

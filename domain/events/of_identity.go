@@ -61,6 +61,9 @@ func ofIdentity() []definition {
 			}
 			return s
 		}),
+		control("person.invited", func(e identity.WasInvited, v domain.Envelope) string {
+			return fmt.Sprintf("%s invited %s by a one-time link to register a passkey, until %s", v.Actor, e.Person, clock(e.ExpiresAt))
+		}),
 		control("enrolment.created", func(e identity.EnrolmentWasCreated, v domain.Envelope) string {
 			who := "whoever opens it first"
 			if e.Person != "" {

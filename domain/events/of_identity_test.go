@@ -32,6 +32,9 @@ func examplesOfIdentity() map[string]example {
 			summary: "carol removed passkey my laptop"},
 		"passkey.used": {subject: subject, actor: "carol", event: signin.PasskeyWasUsed{Person: "carol", ID: "AQIDBA", Name: "my laptop", Counter: 7, Back: true},
 			summary: "carol proved with passkey my laptop who they are; its counter went back, so there may be a copy of it"},
+		"person.invited": {subject: subject, actor: "owner", event: signin.WasInvited{
+			ID: enrolment, Person: "carol", Hash: person.HashToken("a secret"), ExpiresAt: noon.Add(signin.InvitationLife)},
+			summary: "owner invited carol by a one-time link to register a passkey, until 2026-11-23 12:00:00 UTC"},
 		"enrolment.created": {subject: "enrolment/" + enrolment, actor: "system:host", event: signin.EnrolmentWasCreated{
 			ID: enrolment, Person: "carol", Hash: person.HashToken("a secret"), ExpiresAt: noon.Add(signin.EnrolmentLife)},
 			summary: "system:host made a one-time link by which carol becomes an owner with a passkey, until 2026-11-22 12:15:00 UTC"},

@@ -39,7 +39,7 @@ func (s State) Enrolment() Enrolment { return s.enrolment }
 var (
 	// ErrEnrolment is the same answer whatever the reason: who guesses learns nothing.
 	ErrEnrolment = &domain.Error{Kind: domain.KindForbidden, Code: "enrolment.invalid",
-		Message: "This link opens nothing: it was used, is older than 15 minutes, or a newer one took its place. On the server's host, sallyportd recover prints another."}
+		Message: "This link opens nothing: it was used, is too old, or a newer one took its place. An owner makes another; on the server's host, sallyportd recover prints one for an owner."}
 	ErrEnrolmentForm = &domain.Error{Kind: domain.KindInvalid, Code: "enrolment.malformed", Message: "An enrolment's id is a ULID, its hash a SHA-256 in lower-case hex."}
 	errEnrolmentRole = &domain.Error{Kind: domain.KindForbidden, Code: "role.missing", Message: "Enrolments are made on the server's host, with sallyportd recover."}
 )

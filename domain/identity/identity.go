@@ -31,7 +31,8 @@ type State struct {
 	unlinkers map[domain.Name][]string
 	proved    map[domain.Name]bool // who ever proved who they are
 
-	enrolment Enrolment // the newest
+	enrolment   Enrolment // the newest
+	invitations map[domain.Name]Invitation
 }
 
 // Person is whose the account is.
@@ -60,7 +61,7 @@ func (s State) Proved(n domain.Name) bool { return s.proved[n] }
 
 // Clone is a copy that folding further events into s does not change.
 func (s State) Clone() State {
-	return State{maps.Clone(s.accounts), maps.Clone(s.passkeys), maps.Clone(s.unlinked), maps.Clone(s.unlinkers), maps.Clone(s.proved), s.enrolment}
+	return State{maps.Clone(s.accounts), maps.Clone(s.passkeys), maps.Clone(s.unlinked), maps.Clone(s.unlinkers), maps.Clone(s.proved), s.enrolment, maps.Clone(s.invitations)}
 }
 
 // Command asks for a change. The set is closed: each has its rule.
@@ -87,7 +88,7 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 		return s, fmt.Errorf("%s is not an event of identities", e.Type)
 	}
 	if s.accounts == nil {
-		s = State{accounts: map[Account]domain.Name{}, passkeys: map[string]Passkey{}, proved: map[domain.Name]bool{}}
+		s = State{accounts: map[Account]domain.Name{}, passkeys: map[string]Passkey{}, proved: map[domain.Name]bool{}, invitations: map[domain.Name]Invitation{}}
 	}
 	return ev.evolve(s, e)
 }

@@ -7,6 +7,7 @@ import (
 	"sallyport.dev/domain"
 	ident "sallyport.dev/domain/identity"
 	"sallyport.dev/handlers/api"
+	"sallyport.dev/handlers/organisation"
 	"sallyport.dev/handlers/session"
 	"sallyport.dev/projections/control"
 )
@@ -17,6 +18,7 @@ import (
 func (h *Admin) proofRoutes() []api.Route {
 	return []api.Route{
 		{Method: http.MethodPost, Path: "/people/:name/sign-out", Roles: owners, Serve: api.Write(h.isThere, nil, h.signOut)},
+		{Method: http.MethodPost, Path: "/people/:name/invite", Roles: owners, Proved: true, Serve: api.Write(h.isThere, nil, h.invite)},
 		{Method: http.MethodPost, Path: "/people/:name/unlink", Roles: owners, Proved: true, Serve: api.Write(h.isThere, checkUnlink, h.unlink)},
 		{Method: http.MethodDelete, Path: "/people/:name/passkeys/:id", Roles: owners, Proved: true, Serve: api.Write(h.isThere, nil, h.removePasskey)},
 	}
@@ -56,6 +58,36 @@ func showProofs(c *api.Call, s *control.State, n domain.Name) *proofs {
 		p.Passkeys = append(p.Passkeys, shownPasskey{k.ID, k.Name, k.Synced, k.RegisteredAt, k.UsedAt})
 	}
 	return p
+}
+
+// invitation is a link by which somebody registers their first passkey, the only time
+// it is seen.
+type invitation struct {
+	ID        string      `json:"id"`
+	Person    domain.Name `json:"person"`
+	Link      string      `json:"link"` // a secret
+	ExpiresAt time.Time   `json:"expires_at"`
+}
+
+// errShownOnce is told to who repeats the making of something that is shown once.
+var errShownOnce = &domain.Error{Kind: domain.KindConflict, Code: "invitation.shown",
+	Message: "This was done before, and the link is shown once: invite them again, under another Idempotency-Key."}
+
+func (h *Admin) invite(c *api.Call, _ struct{}) (api.Answer, error) {
+	made := organisation.NewInvitation(domain.Name(c.Param("name")), c.Meta.Now)
+	link, err := h.org.InvitationLink(made)
+	if err != nil {
+		return api.Answer{}, err
+	}
+	decided := false
+	pos, err := execute(h.org, c, func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+		decided = true
+		return made.Invite(s, m)
+	})
+	if err == nil && !decided {
+		err = errShownOnce
+	}
+	return api.Answer{Status: http.StatusCreated, Body: invitation{made.ID, made.Person, link, made.ExpiresAt}, Position: &pos}, err
 }
 
 type unlinkRequest struct {

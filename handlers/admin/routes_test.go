@@ -51,6 +51,7 @@ var may = map[string]string{
 	"PUT /people/:name":                             "o",
 	"DELETE /people/:name":                          "o",
 	"POST /people/:name/sign-out":                   "o",
+	"POST /people/:name/invite":                     "o",
 	"POST /people/:name/unlink":                     "o",
 	"DELETE /people/:name/passkeys/:id":             "o",
 	"GET /groups":                                   "odsra",

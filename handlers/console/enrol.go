@@ -13,10 +13,11 @@ import (
 	"sallyport.dev/projections/control"
 )
 
-// enrolPath is where the one-time links lead that are made on the server's host.
+// enrolPath is where one-time links lead: those for owners, which are made on the
+// server's host, and with [organisation.InvitedParameter] those that owners make.
 const enrolPath = "/enrol"
 
-// enrol is where somebody who has such a link becomes an owner, with a passkey. Its
+// enrol is where somebody who has such a link registers a passkey. Its
 // secret is in the fragment: in no request line, no Referer and no page. The page's
 // script sends it once, in a body.
 func (c *Console) enrol() []screen {
@@ -31,7 +32,8 @@ const ofEnrolment = "passkey_enrolment"
 
 // enrolView is a link that was opened. Whether it is good, nobody knows yet.
 type enrolView struct {
-	Person domain.Name // whose it says to be; "" they choose
+	Person  domain.Name // whose it says to be; "" they choose
+	Invited bool        // it says to be for signing in, and no more
 }
 
 func showEnrol(p *page) error {
@@ -39,12 +41,13 @@ func showEnrol(p *page) error {
 	if err != nil {
 		who = ""
 	}
-	return p.render("enrol", enrolView{who})
+	return p.render("enrol", enrolView{who, who != "" && p.query(organisation.InvitedParameter) != ""})
 }
 
 // enrolling is an attempt to use an enrolment, by who has shown its secret.
 type enrolling struct {
-	ID      string // of the enrolment
+	ID      string // of the enrolment, or invitation
+	Owner   bool   // it makes an owner
 	Person  domain.Name
 	Name    string // of the passkey
 	Attempt passkey.Attempt
@@ -83,13 +86,12 @@ func (p *page) mayEnrol() (enrolling, error) {
 	begun := enrolling{Name: form.Get("name")}
 	m := domain.Meta{Actor: signin.Actor(), Now: p.now()}
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		var e identity.Enrolment
-		if e, err = organisation.FindEnrolment(s, form.Get("secret"), m.Now); err != nil {
+		if begun.ID, err = organisation.FindEnrolment(s, form.Get("secret"), m.Now); err != nil {
 			return
 		}
-		begun.ID = e.ID
+		begun.Owner = s.Identities().Enrolment().ID == begun.ID
 		if begun.Person, err = domain.ParseName(form.Get("person")); err == nil {
-			err = organisation.CheckEnrolled(s, e.ID, begun.Person, m)
+			err = organisation.CheckEnrolled(s, begun.ID, begun.Person, m)
 		}
 	})
 	if err == nil {
@@ -119,7 +121,10 @@ func (c *Console) finishEnrol(p *page) error {
 	now := p.now()
 	s := session.Session{
 		Method: "passkey", FreshAt: now, MFAAt: now, Proofs: []session.Proof{{Passkey: made.ID}},
-		Notice: "You are an owner of " + p.Org.Name().String() + ". Register a second passkey, or make somebody else an owner too, before you lose this one.",
+		Notice: "You are signed in. Register a second passkey before you lose this one.",
+	}
+	if begun.Owner {
+		s.Notice = "You are an owner of " + p.Org.Name().String() + ". Register a second passkey, or make somebody else an owner too, before you lose this one."
 	}
 	err = p.enter(s, func(s *control.State, m domain.Meta) (domain.Name, []domain.Fact, error) {
 		facts, err := organisation.Enrolled(s, begun.ID, begun.Person, made, m)

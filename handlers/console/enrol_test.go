@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -25,7 +26,7 @@ import (
 )
 
 func init() {
-	views["enrol"] = []any{enrolView{}, enrolView{Person: "dana"}}
+	views["enrol"] = []any{enrolView{}, enrolView{Person: "dana"}, enrolView{Person: "carol", Invited: true}}
 }
 
 // enrolsFirst is the link of an organisation that has no owner, and a device to open it with.
@@ -135,6 +136,82 @@ func TestTheFirstOwnerComesByALink(t *testing.T) {
 	d.cookies = map[string]*http.Cookie{}
 	if w := d.prove(signInPath); w.Code != http.StatusSeeOther {
 		t.Errorf("signing in with the passkey: %d", w.Code)
+	}
+}
+
+// invited is the secret of an invitation that an owner makes in the console.
+func (s *site) invited(who string) string {
+	s.t.Helper()
+	w := s.fills("olga", "/people/"+who+"/invite")
+	m := regexp.MustCompile(`/enrol\?invited=yes&amp;person=` + who + `#(sallyport_[\w-]{43})</pre>`).FindStringSubmatch(s.wants(http.StatusOK, w))
+	if m == nil {
+		s.t.Fatalf("no link: %s", mainOf(w.Body.String()))
+	}
+	return m[1]
+}
+
+func TestSomebodyIsInvitedToTheirFirstPasskeyOnce(t *testing.T) {
+	d := newDevice(newSite(t))
+	d.signIn("olga", domain.Owner)
+	d.world.Token("carol", domain.Auditor)
+	d.wants(http.StatusOK, d.get("olga", d.path("/people/carol")), "Invite by a link")
+	older := d.invited("carol")
+	secret := d.invited("carol")
+	closed(t, "an older one", d.enrols(older, "carol", "laptop"))
+	closed(t, "as somebody else", d.enrols(secret, "olga", "laptop"))
+	closed(t, "as a newcomer", d.enrols(secret, "mallory", "laptop"))
+	from := d.world.Last()
+	d.wants(http.StatusSeeOther, d.enrols(secret, "carol", "laptop"))
+	if want := []string{"passkey.registered", "person.signed_in"}; !slices.Equal(d.world.Types(from), want) {
+		t.Errorf("recorded are %v, want %v", d.world.Types(from), want)
+	}
+	if got := d.roles("carol"); !slices.Equal(got, []domain.Role{domain.Auditor}) {
+		t.Errorf("carol is %v", got)
+	}
+	if s, in := d.session(); !in || s.Person != "carol" {
+		t.Errorf("the session is %+v, %v", s, in)
+	}
+	closed(t, "again", d.another().enrols(secret, "carol", "laptop"))
+	if body := d.get("olga", d.path("/people/carol")).Body.String(); strings.Contains(body, "Invite by a link") {
+		t.Error("who has signed in is offered to be invited")
+	}
+	d.wants(http.StatusConflict, d.fills("olga", "/people/carol/invite"), "invitation.proved")
+}
+
+func TestAnInvitationThatIsOverOpensNothing(t *testing.T) {
+	for name, over := range map[string]func(d *keyed){
+		"after a day": func(d *keyed) { d.world.Advance(identity.InvitationLife) },
+		"of who has signed in since": func(d *keyed) {
+			d.wants(http.StatusSeeOther, d.another().enrols(d.recovers("carol").Secret, "carol", "other"))
+		},
+		"of who was removed": func(d *keyed) {
+			d.wants(http.StatusSeeOther, d.fills("olga", "/people/carol/delete", "etag", d.etag(d.get("olga", d.path("/people/carol/delete")).Body.String())))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDevice(newSite(t))
+			d.signIn("olga", domain.Owner)
+			d.world.Token("carol", domain.Member)
+			secret := d.invited("carol")
+			over(d)
+			closed(t, name, d.enrols(secret, "carol", "laptop"))
+		})
+	}
+}
+
+func TestOwnersAloneInviteAndProveWhoTheyAre(t *testing.T) {
+	s := newSite(t)
+	s.signIn("olga", domain.Owner)
+	s.signIn("sam", domain.SecurityAdmin)
+	s.world.Token("carol", domain.Member)
+	s.wants(http.StatusForbidden, s.fills("sam", "/people/carol/invite"), "role.missing")
+	s.wants(http.StatusNotFound, s.fills("olga", "/people/nobody/invite"))
+	s.world.Advance(freshFor)
+	s.wants(http.StatusSeeOther, s.fills("olga", "/people/carol/invite"))
+	for _, e := range s.world.Events() {
+		if e.Type == "person.invited" {
+			t.Errorf("%s invited somebody", e.Actor)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ func personNoun() noun {
 		deleting: []string{"Their sessions, tokens and memberships end at once.", "What names them goes on naming them, and lets nobody in by it."},
 		fields:   personFields, values: personValues, body: personBody,
 	}
-	n.actions = map[string]func(*page) error{"sign-out": n.act("sign-out", "Their sessions, and the programs that they let in, are ended. API tokens that were made on the host go on: sallyportd token revoke ends those.", false)}
+	n.actions = map[string]func(*page) error{"invite": invite, "sign-out": n.act("sign-out", "Their sessions, and the programs that they let in, are ended. API tokens that were made on the host go on: sallyportd token revoke ends those.", false)}
 	return n
 }
 
@@ -91,9 +92,39 @@ func openPerson(p *page, raw json.RawMessage, v *sheet) error {
 	}
 	v.Tables = append([]sheetTable{t}, d.proofTables(p)...)
 	if n := personNoun(); n.writes(p) {
+		if p.console.passkeys != nil && p.neverCame(d.Name) {
+			v.Actions = append(v.Actions, n.button(p, "Invite by a link", "invite"))
+		}
 		v.Actions = append(v.Actions, n.button(p, "Sign them out", "sign-out"))
 	}
 	return nil
+}
+
+// neverCame tells whether somebody never proved who they are.
+func (p *page) neverCame(name string) (is bool) {
+	p.Org.Read(func(s *control.State, _ domain.Head) { is = !s.Identities().Proved(domain.Name(name)) })
+	return is
+}
+
+// invitedView is a link by which somebody registers a passkey, shown once.
+type invitedView struct {
+	Person    string    `json:"person"`
+	Link      string    `json:"link"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+func invite(p *page) error {
+	if _, err := p.form(); err != nil {
+		return err
+	}
+	if ok, err := p.stepUp(); !ok {
+		return err
+	}
+	var v invitedView
+	if err := p.API(http.MethodPost, personNoun().at(p)+"/invite", nil, nil, &v); err != nil {
+		return personNoun().again(p, err)
+	}
+	return p.render("invited", v)
 }
 
 // orNone is a text, or what stands for none.
@@ -111,7 +142,7 @@ func personFields(p *page, v url.Values, added bool) []sheetField {
 	}
 	fields := []sheetField{
 		{Pointer: "/roles", Label: "Roles", Kind: "checks", Options: roleOptions(true), Chosen: chosenOf(v["roles"]), Hint: "At least one; member is for those who administer nothing."},
-		{Pointer: "/email", Label: "Email", Value: v.Get("email"), Type: "email", Hint: "Where Sallyport tells them of requests."},
+		{Pointer: "/email", Label: "Email", Value: v.Get("email"), Type: "email", Hint: "Where Sallyport tells them of requests. At an identity provider it is also how they are known at their first sign-in, if they are added with it."},
 		manager,
 	}
 	if added {

@@ -48,7 +48,10 @@ func (d personDocument) proofTables(p *page) []sheetTable {
 		return actionCell(sheetAction{Do: do, About: about, Path: p.url("/people/" + d.Name + takeAwayPath + "?" + what.Encode())})
 	}
 	accounts := sheetTable{Heading: "Accounts at identity providers", Caption: "Accounts", Columns: []string{"Account", "Identity provider", "State", "-Actions"},
-		EmptyTitle: "No account yet", EmptyText: "The first sign-in with the address that is written here links one."}
+		EmptyTitle: "No account yet", EmptyText: "The first sign-in with the address that they were added with links one. An address that is written later does not."}
+	if p.console.opt.SignIn.Of(p.Org.Name()) == nil {
+		accounts.EmptyTitle, accounts.EmptyText = "No account", "No identity provider is configured here: people sign in with passkeys."
+	}
 	for _, a := range d.Accounts {
 		accounts.Rows = append(accounts.Rows, []cell{codeCell(a.Subject), textCell(a.Issuer), badgeCell("linked"), button("Take away", a.Subject, a.query())})
 	}
@@ -64,7 +67,7 @@ func (d personDocument) proofTables(p *page) []sheetTable {
 		accounts.Rows = append(accounts.Rows, []cell{codeCell(a.Subject), textCell(a.Issuer), state, do})
 	}
 	keys := sheetTable{Heading: "Passkeys", Caption: "Passkeys", Columns: []string{"Passkey", "Registered", "Last used", "-Actions"},
-		EmptyTitle: "No passkeys", EmptyText: "People register their own, and nobody does it for them."}
+		EmptyTitle: "No passkeys", EmptyText: "People register their own. Who never signed in does it by a link that an owner makes."}
 	for _, k := range d.Passkeys {
 		used := textCell("never")
 		if !k.UsedAt.IsZero() {

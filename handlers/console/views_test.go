@@ -40,6 +40,7 @@ var views = map[string][]any{
 	"signin-on":  {signInOnView{"okta", "https://login.example.com/authorize?client_id=a&scope=openid+profile"}},
 	"signed-out": {struct{}{}},
 	"proved":     {struct{}{}},
+	"invited":    {invitedView{Person: "carol", Link: "https://sallyport.example/console/orgs/acme/enrol?invited=yes&person=carol#sallyport_x", ExpiresAt: viewAt}},
 	"sessions": {
 		sessionsView{Sessions: []session.Session{{ID: "0123456789abcdef", Person: "carol", Method: "oidc", Provider: "okta", Source: "192.0.2.7", UserAgent: "Browser"}, {ID: "b", Method: "passkey"}},
 			This: "b", Accounts: []identity.Account{{Issuer: "https://login.example.com", Subject: "00u1"}}, More: true,

@@ -29,8 +29,8 @@ func TestTheHostMakesALinkForAPerson(t *testing.T) {
 			t.Errorf("%s made it", made.Actor)
 		}
 		w.Read(func(s *control.State, _ domain.Head) {
-			if found, err := organisation.FindEnrolment(s, e.Secret, w.Now()); err != nil || found.ID != e.ID {
-				t.Errorf("the secret opens %+v, %v", found, err)
+			if found, err := organisation.FindEnrolment(s, e.Secret, w.Now()); err != nil || found != e.ID {
+				t.Errorf("the secret opens %q, %v", found, err)
 			}
 		})
 		for request, want := range map[host.RecoveryRequest]error{

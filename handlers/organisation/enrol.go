@@ -1,9 +1,12 @@
 package organisation
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -11,6 +14,7 @@ import (
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/identity"
 	"sallyport.dev/domain/person"
+	"sallyport.dev/handlers/passkey"
 	"sallyport.dev/projections/control"
 )
 
@@ -87,14 +91,53 @@ func owned(s *control.State, now time.Time) bool {
 		slices.ContainsFunc(all, func(p person.Person) bool { return slices.Contains(s.LentRoles(p.Name, now), domain.Owner) })
 }
 
-// FindEnrolment is the enrolment of that secret, or [identity.ErrEnrolment] if it is
-// not open. One for the first owner is over once there is one.
-func FindEnrolment(s *control.State, secret string, now time.Time) (identity.Enrolment, error) {
-	e, err := s.Identities().EnrolmentOf(person.HashToken(secret), s.Later(now))
-	if err == nil && e.Person == "" && owned(s, now) {
+// NewInvitation is an invitation that [Enrolment.Invite] may make at now.
+func NewInvitation(who domain.Name, now time.Time) Enrolment {
+	return Enrolment{ID: ulid.Make().String(), Person: who, ExpiresAt: now.Add(identity.InvitationLife), Secret: newTokenSecret()}
+}
+
+// Invite decides the invitation by which a person who never proved who they are
+// registers a passkey, in place of an older one. Its secret may be handed out once
+// that is durable.
+func (e Enrolment) Invite(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+	if _, known := s.Person(e.Person); !known {
+		return nil, person.ErrNotFound
+	}
+	return identity.Decide(s.Identities(), identity.Invite{ID: e.ID, Person: e.Person, Hash: person.HashToken(e.Secret)}, m)
+}
+
+// InvitedParameter marks the link of an invitation, for what the page says first.
+const InvitedParameter = "invited"
+
+// InvitationLink is where an invitation leads. The secret is in the fragment, which
+// browsers send nobody. Its error says that browsers have no passkeys at our address.
+func (o *Organisation) InvitationLink(e Enrolment) (string, error) {
+	base := strings.TrimSuffix(o.Issuer(), "/orgs/"+o.Name().String())
+	if has, err := passkey.New(base); has == nil {
+		return "", cmp.Or(err, error(errNoPasskeys))
+	}
+	q := url.Values{"person": {e.Person.String()}, InvitedParameter: {"yes"}}
+	return base + "/console/orgs/" + o.Name().String() + "/enrol?" + q.Encode() + "#" + e.Secret, nil
+}
+
+var errNoPasskeys = &domain.Error{Kind: domain.KindConflict, Code: "invitation.no_passkeys",
+	Message: "Browsers have no passkeys at an address such as this server's: it needs a base URL with a name."}
+
+// FindEnrolment is the id of the enrolment, or invitation, of that secret, or
+// [identity.ErrEnrolment] if it is not open. One for the first owner is over once
+// there is one, and one of a person who was removed with them.
+func FindEnrolment(s *control.State, secret string, now time.Time) (id string, err error) {
+	hash := person.HashToken(secret)
+	now = s.Later(now)
+	e, err := s.Identities().EnrolmentOf(hash, now)
+	if err == nil && !(e.Person == "" && owned(s, now)) {
+		return e.ID, nil
+	}
+	who, i, err := s.Identities().Invited(hash, now)
+	if _, known := s.Person(who); !known {
 		err = identity.ErrEnrolment
 	}
-	return e, err
+	return i.ID, err
 }
 
 // CheckEnrolled tells why who cannot use the enrolment of that id.
@@ -122,6 +165,11 @@ func Enrolled(s *control.State, id string, who domain.Name, made identity.Regist
 
 // enrol is the use of an enrolment, and what makes who the person that it promises.
 func enrol(s *control.State, id string, who domain.Name, m domain.Meta) ([]domain.Fact, error) {
+	if i, open := s.Identities().Invitation(who, s.Later(m.Now)); open && i.ID == id {
+		if _, known := s.Person(who); known {
+			return nil, nil // their first passkey ends it
+		}
+	}
 	e := s.Identities().Enrolment()
 	first := e.Person == ""
 	if first && owned(s, m.Now) {
