@@ -5,12 +5,16 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/claim"
 	"sallyport.dev/domain/connection"
+	"sallyport.dev/domain/proof"
 	"sallyport.dev/handlers/organisation/orgtest"
 )
 
@@ -132,6 +136,52 @@ func TestAConnectionIsDeactivatedAndDeleted(t *testing.T) {
 	}
 }
 
+func TestAConditionMadeOfADenialLocksNobodyOut(t *testing.T) {
+	const was = "acme/other"
+	equals := func(v string) claim.Condition {
+		return claim.Condition{Claim: "project_path", Operator: claim.Equals, Value: v}
+	}
+	oneOf := func(v ...string) claim.Condition {
+		return claim.Condition{Claim: "project_path", Operator: claim.OneOf, Values: v}
+	}
+	full := make([]string, claim.MaxValues)
+	for i := range full {
+		full[i] = "acme/" + strconv.Itoa(i)
+	}
+	begins := claim.Condition{Claim: "project_path", Operator: claim.StartsWith, Value: "acme-"}
+	for name, x := range map[string]struct {
+		before, after claim.Condition // after without an operator: none can be made
+		actual, says  string
+	}{
+		"a value becomes a list of both":            {before: equals("acme/web"), actual: was, after: oneOf("acme/web", was), says: "project_path is acme/other get in too"},
+		"a list gets one more":                      {before: oneOf("a", "b"), actual: was, after: oneOf("a", "b", was), says: "it still does"},
+		"a beginning is replaced, and that is said": {before: begins, actual: was, after: equals(was), says: "Others whose project_path begins with acme- do not any more"},
+		"a full list takes no more":                 {before: oneOf(full...), actual: was},
+		"a value with a space at its end":           {before: equals("acme/web "), actual: was},
+		"what was, with a space at its end":         {before: oneOf("a"), actual: was + " "},
+		"a list":                                    {before: equals("acme/web"), actual: `["acme/other"]`},
+		"what was not kept whole":                   {before: equals("acme/web"), actual: "acme/…"},
+		"the same, of another type":                 {before: equals("1"), actual: "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check := proof.Check{Check: proof.Condition, Result: proof.Fail, Claim: "project_path", Operator: string(x.before.Operator), Expected: x.before.Explain(nil).Expected, Actual: x.actual}
+			changed, at := suggested(connection.Spec{Conditions: []claim.Condition{equals("x"), x.before}}, check)
+			if x.after.Operator == "" {
+				if at != -1 {
+					t.Errorf("made %v", changed)
+				}
+				return
+			}
+			if at != 1 || !changed.Equal(x.after) || !changed.Match(claim.Set{"project_path": x.actual}) {
+				t.Fatalf("at %d: %v, want %v", at, changed, x.after)
+			}
+			if says := whoGetsIn(x.before, changed, x.actual); !strings.Contains(says, x.says) {
+				t.Errorf("it says %q", says)
+			}
+		})
+	}
+}
+
 func TestADenialIsExplainedAndMadeACondition(t *testing.T) {
 	s := newSite(t)
 	s.signIn("sam", domain.SecurityAdmin)
@@ -146,12 +196,12 @@ func TestADenialIsExplainedAndMadeACondition(t *testing.T) {
 	}
 	body := shows(t, s.get("sam", s.path(denial)), "Make a condition of it")
 	link := unescaped(regexp.MustCompile(`/console/[^"]*/edit\?denial=[^"]*`).FindString(body))
-	form := formIn(shows(t, s.get("sam", link), "Nothing is saved yet", "<ins>sub equals repo:acme/App</ins>"))
+	form := formIn(shows(t, s.get("sam", link), "Nothing is saved yet", "workloads whose sub is repo:acme/App get in too", "<ins>sub one_of repo:acme/app, repo:acme/App</ins>"))
 	if c := s.state("ci"); c.Version != 1 {
 		t.Error("looking changed something")
 	}
 	goesTo(t, s.post("sam", s.path("/connections/ci/edit/save"), form.Encode()), s.path("/connections/ci"))
-	if c := s.state("ci"); c.Pending == nil || c.Pending.Conditions[2].Value != "repo:acme/App" || c.Current.Conditions[2].Value != "repo:acme/app" {
+	if c := s.state("ci"); c.Pending == nil || !slices.Equal(c.Pending.Conditions[2].Values, []string{"repo:acme/app", "repo:acme/App"}) || c.Current.Conditions[2].Value != "repo:acme/app" {
 		t.Errorf("%+v", c)
 	}
 	for _, path := range []string{"/denials/x", "/denials/1.0", "/denials/99999.0"} {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -200,9 +201,10 @@ func showDenial(p *page) error {
 	return p.render("denial", v)
 }
 
-// suggested is the condition that the check failed, changed to what the claim
-// was, and where it stands; at is -1 where none can be made: the claim was not
-// there, is no plain text, or was not kept whole.
+// suggested is the condition that the check failed, changed to let in what the
+// claim was besides what it lets in, and where it stands. A beginning cannot
+// stand beside a value, and is replaced. at is -1 where none can be made: the
+// claim was not there, is no plain text, or was not kept whole.
 func suggested(s connection.Spec, check proof.Check) (changed claim.Condition, at int) {
 	actual := check.Actual
 	if check.Check != proof.Condition || check.Result != proof.Fail || actual == "" || actual == "null" ||
@@ -214,14 +216,16 @@ func suggested(s connection.Spec, check proof.Check) (changed claim.Condition, a
 			continue
 		}
 		switch c.Operator {
-		case claim.Equals, claim.StartsWith:
-			changed = claim.Condition{Claim: c.Claim, Operator: claim.Equals, Value: actual}
+		case claim.Equals:
+			changed = claim.Condition{Claim: c.Claim, Operator: claim.OneOf, Values: []string{c.Value, actual}}
 		case claim.OneOf:
-			changed = claim.Condition{Claim: c.Claim, Operator: claim.OneOf, Values: append(append([]string{}, c.Values...), actual)}
+			changed = claim.Condition{Claim: c.Claim, Operator: claim.OneOf, Values: append(slices.Clone(c.Values), actual)}
+		case claim.StartsWith:
+			changed = claim.Condition{Claim: c.Claim, Operator: claim.Equals, Value: actual}
 		default:
 			return changed, -1
 		}
-		if len(changed.Validate("")) > 0 {
+		if len(changed.Validate("")) > 0 || !rowOf(changed).condition().Equal(changed) { // a form trims the values of a list
 			return changed, -1
 		}
 		return changed, i
@@ -246,7 +250,17 @@ func (p *page) suggest(f *connectionForm, c connection.State) error {
 		return nil
 	}
 	f.Rows[at] = rowOf(changed)
-	f.Note = "The condition on " + string(changed.Claim) + " is changed to what the denied workload of " + exact(env.Time) +
-		" had. Make sure that this workload is yours: a denial can be a stranger's. Nothing is saved yet."
+	f.Note = whoGetsIn(c.Newest().Conditions[at], changed, d.Checks[n].Actual) + " The denied workload of " + exact(env.Time) +
+		" had that. Make sure that this workload is yours: a denial can be a stranger's. Nothing is saved yet."
 	return nil
+}
+
+// whoGetsIn says what changing a condition for a value that was denied does.
+func whoGetsIn(was, changed claim.Condition, actual string) string {
+	who := string(changed.Claim) + " is " + actual
+	if changed.Operator == claim.OneOf {
+		return "Once this is activated, workloads whose " + who + " get in too, where the other conditions hold. Whom this condition lets in already, it still does."
+	}
+	return "Once this is activated, only workloads whose " + who + " get in, where the other conditions hold. Others whose " +
+		string(was.Claim) + " begins with " + was.Value + " do not any more: a beginning and a value do not go together in one condition."
 }
