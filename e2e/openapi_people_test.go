@@ -41,9 +41,12 @@ func (u *tour) people(w *orgtest.World) {
 	const own, sec = domain.Owner, domain.SecurityAdmin
 	carol := map[string]any{"name": "carol", "roles": []string{"member"}, "email": "carol@example.com", "manager": "p-owner"}
 	u.as(own, 404, "POST", "/people/carol/sign-out", nil)
+	u.as(own, 404, "POST", "/people/carol/invite", nil)
 	u.as(own, 201, "POST", "/people", carol, "Idempotency-Key", "carol")
 	u.as(own, 200, "POST", "/people/carol/sign-out", nil)
 	u.as(sec, 403, "POST", "/people/carol/sign-out", nil)
+	u.as(sec, 403, "POST", "/people/carol/invite", nil)
+	u.as(own, 201, "POST", "/people/carol/invite", nil)
 	u.proofs(w, "carol")
 	u.as(own, 201, "POST", "/people", carol, "Idempotency-Key", "carol")
 	u.as(own, 409, "POST", "/people", map[string]any{"name": "carol", "roles": []string{"auditor"}})
