@@ -194,6 +194,18 @@ func TestADenialIsExplainedAndMadeACondition(t *testing.T) {
 	if body := shows(t, s.get("audra", s.path(denial)), "It differs only in case.", "A condition does not hold", "signature"); strings.Contains(body, "Make a condition of it") {
 		t.Error("an auditor is offered to edit")
 	}
+	s.signIn("dana", domain.DevOpsAdmin)
+	for _, path := range []string{denial, "/connections/ci"} {
+		const why = "since then only a security_admin edits"
+		if body := shows(t, s.get("dana", s.path(path)), why); strings.Contains(body, "/connections/ci/edit") {
+			t.Errorf("%s offers a devops admin to edit what is active", path)
+		}
+		for _, who := range []domain.Name{"sam", "audra"} {
+			if body := s.get(who, s.path(path)).Body.String(); strings.Contains(body, why) {
+				t.Errorf("%s tells %s why a devops admin may not edit", path, who)
+			}
+		}
+	}
 	body := shows(t, s.get("sam", s.path(denial)), "Make a condition of it")
 	link := unescaped(regexp.MustCompile(`/console/[^"]*/edit\?denial=[^"]*`).FindString(body))
 	form := formIn(shows(t, s.get("sam", link), "Nothing is saved yet", "workloads whose sub is repo:acme/App get in too", "<ins>sub one_of repo:acme/app, repo:acme/App</ins>"))

@@ -28,6 +28,7 @@ type connectionView struct {
 	Reviewers  []domain.Name // who could activate it
 	// What the person may do.
 	MayEdit, MayActivate, MayDeactivate, MayDelete bool
+	WhyNot                                         string // why those who draft may not edit this one
 }
 
 // connectionStep is something that happened to a connection.
@@ -49,6 +50,16 @@ func (p *page) connection() (c connection.State, err error) {
 	return c, nil
 }
 
+// whyNotEdit is why somebody who drafts connections may not edit this one, in
+// the words of /v1; "" where they may, or edit none.
+func whyNotEdit(c connection.State, who domain.Actor) string {
+	var why *domain.Error
+	if connection.MayDraft(who) != nil || !errors.As(connection.MayWrite(c, who), &why) {
+		return ""
+	}
+	return why.Message
+}
+
 func showConnection(p *page) error {
 	c, err := p.connection()
 	if err != nil {
@@ -61,6 +72,7 @@ func showConnection(p *page) error {
 		MayDeactivate: p.Person.Has(domain.SecurityAdmin) && c.Status != connection.Drafted,
 		Reviewers:     p.couldActivate(c),
 	}
+	v.WhyNot = whyNotEdit(c, p.Person)
 	v.MayDelete = v.MayEdit && c.Status != connection.Active
 	p.Org.Settle(p.Context())
 	if v.History, err = p.history(c.Name); err != nil {

@@ -47,7 +47,7 @@ var (
 			History: []connectionStep{{What: "drafted", By: "dana", Position: "1.0"}}, Longer: true, Day: dayView{Issued: 1, IssuedBars: "M4 24v-3"}, LastIssued: time.Unix(1, 0), LastDenied: time.Unix(1, 0),
 			Reviewers: []domain.Name{"sam"}, MayEdit: true, MayActivate: true, MayDeactivate: true, MayDelete: true},
 		connectionView{State: connection.State{Name: "new", Status: connection.Drafted}, Reviewers: []domain.Name{"sam"}},
-		connectionView{State: connection.State{Name: "off", Status: connection.Inactive}, MayDeactivate: true},
+		connectionView{State: connection.State{Name: "off", Status: connection.Inactive}, MayDeactivate: true, WhyNot: "It was activated."},
 	}
 	connectionFormViews = []any{
 		connectionForm{New: true, Kind: provider.GitHub}, connectionForm{New: true, Kind: provider.Kubernetes, Written: true, Live: true},
@@ -74,7 +74,7 @@ var (
 		denialView{Position: "4.0", RequestID: "01", Reason: "A condition does not hold", Known: true, MayEdit: true, Older: true, Denied: token.WasDenied{
 			Connection: "ci", Version: 1, Code: "proof.conditions", Identity: "x", Audience: "y", Source: "192.0.2.0/24", Proof: token.Proof{Issuer: "https://gitlab.com", KeyID: "k", ID: "j"}},
 			Checks: []denialCheck{{sayChecks(fullChecks)[1], true}, {sayChecks(fullChecks)[2], false}}},
-		denialView{Reason: "The connection is inactive"},
+		denialView{Reason: "The connection is inactive", WhyNot: "It was activated."},
 	}
 )
 

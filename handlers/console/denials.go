@@ -143,7 +143,8 @@ type denialView struct {
 	Checks    []denialCheck
 	Known     bool // the connection is still there
 	MayEdit   bool
-	Older     bool // the connection is at another version by now
+	WhyNot    string // why no condition is made, for those who draft them; "" one is, or none can be
+	Older     bool   // the connection is at another version by now
 }
 
 // denialCheck is a check of a denial, and whether a condition can be made of it.
@@ -197,6 +198,9 @@ func showDenial(p *page) error {
 	for _, w := range sayChecks(d.Checks) {
 		_, possible := suggested(c.Newest(), w.Check)
 		v.Checks = append(v.Checks, denialCheck{w, v.Known && v.MayEdit && possible >= 0})
+		if v.Known && possible >= 0 {
+			v.WhyNot = whyNotEdit(c, p.Person)
+		}
 	}
 	return p.render("denial", v)
 }
