@@ -19,7 +19,7 @@ type glassFormView struct {
 	Ref          resource.Ref
 	Method, Does string
 	For          time.Duration
-	Told         string // who could have approved, and is told
+	Told         string // who could have approved, and sees it
 	Reason       string
 	Unreviewed   bool // the person's last is not reviewed yet
 	Back         string

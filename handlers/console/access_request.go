@@ -92,7 +92,7 @@ func raiseAccess(p *page) error {
 	}
 	id, err := raise(p, in)
 	if err == nil {
-		return p.done("/requests/"+id, "Asked. Those who may decide are told.")
+		return p.done("/requests/"+id, "Asked. It is in the inbox of those who may decide.")
 	}
 	v, ok, gone := accessForm(p, in.Resource, in.Method, form)
 	switch {

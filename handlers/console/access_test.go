@@ -82,7 +82,7 @@ func TestAnApprovalIsAskedForFromMyAccess(t *testing.T) {
 	if code != http.StatusSeeOther {
 		t.Fatalf("got %d: %s", code, text)
 	}
-	has(t, text, "Asked. Those who may decide are told.", "disk", "What kind? fix")
+	has(t, text, "Asked. It is in the inbox of those who may decide.", "disk", "What kind? fix")
 	has(t, h.show("alice", "/access/resource?resource="+web), "a request waits to be approved")
 	code, _ = h.send("mallory", "/access/request/raise", filledIn)
 	if code != http.StatusNotFound {
@@ -164,7 +164,7 @@ func TestASecretIsShownOnceOnItsPageAndNowhereElse(t *testing.T) {
 func TestGlassIsBrokenWithAReasonAndReviewedBySomebodyElse(t *testing.T) {
 	h := newHouse(t)
 	text := h.show("alice", "/access/break-glass"+at(web, admin1))
-	has(t, text, "Log in to web-1 as admin, at once, for 10 minutes.", "bob, carol, dave, sec and the security admins are told at once")
+	has(t, text, "Log in to web-1 as admin, at once, for 10 minutes.", "It is shown at once to bob, carol, dave, sec and the security admins.")
 	form := url.Values{"resource": {web}, "method": {admin1}}
 	code, text := h.send("alice", "/access/break-glass/break", form)
 	if code != http.StatusUnprocessableEntity {

@@ -176,7 +176,7 @@ func raiseMembership(p *page) error {
 	if err != nil {
 		return p.refused("membership", membershipForm(p, in.Type, form), err)
 	}
-	return p.done("/requests/"+id, "Asked. Those who may decide are told.")
+	return p.done("/requests/"+id, "Asked. It is in the inbox of those who may decide.")
 }
 
 // enteredUTC is a time as a form has it, which says that it is UTC.
