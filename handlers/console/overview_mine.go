@@ -27,7 +27,7 @@ const (
 	newestRequests = 2000 // of everybody, for the person's own
 	newestGlasses  = 100
 	maxOpen        = 10 // rows
-	endsSoon       = time.Hour
+	endsSoon       = 10 * time.Minute
 )
 
 // mine is what the person asked for lately, and what they have for a time, what
