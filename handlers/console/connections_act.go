@@ -123,7 +123,7 @@ func (p *page) review() (v reviewView, err error) {
 	if err != nil {
 		return v, err
 	}
-	v = reviewView{State: c, ETag: etagOf(c), Spec: saySpec(c.Newest()), Changes: sayChanges(c.Diff()), Reviewers: p.couldActivate(c), Accepted: map[string]bool{}}
+	v = reviewView{State: c, ETag: etagOf(c), Spec: saySpec(c.Newest()), Changes: sayChanges(c), Reviewers: p.couldActivate(c), Accepted: map[string]bool{}}
 	v.Blocking, v.Others = blocking(connection.Warnings(c.Newest(), p.Org.Issuer()))
 	p.Org.Read(func(s *control.State, _ domain.Head) { err = p.activation(s, c, p.Person) })
 	var why *domain.Error

@@ -208,7 +208,7 @@ func TestADenialIsExplainedAndMadeACondition(t *testing.T) {
 	}
 	body := shows(t, s.get("sam", s.path(denial)), "Make a condition of it")
 	link := unescaped(regexp.MustCompile(`/console/[^"]*/edit\?denial=[^"]*`).FindString(body))
-	form := formIn(shows(t, s.get("sam", link), "Nothing is saved yet", "workloads whose sub is repo:acme/App get in too", "<ins>sub one_of repo:acme/app, repo:acme/App</ins>"))
+	form := formIn(shows(t, s.get("sam", link), "Nothing is saved yet", "workloads whose sub is repo:acme/App get in too", "<ins>sub is one of repo:acme/app, repo:acme/App</ins>"))
 	if c := s.state("ci"); c.Version != 1 {
 		t.Error("looking changed something")
 	}

@@ -181,7 +181,7 @@ func TestAnEditKeepsWhatIsActiveAndShowsTheDifference(t *testing.T) {
 	}
 	form := formIn(body)
 	form.Set("conditions.3.value", "acme/other")
-	body = shows(t, s.post("sam", at+"/preview", form.Encode()), "<del>project_path equals acme/app</del>", "<ins>project_path equals acme/other</ins>")
+	body = shows(t, s.post("sam", at+"/preview", form.Encode()), "<del>project_path is acme/app</del>", "<ins>project_path is acme/other</ins>")
 	form = formIn(body)
 	form.Set("remove", "1")
 	form = formIn(shows(t, s.post("sam", at+"/condition", form.Encode()), "conditions.2.claim"))
@@ -189,7 +189,7 @@ func TestAnEditKeepsWhatIsActiveAndShowsTheDifference(t *testing.T) {
 		t.Error("no condition was taken away")
 	}
 	goesTo(t, s.post("sam", at+"/save", form.Encode()), s.path("/connections/ci"))
-	shows(t, s.get("sam", s.path("/connections/ci")), "Saved as a pending change", "Version 2, by sam", "project_path equals acme/other", "audience.not_pinned", "edited</strong> by sam")
+	shows(t, s.get("sam", s.path("/connections/ci")), "Saved as a pending change", "Version 2, by sam", "project_path is acme/other", "audience.not_pinned", "edited</strong> by sam")
 	if c := s.state("ci"); c.Pending == nil || len(c.Pending.Conditions) != 3 || len(c.Current.Conditions) != 4 {
 		t.Errorf("%+v", c)
 	}

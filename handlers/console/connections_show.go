@@ -66,7 +66,7 @@ func showConnection(p *page) error {
 		return err
 	}
 	v := connectionView{
-		State: c, Provider: providerTitle(c.Newest().Provider), Newest: saySpec(c.Newest()), Changes: sayChanges(c.Diff()),
+		State: c, Provider: providerTitle(c.Newest().Provider), Newest: saySpec(c.Newest()), Changes: sayChanges(c),
 		Warnings: connection.Warnings(c.Newest(), p.Org.Issuer()), MayEdit: connection.MayWrite(c, p.Person) == nil,
 		MayActivate:   p.Person.Has(domain.SecurityAdmin) && (c.Status != connection.Active || c.Pending != nil),
 		MayDeactivate: p.Person.Has(domain.SecurityAdmin) && c.Status != connection.Drafted,

@@ -2,6 +2,8 @@ package console
 
 import (
 	"encoding/json"
+	"slices"
+	"testing"
 	"time"
 
 	"sallyport.dev/domain"
@@ -43,7 +45,7 @@ var (
 		connectionsView{Any: true}, connectionsView{MayDraft: true}, connectionsView{},
 	}
 	connectionViews = []any{
-		connectionView{State: fullState, Provider: "GitLab", Newest: saySpec(fullSpec), Changes: sayChanges(fullState.Diff()), Warnings: fullWarnings,
+		connectionView{State: fullState, Provider: "GitLab", Newest: saySpec(fullSpec), Changes: sayChanges(fullState), Warnings: fullWarnings,
 			History: []connectionStep{{What: "drafted", By: "dana", Position: "1.0"}}, Longer: true, Day: dayView{Issued: 1, IssuedBars: "M4 24v-3"}, LastIssued: time.Unix(1, 0), LastDenied: time.Unix(1, 0),
 			Reviewers: []domain.Name{"sam"}, MayEdit: true, MayActivate: true, MayDeactivate: true, MayDelete: true},
 		connectionView{State: connection.State{Name: "new", Status: connection.Drafted}, Reviewers: []domain.Name{"sam"}},
@@ -59,7 +61,7 @@ var (
 		testView{State: fullState, Result: &testResult{Passed: true, Checks: sayChecks(fullChecks), Identity: "x", Would: map[string]any{"sub": "x"}, HasClaims: true}},
 	}
 	reviewViews = []any{
-		reviewView{State: fullState, ETag: `"3"`, Spec: saySpec(fullSpec), Changes: sayChanges(fullState.Diff()), Blocking: fullWarnings[:1], Others: fullWarnings[1:],
+		reviewView{State: fullState, ETag: `"3"`, Spec: saySpec(fullSpec), Changes: sayChanges(fullState), Blocking: fullWarnings[:1], Others: fullWarnings[1:],
 			Evidence: &testEvidence{By: "dana", Verdict: "pass", Identity: "x"}, Reviewers: []domain.Name{"sam"}, Accepted: map[string]bool{connection.TenantNotPinned: true}},
 		reviewView{State: fullState, Refused: "You wrote it.", Blocking: fullWarnings[:1]}, reviewView{State: fullState, Refused: "You wrote it.", Reviewers: []domain.Name{"sam"}},
 		reviewView{State: connection.State{Name: "ci", Status: connection.Active}},
@@ -79,9 +81,23 @@ var (
 )
 
 // filledForm has everything in it that a form can show.
+func TestADifferenceSaysConditionsAsTheFormDoes(t *testing.T) {
+	iss, sub := claim.Condition{Claim: "iss", Operator: claim.Equals, Value: "i"}, claim.Condition{Claim: "sub", Operator: claim.OneOf, Values: []string{"a", "b"}}
+	ref, there := claim.Condition{Claim: "ref", Operator: claim.StartsWith, Value: "v"}, claim.Condition{Claim: "env", Operator: claim.Exists}
+	got := between(connection.Spec{Conditions: []claim.Condition{iss, ref}}, connection.Spec{Conditions: []claim.Condition{sub, there}})
+	want := []changeWords{{"Condition", "iss is i", ""}, {"Condition", "ref begins with v", ""}, {"Condition", "", "sub is one of a, b"}, {"Condition", "", "env is there, whatever it says"}}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	got = between(connection.Spec{Conditions: []claim.Condition{iss, ref}}, connection.Spec{Conditions: []claim.Condition{ref, iss}})
+	if want := []changeWords{{"Condition", "iss is i, ref begins with v", "ref begins with v, iss is i"}}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func filledForm(fresh bool) connectionForm {
 	f := formOf(fullSpec)
-	f.New, f.Name, f.ETag, f.Note, f.By, f.Changed = fresh, "ci", `"3"`, "Look.", "eve", sayChanges(fullState.Diff())
+	f.New, f.Name, f.ETag, f.Note, f.By, f.Changed = fresh, "ci", `"3"`, "Look.", "eve", sayChanges(fullState)
 	f.Preview = &previewView{Spec: saySpec(fullSpec), Changes: f.Changed, Warnings: fullWarnings}
 	return f
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -35,13 +36,22 @@ var operatorWords = map[claim.Operator]string{
 
 func sayConditions(all []claim.Condition) (words []conditionWords) {
 	for _, c := range all {
-		w := conditionWords{Claim: string(c.Claim), Operator: operatorWords[c.Operator], Values: c.Values}
-		if c.Value != "" {
-			w.Values = []string{c.Value}
-		}
-		words = append(words, w)
+		words = append(words, sayCondition(c))
 	}
 	return words
+}
+
+func sayCondition(c claim.Condition) conditionWords {
+	w := conditionWords{Claim: string(c.Claim), Operator: operatorWords[c.Operator], Values: c.Values}
+	if c.Value != "" {
+		w.Values = []string{c.Value}
+	}
+	return w
+}
+
+// String is the condition in a line.
+func (w conditionWords) String() string {
+	return strings.TrimSpace(w.Claim + " " + w.Operator + " " + strings.Join(w.Values, ", "))
 }
 
 // saySpec tells everything that a specification says.
@@ -134,12 +144,26 @@ var changeLabels = map[string]string{
 	"proof_max_age": "Proofs are taken for", "ttl_within_proof": "Tokens end with their proof", "description": "Description", "provider": "Provider",
 }
 
-func sayChanges(all []connection.Change) (words []changeWords) {
-	for _, c := range all {
+// sayChanges is how the version that waits differs from the current one.
+// Conditions are said as the form and the list say them.
+func sayChanges(s connection.State) (words []changeWords) {
+	said := map[string]string{}
+	for _, list := range [][]claim.Condition{s.Current.Conditions, s.Newest().Conditions} {
+		var texts, words []string
+		for _, c := range list {
+			texts, words = append(texts, c.String()), append(words, sayCondition(c).String())
+			said[c.String()] = sayCondition(c).String()
+		}
+		said[strings.Join(texts, ", ")] = strings.Join(words, ", ") // of another order
+	}
+	for _, c := range s.Diff() {
 		step, rest, _ := strings.Cut(strings.TrimPrefix(c.Pointer, "/"), "/")
 		label := changeLabels[step]
 		if step == "settings" {
 			label = settingLabel(rest)
+		}
+		if step == "conditions" {
+			c.From, c.To = cmp.Or(said[c.From], c.From), cmp.Or(said[c.To], c.To)
 		}
 		words = append(words, changeWords{label, c.From, c.To})
 	}
@@ -148,5 +172,5 @@ func sayChanges(all []connection.Change) (words []changeWords) {
 
 // between is what changed from one specification to another.
 func between(from, to connection.Spec) []changeWords {
-	return sayChanges(connection.State{Current: from, Pending: &to}.Diff())
+	return sayChanges(connection.State{Current: from, Pending: &to})
 }
