@@ -80,7 +80,7 @@ func checkUntil(until, now time.Time) error {
 	case until.IsZero():
 		return nil
 	case !until.After(now):
-		return domain.ErrFields([]domain.FieldError{{Pointer: "/until", Code: "until.past", Detail: "the end must lie in the future; this is " + now.UTC().Format(time.RFC3339)}})
+		return domain.ErrFields([]domain.FieldError{{Pointer: "/until", Code: "until.past", Detail: "the end must lie in the future; it is now " + now.UTC().Format(time.RFC3339)}})
 	case until.After(now.Add(MaxTerm)):
 		return domain.ErrFields([]domain.FieldError{{Pointer: "/until", Code: "until.far", Detail: "a membership that ends does so within 365 days; without until it is standing"}})
 	}
