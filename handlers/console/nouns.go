@@ -38,6 +38,7 @@ type noun struct {
 	// Written as a document:
 	keep     []string // members that people write, in their order
 	outline  func(p *page, raw json.RawMessage) ([]sheetSection, error)
+	warns    func(p *page, raw json.RawMessage) []sheetNote // of what is in order, and hardly meant
 	examples []example
 }
 
@@ -476,6 +477,9 @@ func (n noun) preview(p *page, s sheet, v url.Values) error {
 		s.Notes = append(s.Notes, sheetNote{"bad", "What is marked missing is not there: make it first, or leave it out. Nothing is saved yet."})
 	} else {
 		s.Notes = append(s.Notes, sheetNote{"good", "This is in order. Nothing is saved yet."})
+	}
+	if n.warns != nil {
+		s.Notes = append(s.Notes, n.warns(p, d.JSON)...)
 	}
 	if !named && v.Get("etag") == "" {
 		s.Notes = append(s.Notes, sheetNote{"warn", "It has no name yet: write name: and a name at its beginning."})

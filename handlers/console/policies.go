@@ -20,7 +20,7 @@ func policyNoun() noun {
 		first:   "Nothing is open before the first is published: write one that lets a group log in to a server.",
 		lead:    "A policy says who may do what with which resource, and what has to be met besides. What no published policy allows is not allowed.",
 		writers: reviewers, columns: []string{"Policy", "State", "For", "#Rules", "Changed", "Description"},
-		entries: listPolicies, open: openPolicy, outline: outlinePolicy, examples: policyExamples,
+		entries: listPolicies, open: openPolicy, outline: outlinePolicy, examples: policyExamples, warns: warnOfPolicy,
 		keep:     []string{"name", "description", "principals", "rules"},
 		deleting: []string{"What it opens is closed at once, unless another policy opens it too."},
 	}
@@ -104,6 +104,7 @@ func openPolicy(p *page, raw json.RawMessage, v *sheet) error {
 	if len(missing) > 0 {
 		v.Notes = append(v.Notes, sheetNote{"bad", "It names something that is not there. That lets nobody in; it is marked below."})
 	}
+	v.Notes = append(v.Notes, noSuchAccounts(p, d.Spec)...)
 	switch {
 	case d.Status == "draft":
 		v.Notes = append(v.Notes, sheetNote{"", "It is a draft, and decides nothing until it is published."})
@@ -148,6 +149,38 @@ func missingIn(p *page, spec policy.Spec) map[string]bool {
 		}
 	})
 	return missing
+}
+
+// maxAccountNotes is how many accounts that are not there are told of.
+const maxAccountNotes = 5
+
+func warnOfPolicy(p *page, raw json.RawMessage) []sheetNote {
+	var spec policy.Spec
+	if json.Unmarshal(raw, &spec) != nil {
+		return nil // /v1 says why
+	}
+	return noSuchAccounts(p, spec)
+}
+
+// noSuchAccounts tells of accounts that a rule opens on a server it names, and
+// which that server does not have. It may get them later, so nothing is refused.
+func noSuchAccounts(p *page, spec policy.Spec) (notes []sheetNote) {
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		for _, r := range spec.Rules {
+			server, there := s.Resources().Resource(resource.ServerRef(r.Resource.Server))
+			if !there || server.ServerSpec == nil {
+				continue
+			}
+			for _, does := range r.Privileges {
+				for _, account := range does.Accounts {
+					if len(notes) < maxAccountNotes && !slices.ContainsFunc(server.ServerSpec.Accounts, func(a resource.Account) bool { return a.Name == account }) {
+						notes = append(notes, sheetNote{"warn", "The server " + r.Resource.Server.String() + " has no account " + account.String() + ", which the rule " + r.Name.String() + " opens. That lets nobody in."})
+					}
+				}
+			}
+		}
+	})
+	return notes
 }
 
 func outlinePolicy(p *page, raw json.RawMessage) ([]sheetSection, error) {
@@ -277,7 +310,8 @@ func conditionSays(c policy.Condition) string {
 	return string(c.Type)
 }
 
-// policyExamples are those of docs/policies.md, from little risk to much.
+// policyExamples are those of docs/policies.md, from little risk to much, for
+// the accounts of serverExamples.
 var policyExamples = []example{
 	{"standing", "a standing group", `name: web-standing
 description: Operators log in to web servers as themselves
@@ -310,7 +344,7 @@ rules:
     resource:
       labels: { tier: db, env: prod }
     privileges:
-      - { type: ssh, accounts: [postgres] }
+      - { type: ssh, accounts: [dba] }
     conditions:
       - { type: access_request, request_type: shop-approval, approval_seconds: 3600 }
       - { type: checkout, max_seconds: 3600 }

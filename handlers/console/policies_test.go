@@ -48,6 +48,12 @@ func TestEveryExampleIsInOrder(t *testing.T) {
 	}
 }
 
+func TestTheExamplesOfServersAndPoliciesFitTogether(t *testing.T) {
+	if !strings.Contains(serverExamples[1].Text, "name: dba, kind: vaulted") || !strings.Contains(policyExamples[2].Text, "accounts: [dba]") {
+		t.Errorf("the policy opens an account that the server does not have: %s%s", serverExamples[1].Text, policyExamples[2].Text)
+	}
+}
+
 func TestAPolicyIsWrittenPublishedEditedAndTakenBack(t *testing.T) {
 	s := newSite(t)
 	s.signIn("sam", domain.SecurityAdmin)
@@ -59,6 +65,11 @@ func TestAPolicyIsWrittenPublishedEditedAndTakenBack(t *testing.T) {
 	s.wants(http.StatusUnprocessableEntity, s.fills("sam", "/policies/-/new/save", "document", webStanding), "line 3: there is no group", "there is no server")
 	s.prepare()
 	s.wants(http.StatusOK, s.fills("sam", "/policies/-/new/preview", "document", webStanding), "This is in order")
+	const unknown = "The server web-1 has no account root, which the rule web opens."
+	if strings.Contains(s.fills("sam", "/policies/-/new/preview", "document", webStanding).Body.String(), "has no account") {
+		t.Error("an account that is there is warned of")
+	}
+	s.wants(http.StatusOK, s.fills("sam", "/policies/-/new/preview", "document", strings.Replace(webStanding, "[me]", "[me, root]", 1)), "This is in order", unknown)
 	s.wants(http.StatusSeeOther, s.fills("sam", "/policies/-/new/save", "document", webStanding))
 	body := s.wants(http.StatusOK, s.get("sam", s.path("/policies/web-standing")), "draft", "It is a draft", ">Publish<")
 	if strings.Contains(s.get("ada", s.path("/policies/web-standing")).Body.String(), ">Publish<") {
@@ -73,7 +84,7 @@ func TestAPolicyIsWrittenPublishedEditedAndTakenBack(t *testing.T) {
 	s.wants(http.StatusSeeOther, s.fills("sam", "/policies/web-standing/edit/save", "etag", s.etag(edit), "document", strings.ReplaceAll(changed, "\n", "\r\n")))
 	s.wants(http.StatusPreconditionFailed, s.fills("sam", "/policies/web-standing/edit/save", "etag", s.etag(edit), "document", webStanding), "From what they saved", "[me] }")
 	s.wants(http.StatusOK, s.get("ada", s.path("/policies")), "an edit that waits")
-	body = s.wants(http.StatusOK, s.get("sam", s.path("/policies/web-standing")), "What publishing changes", "- root</ins>", "An edit waits")
+	body = s.wants(http.StatusOK, s.get("sam", s.path("/policies/web-standing")), "What publishing changes", "- root</ins>", "An edit waits", unknown)
 
 	s.world.Advance(freshFor + time.Second)
 	if w := s.fills("sam", "/policies/web-standing/publish", "etag", s.etag(body)); !strings.Contains(w.Header().Get("Location"), stepUpPath) {
