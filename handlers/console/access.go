@@ -158,7 +158,7 @@ func newReachRow(p *page, r access.Reachable) reachRow {
 func waySays(m access.Method) string {
 	switch m.Kind {
 	case access.SSH:
-		return "log in as " + m.Username
+		return "log in as " + asWhom(m.Account.String(), m.Username)
 	case access.RevealPassword:
 		return "password of " + m.Account.String()
 	}

@@ -140,7 +140,7 @@ func seesGlass(p *page, s *control.State, g access.Glass, now time.Time) bool {
 func newGlassRow(p *page, s *control.State, g access.Glass, now time.Time) glassRow {
 	_, last, _ := cutLast(g.Method, "/")
 	kind, account, _ := strings.Cut(last, ":")
-	row := glassRow{Glass: g, What: does(g.Resource, access.Kind(kind), account, account), Review: reviews(p, s, g, now), Open: now.Before(g.Until)}
+	row := glassRow{Glass: g, What: does(g.Resource, access.Kind(kind), account, g.Username), Review: reviews(p, s, g, now), Open: now.Before(g.Until)}
 	row.Reason, row.Comment, row.Why = visible(g.Reason), visible(g.Comment), shortWhy(g.Reason)
 	return row
 }

@@ -20,7 +20,7 @@ func at(ref, method string) string {
 func TestMyAccessHasWhatICanReachAndWhatIsToBeMet(t *testing.T) {
 	h := newHouse(t)
 	text := h.show("alice", "/access")
-	has(t, text, "web-1", "the shop", "open log in as alice", "unmet log in as deploy", "payments/db/password", "open reveal", "2 in all")
+	has(t, text, "web-1", "the shop", "open log in as own (user alice)", "unmet log in as deploy", "payments/db/password", "open reveal", "2 in all")
 	has(t, h.show("mallory", "/access"), "Nothing yet")
 	hasNot(t, h.show("mallory", "/access"), "web-1")
 	text = h.show("alice", "/access?q=WEB&kind=server")
@@ -29,7 +29,7 @@ func TestMyAccessHasWhatICanReachAndWhatIsToBeMet(t *testing.T) {
 	has(t, h.show("alice", "/access?q=nothing"), "Nothing of that name")
 
 	text = h.show("alice", "/access/resource?resource="+web)
-	has(t, text, "Log in to web-1 as alice", "sallyport ssh web-1 --account own", "By rule standing of policy production, through the group developers",
+	has(t, text, "Log in to web-1 as own (user alice)", "sallyport ssh web-1 --account own", "By rule standing of policy production, through the group developers",
 		"Raise an access request", "Ask for approval", "Break glass", "Check out")
 	hasNot(t, text, "--account deploy")
 	for who, ref := range map[domain.Name]string{"mallory": web, "alice": "server/none", "bob": "x"} {

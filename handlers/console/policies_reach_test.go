@@ -40,11 +40,11 @@ func TestWhatOnePersonCanReachIsAllThatTheyCan(t *testing.T) {
 	s.api("olga", http.MethodPost, "/groups/ops/members", `{"person":"carol"}`)
 	before := s.world.Last()
 	body := s.wants(http.StatusOK, s.fills("ada", reachPath+"/ask", "subject.person", "carol", "resource", ""),
-		"server/web-1", "server/db-1", "secret/shop/key", "Log in to web-1 as carol", "group/ops", ">open<", "something is missing", "Missing: ", "/policies/fleet")
+		"server/web-1", "server/db-1", "secret/shop/key", "Log in to web-1 as me (user carol)", "group/ops", ">open<", "something is missing", "Missing: ", "/policies/fleet")
 	if strings.Contains(body, "Show more") {
 		t.Error("three resources are more than a page")
 	}
-	s.wants(http.StatusOK, s.get("ada", s.path(reachPath+"?person=carol")), "Log in to web-1 as carol")
+	s.wants(http.StatusOK, s.get("ada", s.path(reachPath+"?person=carol")), "Log in to web-1 as me (user carol)")
 	s.wants(http.StatusOK, s.fills("ada", reachPath+"/ask", "subject.person", "dan"), "No published policy that is for them")
 	s.wants(http.StatusUnprocessableEntity, s.fills("ada", reachPath+"/ask", "subject.person", "nobody"), "there is no such person")
 	s.wants(http.StatusUnprocessableEntity, s.fills("ada", reachPath+"/ask", "subject.person", "carol", "subject.connection", "ci"), "either a person, or a workload")
@@ -61,7 +61,7 @@ func TestWhoCanReachAResourceIsEverybodyWhomARuleLetsIn(t *testing.T) {
 	s.reachRules()
 	s.wants(http.StatusOK, s.get("ada", s.path(reachPath+"?resource=server/db-1")), "Nobody", "with 0 people")
 	s.api("olga", http.MethodPost, "/groups/ops/members", `{"person":"carol"}`)
-	body := s.wants(http.StatusOK, s.get("ada", s.path(reachPath+"?resource=server/db-1")), "with 1 person", "Log in to db-1 as carol", "group/ops", "Missing: ", "deployers")
+	body := s.wants(http.StatusOK, s.get("ada", s.path(reachPath+"?resource=server/db-1")), "with 1 person", "Log in to db-1 as me (user carol)", "group/ops", "Missing: ", "deployers")
 	if strings.Contains(body, "as dan") {
 		t.Error("somebody is let in whom no rule names")
 	}
@@ -132,7 +132,7 @@ func TestWhoCanReachWhatGoesOnPageByPage(t *testing.T) {
 		s.api("olga", http.MethodPost, "/groups/ops/members", fmt.Sprintf(`{"person":"member-%03d"}`, i))
 	}
 	found := map[string]int{}
-	pages := s.more("ada", s.wants(http.StatusOK, s.fills("ada", reachPath+"/ask", "resource", "server/web-1")), regexp.MustCompile(`as member-\d+`))
+	pages := s.more("ada", s.wants(http.StatusOK, s.fills("ada", reachPath+"/ask", "resource", "server/web-1")), regexp.MustCompile(`user member-\d+`))
 	for _, page := range pages {
 		for _, who := range page {
 			found[who]++

@@ -127,5 +127,5 @@ func TestWhoCanReachWhatIsAskedByThoseWhoMay(t *testing.T) {
 	s.wants(http.StatusSeeOther, s.fills("sam", "/policies/-/new/save", "document", webStanding))
 	s.wants(http.StatusOK, s.fills("ada", reachPath+"/ask", "resource", "server/web-1", "subject.person", "carol"), "No rule lets them in")
 	s.wants(http.StatusSeeOther, s.fills("sam", "/policies/web-standing/publish", "etag", `"1"`))
-	s.wants(http.StatusOK, s.fills("ada", reachPath+"/ask", "resource", "server/web-1", "subject.person", "carol"), "Log in to web-1 as carol", "group/ops", ">open<", "/policies/web-standing")
+	s.wants(http.StatusOK, s.fills("ada", reachPath+"/ask", "resource", "server/web-1", "subject.person", "carol"), "Log in to web-1 as me (user carol)", "group/ops", ">open<", "/policies/web-standing")
 }

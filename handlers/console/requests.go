@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"net/http"
@@ -291,7 +292,7 @@ func does(ref resource.Ref, kind access.Kind, account, username string) string {
 	_, name, _ := strings.Cut(string(ref), "/")
 	switch kind {
 	case access.SSH:
-		return "Log in to " + name + " as " + username
+		return "Log in to " + name + " as " + asWhom(account, username)
 	case access.RevealPassword:
 		return "See the password of " + account + " on " + name
 	case access.SecretReveal:
@@ -306,6 +307,14 @@ func does(ref resource.Ref, kind access.Kind, account, username string) string {
 		return "See what is known of " + name + ", without its value"
 	}
 	return string(kind) + " " + name
+}
+
+// asWhom names an account and the user that it is on the server, where they differ.
+func asWhom(account, username string) string {
+	if account == "" || username == "" || account == username {
+		return cmp.Or(account, username)
+	}
+	return account + " (user " + username + ")"
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {

@@ -206,6 +206,16 @@ func hasNot(t testing.TB, text string, unwanted ...string) {
 	}
 }
 
+func TestAnAccountAndItsUserAreNamedWhereTheyDiffer(t *testing.T) {
+	for _, x := range []struct{ account, username, want string }{
+		{"dba", "postgres", "dba (user postgres)"}, {"root", "root", "root"}, {"dba", "", "dba"}, {"", "wl_deployer", "wl_deployer"},
+	} {
+		if got := asWhom(x.account, x.username); got != x.want {
+			t.Errorf("%q of %q: %q, want %q", x.username, x.account, got, x.want)
+		}
+	}
+}
+
 func TestARequestIsApprovedFromItsPageStepByStep(t *testing.T) {
 	h := newHouse(t)
 	id := h.asked(deploy, "the disk is full\nOPS-17")
