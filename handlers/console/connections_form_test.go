@@ -234,7 +234,7 @@ func TestWhatSomebodyWroteIsText(t *testing.T) {
 	s.world.Settle(t.Context())
 	token := p.Mint(p.Claims(s.world.Now(), s.world.Issuer(), image+"2", map[string]any{image: image}))
 	pages := map[string]string{
-		"test": shows(t, s.post("sam", s.path("/connections/ci/test/run"), url.Values{"token": {token}}.Encode()), "It would"),
+		"test": shows(t, s.post("sam", s.path("/connections/ci/test/run"), url.Values{"token": {token}}.Encode()), "This token would be accepted"),
 		"form": shows(t, s.post("sam", s.path("/connections/ci/edit/preview"), url.Values{"provider": {"generic_jwt"}, "name": {image}, "jwks_url": {image}, "conditions.0.claim": {image}, "conditions.0.operator": {image}, "settings.x": {image}}.Encode())),
 	}
 	denial := regexp.MustCompile(`/denials/[0-9.]+`).FindString(shows(t, s.get("sam", s.path("/denials"))))

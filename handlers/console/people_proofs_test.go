@@ -24,7 +24,7 @@ func TestAnOwnerTakesAPasskeyAwayInTheConsole(t *testing.T) {
 	if body := d.wants(http.StatusOK, d.get("ada", d.path("/people/alice"))); strings.Contains(body, "laptop") || strings.Contains(body, "Passkeys</h2>") {
 		t.Error("an auditor sees what somebody signs in with")
 	}
-	page := d.wants(http.StatusOK, d.get("olga", d.path("/people/alice")), "laptop", "No account yet")
+	page := d.wants(http.StatusOK, d.get("olga", d.path("/people/alice")), "laptop", "No identity provider is configured here")
 	checkPage(t, "a person", page)
 	var id string
 	d.world.Read(func(s *control.State, _ domain.Head) { id = s.Identities().Passkeys("alice")[0].ID })
