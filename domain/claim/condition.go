@@ -56,9 +56,21 @@ func (c Condition) String() string {
 	case Exists:
 		return s
 	case OneOf:
-		return s + " " + strings.Join(c.Values, ", ")
+		return s + " " + List(c.Values)
 	}
 	return s + " " + c.Value
+}
+
+// List is values as people say them. One that could be read as several, or as
+// another, is quoted: a reviewer has to see that "a, b" is one.
+func List(values []string) string {
+	all := slices.Clone(values)
+	for i, v := range all {
+		if strings.ContainsAny(v, `,"`) || strings.TrimSpace(v) != v {
+			all[i] = strconv.Quote(v)
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // Equal tells whether two conditions say the same, in the same order of values.

@@ -29,6 +29,9 @@ func TestDiff(t *testing.T) {
 		{"one value more", func(s *connection.Spec) {
 			s.Conditions[2] = claim.Condition{Claim: "sub", Operator: claim.OneOf, Values: []string{"job", "job2"}}
 		}, []connection.Change{{Pointer: "/conditions/2", From: "sub equals job"}, {Pointer: "/conditions/2", To: "sub one_of job, job2"}}},
+		{"one value that says what were two", func(s *connection.Spec) {
+			s.Conditions[2] = claim.Condition{Claim: "sub", Operator: claim.OneOf, Values: []string{"job, job2", `"x`, "main"}}
+		}, []connection.Change{{Pointer: "/conditions/2", From: "sub equals job"}, {Pointer: "/conditions/2", To: `sub one_of "job, job2", "\"x", main`}}},
 		{"another order", func(s *connection.Spec) { s.Algorithms = []string{"ES256", "RS256"} },
 			[]connection.Change{{Pointer: "/algorithms", From: "RS256, ES256", To: "ES256, RS256"}}},
 		{"settings", func(s *connection.Spec) {

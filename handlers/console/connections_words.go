@@ -51,7 +51,7 @@ func sayCondition(c claim.Condition) conditionWords {
 
 // String is the condition in a line.
 func (w conditionWords) String() string {
-	return strings.TrimSpace(w.Claim + " " + w.Operator + " " + strings.Join(w.Values, ", "))
+	return strings.TrimSpace(w.Claim + " " + w.Operator + " " + claim.List(w.Values))
 }
 
 // saySpec tells everything that a specification says.

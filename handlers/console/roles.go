@@ -101,7 +101,7 @@ func claimSays(c claim.Condition) string {
 	case claim.Exists:
 		return name + " is there"
 	case claim.OneOf:
-		return name + " is one of " + join(c.Values)
+		return name + " is one of " + claim.List(c.Values)
 	case claim.Includes:
 		return name + " is a list with " + c.Value
 	}
