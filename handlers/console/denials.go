@@ -24,7 +24,7 @@ func (c *Console) denials() []screen {
 }
 
 // denialsPage is how many denials a page has.
-const denialsPage = 50
+const denialsPage = 30
 
 // denialsView is a page of denials.
 type denialsView struct {
