@@ -35,11 +35,10 @@ func TestDevSaysWhereItsDataIsToWhoDidNotNameIt(t *testing.T) {
 		}
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		go func() {
-			for ctx.Err() == nil {
+			for tick := time.Tick(10 * time.Millisecond); ctx.Err() == nil; <-tick {
 				if _, err := os.Stat(file); err == nil {
 					stop() // it is written when the server answers
 				}
-				time.Sleep(10 * time.Millisecond)
 			}
 		}()
 		_, errs, code := command(t, ctx, []string{"XDG_STATE_HOME=" + state}, args...)

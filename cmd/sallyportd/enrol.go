@@ -8,17 +8,17 @@ import (
 	"time"
 
 	"sallyport.dev/handlers/host"
+	"sallyport.dev/handlers/organisation"
 	"sallyport.dev/handlers/passkey"
 )
 
-// enrolLink is where an enrolment leads. The secret is in the fragment, which
-// browsers send nobody: it is in no request line, no proxy's log and no Referer.
+// enrolLink is where an enrolment leads.
 func enrolLink(baseURL, org string, e host.Enrolment) string {
-	link := baseURL + "/console/orgs/" + org + "/enrol"
+	values := url.Values{}
 	if e.Person != "" {
-		link += "?person=" + url.QueryEscape(e.Person.String())
+		values.Set("person", e.Person.String())
 	}
-	return link + "#" + e.Secret
+	return organisation.EnrolmentLink(baseURL, org, values, e.Secret)
 }
 
 // hasPasskeys tells whether browsers have passkeys at a base URL: at names alone.

@@ -56,6 +56,14 @@ func (s State) EnrolmentOf(hash string, now time.Time) (Enrolment, error) {
 
 var enrolmentHash = regexp.MustCompile(`\A[0-9a-f]{64}\z`)
 
+// checkLink refuses an id or a hash that is none.
+func checkLink(id, hash string) error {
+	if parsed, err := ulid.ParseStrict(id); err != nil || parsed.String() != id || !enrolmentHash.MatchString(hash) {
+		return ErrEnrolmentForm
+	}
+	return nil
+}
+
 // CreateEnrolment makes an enrolment that is open for [EnrolmentLife], in place of
 // any other. No person may: who could let others in would be two people.
 type CreateEnrolment struct {
@@ -65,12 +73,13 @@ type CreateEnrolment struct {
 }
 
 func (c CreateEnrolment) decide(s State, m domain.Meta) ([]domain.Fact, error) {
-	id, err := ulid.ParseStrict(c.ID)
-	switch {
-	case !m.Actor.IsSystem():
+	if !m.Actor.IsSystem() {
 		return nil, errEnrolmentRole
-	case err != nil || id.String() != c.ID || !enrolmentHash.MatchString(c.Hash):
-		return nil, ErrEnrolmentForm
+	}
+	if err := checkLink(c.ID, c.Hash); err != nil {
+		return nil, err
+	}
+	switch {
 	case s.enrolment.ID == c.ID && s.enrolment.Hash == c.Hash:
 		return nil, nil // already so
 	case s.enrolment.ID == c.ID || s.enrolment.Hash == c.Hash:

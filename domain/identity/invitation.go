@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"sallyport.dev/domain"
 )
 
@@ -53,13 +51,13 @@ type Invite struct {
 }
 
 func (c Invite) decide(s State, m domain.Meta) ([]domain.Fact, error) {
-	id, err := ulid.ParseStrict(c.ID)
-	switch {
-	case !m.Actor.Has(domain.Owner):
+	if !m.Actor.Has(domain.Owner) {
 		return nil, errInviter
-	case err != nil || id.String() != c.ID || !enrolmentHash.MatchString(c.Hash):
-		return nil, ErrEnrolmentForm
-	case s.proved[c.Person]:
+	}
+	if err := checkLink(c.ID, c.Hash); err != nil {
+		return nil, err
+	}
+	if s.proved[c.Person] {
 		return nil, ErrProved
 	}
 	return []domain.Fact{{Subject: "person/" + c.Person.String(), Event: WasInvited{

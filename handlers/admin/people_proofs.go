@@ -13,7 +13,7 @@ import (
 )
 
 // What people prove with who they are. It is theirs: owners take it away, and give
-// nobody any.
+// nobody any, but for a link by which who never had any makes their own.
 
 func (h *Admin) proofRoutes() []api.Route {
 	return []api.Route{

@@ -109,7 +109,7 @@ func newPasskey(p *page) error {
 
 // mayRegister tells whether the person has just proved who they are; or has just
 // signed in at a provider that never says when they did, and whose sign-in is
-// trusted with the first passkey. A stolen session is older than that.
+// trusted with the first passkey. Of a session that is older, nobody registers one.
 func (p *page) mayRegister() bool {
 	now, s := p.now(), p.Session
 	if now.Sub(s.FreshAt) < freshFor {

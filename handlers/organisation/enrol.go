@@ -109,15 +109,25 @@ func (e Enrolment) Invite(s *control.State, m domain.Meta) ([]domain.Fact, error
 // InvitedParameter marks the link of an invitation, for what the page says first.
 const InvitedParameter = "invited"
 
-// InvitationLink is where an invitation leads. The secret is in the fragment, which
-// browsers send nobody. Its error says that browsers have no passkeys at our address.
+// EnrolmentLink is where an enrolment or, as values say, an invitation leads. The
+// secret is in the fragment, which browsers send nobody: it is in no request line, no
+// proxy's log and no Referer.
+func EnrolmentLink(baseURL, org string, values url.Values, secret string) string {
+	link := baseURL + "/console/orgs/" + org + "/enrol"
+	if len(values) > 0 {
+		link += "?" + values.Encode()
+	}
+	return link + "#" + secret
+}
+
+// InvitationLink is where an invitation leads. Its error says that browsers have no
+// passkeys at our address.
 func (o *Organisation) InvitationLink(e Enrolment) (string, error) {
 	base := strings.TrimSuffix(o.Issuer(), "/orgs/"+o.Name().String())
 	if has, err := passkey.New(base); has == nil {
 		return "", cmp.Or(err, error(errNoPasskeys))
 	}
-	q := url.Values{"person": {e.Person.String()}, InvitedParameter: {"yes"}}
-	return base + "/console/orgs/" + o.Name().String() + "/enrol?" + q.Encode() + "#" + e.Secret, nil
+	return EnrolmentLink(base, o.Name().String(), url.Values{"person": {e.Person.String()}, InvitedParameter: {"yes"}}, e.Secret), nil
 }
 
 var errNoPasskeys = &domain.Error{Kind: domain.KindConflict, Code: "invitation.no_passkeys",
