@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/e2e/ports"
 	"sallyport.dev/e2e/program"
 	"sallyport.dev/streams"
 	"sallyport.dev/streams/streamstest"
@@ -35,7 +35,7 @@ func operate(t *testing.T, more string) *operated {
 	if testing.Short() {
 		t.Skip("the real programs are run without -short")
 	}
-	o := &operated{t: t, bin: program.Build(t), dir: t.TempDir(), addr: "127.0.0.1:" + port(t)}
+	o := &operated{t: t, bin: program.Build(t), dir: t.TempDir(), addr: ports.Address(t)}
 	o.file = filepath.Join(o.dir, "config.yaml")
 	o.run(0, "keys", "kek", "--out", filepath.Join(o.dir, "kek.json"))
 	o.configure(more)
@@ -49,20 +49,6 @@ func (o *operated) configure(more string) {
 	if err := os.WriteFile(o.file, []byte(text), 0o600); err != nil {
 		o.t.Fatal(err)
 	}
-}
-
-func port(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // run runs sallyportd and wants that exit code; it returns stdout and stderr.

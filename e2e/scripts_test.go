@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"sallyport.dev/e2e/ports"
 	"sallyport.dev/e2e/program"
 	"sallyport.dev/e2e/sshd"
 )
@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 			"answers":  answers,
 			"prints":   prints,
 			"mint":     mint,
-			"freeport": freePort,
+			"freeport": func(ts *testscript.TestScript, neg bool, names []string) { freePort(t, ts, neg, names) },
 			"expand":   expand,
 			"setenv":   setenv,
 			"mode":     mode,
@@ -159,16 +159,11 @@ func mint(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // freeport VARIABLE sets it to a port that nobody listens on.
-func freePort(ts *testscript.TestScript, neg bool, args []string) {
+func freePort(t *testing.T, ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: freeport VARIABLE")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	ts.Check(err)
-	ts.Check(l.Close())
-	ts.Setenv(args[0], port)
+	ts.Setenv(args[0], strconv.Itoa(ports.Take(t, 1)[0]))
 }
 
 // expand FILE puts the environment in place of $VARIABLES in a file.

@@ -26,6 +26,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport.dev/e2e/ports"
 	"sallyport.dev/e2e/program"
 	"sallyport.dev/handlers/jose"
 )
@@ -161,23 +162,13 @@ func (s *service) write(path string, b []byte) {
 	}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // newService prepares one; more is added to its configuration.
 func newService(t *testing.T, more string) *service {
 	t.Helper()
 	dir := t.TempDir()
 	s := &service{t: t, bin: program.Build(t), dir: dir, said: &said{}, told: listenForNotices(t),
 		cert: filepath.Join(dir, "tls.crt"), certK: filepath.Join(dir, "tls.key")}
-	addr, metrics := freeAddress(t), freeAddress(t)
+	addr, metrics := ports.Address(t), ports.Address(t)
 	s.url, s.metrics = "https://"+addr, "http://"+metrics
 	s.pair(1)
 	s.run("keys", "kek", "--out", filepath.Join(dir, "kek.json"))

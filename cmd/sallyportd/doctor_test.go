@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"sallyport.dev/cmd/internal/cli"
 	"sallyport.dev/domain"
+	"sallyport.dev/e2e/ports"
 	"sallyport.dev/handlers/host"
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/streams"
@@ -40,12 +40,7 @@ type served struct {
 
 func serveFile(t *testing.T, more string) *served {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := ports.Address(t)
 	dir := t.TempDir()
 	kek, err := jose.NewKEK()
 	if err != nil {

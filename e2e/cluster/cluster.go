@@ -30,6 +30,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"sallyport.dev/e2e/ports"
 	"sallyport.dev/e2e/program"
 )
 
@@ -84,12 +85,12 @@ func newCluster(t testing.TB, o options) *cluster {
 	c.issuer = base + "/orgs/default"
 	c.run("keys", "kek", "--out", filepath.Join(c.dir, "kek.json"))
 	var routes []string
-	var ports [][3]int
+	var listens [][3]int
 	for n := 1; n <= 3; n++ {
 		host, _ := c.addresses(n)
 		p := [3]int{4222, 6222, 8420}
 		if !o.apart {
-			p = [3]int(freePorts(t, 3))
+			p = [3]int(ports.Take(t, 3))
 		} else {
 			c.net.join(n)
 		}
@@ -97,10 +98,10 @@ func newCluster(t testing.TB, o options) *cluster {
 		if o.roundTrip > 0 {
 			at = slowly(t, at, o.roundTrip/2)
 		}
-		ports, routes = append(ports, p), append(routes, at)
+		listens, routes = append(listens, p), append(routes, at)
 	}
 	for n := 1; n <= 3; n++ {
-		c.sites = append(c.sites, c.newSite(n, ports[n-1], nats, routes))
+		c.sites = append(c.sites, c.newSite(n, listens[n-1], nats, routes))
 	}
 	t.Cleanup(c.end)
 	for _, s := range c.sites {
@@ -242,7 +243,7 @@ func (c *cluster) await(s *site) {
 	c.t.Helper()
 	c.until(s.serve.name+" is ready", func() bool {
 		if !s.serve.running() {
-			c.t.Fatalf("%s ended", s.serve.name)
+			c.t.Fatalf("%s ended: %s", s.serve.name, s.serve.said())
 		}
 		return s.ready()
 	})
@@ -363,18 +364,4 @@ func (c *cluster) others(s *site) (rest []*site) {
 		}
 	}
 	return rest
-}
-
-// freePorts finds loopback ports that nothing listens on.
-func freePorts(t testing.TB, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // all at once, so that no two are the same
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }

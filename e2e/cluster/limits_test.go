@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport.dev/e2e/ports"
 	"sallyport.dev/handlers/jose"
 )
 
@@ -50,7 +51,7 @@ func TestLimitsHoldForAllReplicasTogether(t *testing.T) {
 		return // `make cluster` runs it: figures need a machine with time
 	}
 	const perSecond = 20 // and twice that at once
-	metrics := freePorts(t, 3)
+	metrics := ports.Take(t, 3)
 	c := newCluster(t, options{perAddress: perSecond, config: func(n int) string {
 		return fmt.Sprintf("metrics: {listen: \"127.0.0.1:%d\"}\n", metrics[n-1])
 	}})

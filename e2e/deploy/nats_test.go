@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"sallyport.dev/e2e/ports"
 	"sallyport.dev/e2e/program"
 )
 
@@ -43,7 +43,7 @@ func startCluster(t *testing.T) *cluster {
 	c := &cluster{dir: filepath.Join(t.TempDir(), "nats")}
 	hosts := []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}
 	run(t, "deploy/nats/make-credentials", append([]string{c.dir}, hosts...)...)
-	clients, peers := freePorts(t, 3), freePorts(t, 3)
+	clients, peers := ports.Take(t, 3), ports.Take(t, 3)
 	var routes, urls []string
 	for i, h := range hosts {
 		routes = append(routes, fmt.Sprintf("%q", fmt.Sprintf("tls://%s:%d", h, peers[i])))
@@ -113,18 +113,6 @@ func await(t *testing.T, what string, so func() bool) {
 			t.Fatalf("waited in vain for %s", what)
 		}
 	}
-}
-
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		defer l.Close() // all at once, so that no two are the same
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 // as signs in as one of those whom make-credentials made.
@@ -386,7 +374,7 @@ type host struct {
 func newHost(t *testing.T, c *cluster) *host {
 	t.Helper()
 	dir := t.TempDir()
-	h := &host{c: c, dir: dir, config: filepath.Join(dir, "config.yaml"), addr: fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0]), said: &said{}}
+	h := &host{c: c, dir: dir, config: filepath.Join(dir, "config.yaml"), addr: ports.Address(t), said: &said{}}
 	out, err := exec.Command(filepath.Join(program.Build(t), "sallyportd"), "keys", "kek", "--out", filepath.Join(dir, "kek.json")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

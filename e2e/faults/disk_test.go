@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sallyport.dev/e2e/ports"
 )
 
 var disks = []scenario{
@@ -275,7 +277,7 @@ func (s *server) move(from *server) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	addr := freeAddress(s.t)
+	addr := ports.Address(s.t)
 	config := strings.NewReplacer("listen: "+strings.TrimPrefix(from.url, "http://"), "listen: "+addr, "data_dir: "+from.data, "data_dir: "+s.data).Replace(string(b))
 	if err := os.WriteFile(s.path("config.yaml"), []byte(config), 0o600); err != nil {
 		s.t.Fatal(err)

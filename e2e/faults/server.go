@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -27,6 +26,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport.dev/e2e/ports"
 	"sallyport.dev/e2e/program"
 )
 
@@ -65,7 +65,7 @@ func newServer(t testing.TB, o options) *server {
 	if s.data == "" {
 		s.data = filepath.Join(s.home, "data")
 	}
-	addr := freeAddress(t)
+	addr := ports.Address(t)
 	s.url, s.issuer = "http://"+addr, "http://"+addr+"/orgs/default"
 	s.run("keys", "kek", "--out", s.path("kek.json"))
 	config := fmt.Sprintf("listen: %s\nbase_url: %s\ndata_dir: %s\nkey_encryption_key_file: %s\n"+
@@ -271,16 +271,6 @@ func (s *server) awaitEnd(d time.Duration) (time.Duration, int) {
 		return time.Since(begun), exit.ExitCode()
 	}
 	return time.Since(begun), 0
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // said is what a process says, the newest megabyte; it may be read while the process writes.

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sallyport.dev/e2e/ports"
 )
 
 var soaked = []scenario{
@@ -42,7 +44,7 @@ func soak(t *testing.T, _ bool) string {
 			t.Fatal(err)
 		}
 	}
-	profiles := freeAddress(t)
+	profiles := ports.Address(t)
 	s := newServer(t, options{config: "pprof: {listen: " + profiles + "}\n"})
 	s.profiles = "http://" + profiles
 	c := s.open(newLedger())

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,6 +27,7 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/events"
+	"sallyport.dev/e2e/ports"
 	"sallyport.dev/e2e/program"
 	"sallyport.dev/projections/control"
 	"sallyport.dev/projections/trail"
@@ -269,13 +269,9 @@ func TestEveryReleasedStoreIsServedFrom(t *testing.T) {
 // configure writes a configuration for what `sallyportd dev` of the release left.
 func configure(t *testing.T, data string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
-	listen := l.Addr().String()
-	ok(t, l.Close())
 	name := filepath.Join(data, "config.yaml")
 	text := fmt.Sprintf("listen: %s\nbase_url: %s\ndata_dir: %s\nkey_encryption_key_file: %s\nlog: {level: warn, format: text}\n",
-		listen, baseURL, data, filepath.Join(data, "kek.json"))
+		ports.Address(t), baseURL, data, filepath.Join(data, "kek.json"))
 	ok(t, os.WriteFile(name, []byte(text), 0o600))
 	return name
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"sallyport.dev/e2e/ports"
 	"sallyport.dev/streams"
 )
 
@@ -71,7 +72,7 @@ func Open(t testing.TB, c *streams.Conn, codec streams.Codec) *streams.Journal {
 // StartCluster starts the three servers alone.
 func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
-	ports := freePorts(t, 3)
+	ports := ports.Take(t, 3)
 	var routes []*url.URL
 	for _, p := range ports {
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", p)})
@@ -149,19 +150,4 @@ func (c *Cluster) awaitLeader(t testing.TB) {
 			t.Fatal("the cluster elected no leader")
 		}
 	}
-}
-
-// freePorts finds loopback ports that nothing listens on.
-func freePorts(t testing.TB, n int) []int {
-	t.Helper()
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // all at once, so that no two are the same
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
