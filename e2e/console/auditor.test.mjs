@@ -56,8 +56,9 @@ test('words, a facet or a bar of the histogram narrow the trail down, and one ev
   await page.goto(at('/audit?type=token.denied'))
   await rows(page).first().locator('a').first().click()
   await page.waitForURL(/\/audit\/events\//)
+  const said = page.locator('#said', { hasText: 'Copied.' }).waitFor({ state: 'attached' }) // it is said for two seconds
   await page.getByRole('button', { name: 'Copy the CloudEvent' }).click()
-  await page.locator('#said', { hasText: 'Copied.' }).waitFor({ state: 'attached' })
+  await said
   const copied = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()))
   assert.deepEqual(copied, (await found({ type: 'token.denied' })).at(-1))
   await leave(page)
@@ -77,7 +78,7 @@ test('a press on one bar, let go on another, is the time between them', async ()
   await page.mouse.move(...await middle(last - 1))
   await page.mouse.down()
   await page.mouse.move(...await middle(last - 4), { steps: 4 })
-  assert.equal(await page.locator('figure.chart a.brushed').count(), 4)
+  await page.waitForFunction(() => document.querySelectorAll('figure.chart a.brushed').length === 4) // a page is told of moves once a frame
   await page.mouse.up()
   await page.waitForURL(/since=/)
   const { since, until, type } = Object.fromEntries(new URL(page.url()).searchParams)

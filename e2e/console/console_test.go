@@ -24,6 +24,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"sallyport.dev/e2e/ports"
 	"sallyport.dev/e2e/program"
 	"sallyport.dev/handlers/console"
 )
@@ -32,6 +33,9 @@ func TestMain(m *testing.M) { program.Main(m) }
 
 // patience bounds one file of journeys.
 const patience = 10 * time.Minute
+
+// servers is how many servers of its own a file may start beside the one that it is given.
+const servers = 2
 
 // TestJourneys runs the files *.test.mjs, which say what is done and seen, each
 // against a server of its own.
@@ -53,7 +57,7 @@ func TestJourneys(t *testing.T) {
 			s := program.Dev(t, "--listen", "localhost:0") // browsers have passkeys for names alone
 			world, err := json.Marshal(map[string]any{
 				"base_url": s.BaseURL, "issuer": s.Issuer, "tokens": s.Tokens, "provider": s.Provider,
-				"programs": program.Build(t), "screens": screens, "screenshots": pictures, "certificate": pair,
+				"programs": program.Build(t), "screens": screens, "screenshots": pictures, "certificate": pair, "ports": ports.Take(t, servers),
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -5,7 +5,6 @@ import { execFile, spawn } from 'node:child_process'
 import { createHash, createSign, generateKeyPairSync, randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, request } from 'node:https'
-import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -14,12 +13,10 @@ import { world } from './browser.mjs'
 
 const run = promisify(execFile)
 
-// freePort is one that nobody has yet: the address of a server is in its configuration.
-async function freePort() {
-  const s = net.createServer()
-  await new Promise((done) => s.listen(0, '127.0.0.1', done))
-  const { port } = s.address()
-  await new Promise((done) => s.close(done))
+// takePort is one of those that the test of this file has taken for it: the address of a server is in its configuration.
+function takePort() {
+  const port = world.ports.shift()
+  assert.ok(port, 'console_test.go takes fewer ports than this file has servers')
   return port
 }
 
@@ -91,7 +88,7 @@ export async function serve() {
   const authority = await readFile(ca)
   const idp = await company(tls)
   const dir = await mkdtemp(join(tmpdir(), 'sallyport-production-'))
-  const port = await freePort()
+  const port = takePort()
   const base = `https://localhost:${port}`
   const config = join(dir, 'config.yaml')
   const env = { ...process.env, SSL_CERT_FILE: ca }
