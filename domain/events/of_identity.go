@@ -38,6 +38,9 @@ func ofIdentity() []definition {
 			}
 			return fmt.Sprintf("%s ended a session of %s that began at %s", v.Actor, e.Person, clock(e.Began))
 		}),
+		control("person.sessions_ended", func(e identity.SessionsWereEnded, v domain.Envelope) string {
+			return fmt.Sprintf("%s ended %d more sessions of %s", v.Actor, e.Sessions, e.Person)
+		}),
 		control("person.sign_in_refused", func(e identity.WasRefused, _ domain.Envelope) string {
 			s := "a sign-in"
 			if e.Provider != "" {
@@ -63,6 +66,12 @@ func ofIdentity() []definition {
 		}),
 		control("person.invited", func(e identity.WasInvited, v domain.Envelope) string {
 			return fmt.Sprintf("%s invited %s by a one-time link to register a passkey, until %s", v.Actor, e.Person, clock(e.ExpiresAt))
+		}),
+		control("person.identity_invited", func(e identity.AccountWasInvited, v domain.Envelope) string {
+			return fmt.Sprintf("%s said that whoever first signs in with account %s of %s is %s", v.Actor, e.Account.Subject, e.Account.Issuer, e.Person)
+		}),
+		control("person.identity_uninvited", func(e identity.AccountWasUninvited, v domain.Envelope) string {
+			return fmt.Sprintf("%s said that account %s of %s is not to be %s", v.Actor, e.Account.Subject, e.Account.Issuer, e.Person)
 		}),
 		control("enrolment.created", func(e identity.EnrolmentWasCreated, v domain.Envelope) string {
 			who := "whoever opens it first"

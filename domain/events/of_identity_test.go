@@ -22,6 +22,8 @@ func examplesOfIdentity() map[string]example {
 			summary: "carol proved anew who they are with okta and a second factor from 192.0.2.7"},
 		"person.signed_out": {subject: subject, actor: "owner", event: signin.WasSignedOut{Person: "carol", Session: session, Began: noon},
 			summary: "owner ended a session of carol that began at 2026-11-22 12:00:00 UTC"},
+		"person.sessions_ended": {subject: subject, actor: "owner", event: signin.SessionsWereEnded{Person: "carol", Sessions: 20},
+			summary: "owner ended 20 more sessions of carol"},
 		"person.sign_in_refused": {subject: "sign_in", actor: "system:sign_in", outcome: "denied", event: signin.WasRefused{
 			Code: "sign_in.unknown", Provider: "okta", Account: account, Source: "192.0.2.7"},
 			summary: "a sign-in with okta from 192.0.2.7 was refused (sign_in.unknown): 00u1a2b3"},
@@ -35,6 +37,10 @@ func examplesOfIdentity() map[string]example {
 		"person.invited": {subject: subject, actor: "owner", event: signin.WasInvited{
 			ID: enrolment, Person: "carol", Hash: person.HashToken("a secret"), ExpiresAt: noon.Add(signin.InvitationLife)},
 			summary: "owner invited carol by a one-time link to register a passkey, until 2026-11-23 12:00:00 UTC"},
+		"person.identity_invited": {subject: subject, actor: "owner", event: signin.AccountWasInvited{Person: "carol", Account: account},
+			summary: "owner said that whoever first signs in with account 00u1a2b3 of https://login.example.com is carol"},
+		"person.identity_uninvited": {subject: subject, actor: "owner", event: signin.AccountWasUninvited{Person: "carol", Account: account},
+			summary: "owner said that account 00u1a2b3 of https://login.example.com is not to be carol"},
 		"enrolment.created": {subject: "enrolment/" + enrolment, actor: "system:host", event: signin.EnrolmentWasCreated{
 			ID: enrolment, Person: "carol", Hash: person.HashToken("a secret"), ExpiresAt: noon.Add(signin.EnrolmentLife)},
 			summary: "system:host made a one-time link by which carol becomes an owner with a passkey, until 2026-11-22 12:15:00 UTC"},

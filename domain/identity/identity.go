@@ -33,6 +33,9 @@ type State struct {
 
 	enrolment   Enrolment // the newest
 	invitations map[domain.Name]Invitation
+	// Accounts that are to be somebody's with the first sign-in, and how often that was said of whom.
+	promised map[Account]promised
+	said     map[domain.Name]uint64
 }
 
 // Person is whose the account is.
@@ -61,7 +64,10 @@ func (s State) Proved(n domain.Name) bool { return s.proved[n] }
 
 // Clone is a copy that folding further events into s does not change.
 func (s State) Clone() State {
-	return State{maps.Clone(s.accounts), maps.Clone(s.passkeys), maps.Clone(s.unlinked), maps.Clone(s.unlinkers), maps.Clone(s.proved), s.enrolment, maps.Clone(s.invitations)}
+	return State{
+		maps.Clone(s.accounts), maps.Clone(s.passkeys), maps.Clone(s.unlinked), maps.Clone(s.unlinkers), maps.Clone(s.proved),
+		s.enrolment, maps.Clone(s.invitations), maps.Clone(s.promised), maps.Clone(s.said),
+	}
 }
 
 // Command asks for a change. The set is closed: each has its rule.
@@ -138,7 +144,7 @@ func (e WasLinked) evolve(s State, _ domain.Envelope) (State, error) {
 	s.accounts[e.Account] = e.Person
 	s.proved[e.Person] = true
 	delete(s.unlinked, link{e.Account, e.Person})
-	return s, nil
+	return s.keepsNoPromise(e.Person), nil
 }
 
 // SignIn records that a person signed in; the caller has proof.
@@ -197,13 +203,45 @@ type WasSignedOut struct {
 func (WasSignedOut) EventType() string { return "person.signed_out" }
 
 func (c SignOut) decide(_ State, m domain.Meta) ([]domain.Fact, error) {
-	if m.Actor.ID != c.Person.String() && !m.Actor.Has(domain.Owner) && !m.Actor.IsSystem() {
-		return nil, &domain.Error{Kind: domain.KindForbidden, Code: "role.missing", Message: "Only an owner ends the sessions of others."}
+	if !mayEnd(m.Actor, c.Person) {
+		return nil, errEnds
 	}
 	return []domain.Fact{{Subject: "person/" + c.Person.String(), Event: WasSignedOut{c.Person, c.Session, c.At}}}, nil
 }
 
 func (WasSignedOut) evolve(s State, _ domain.Envelope) (State, error) { return s, nil }
+
+// mayEnd tells who may end a person's sessions.
+func mayEnd(a domain.Actor, n domain.Name) bool {
+	return a.ID == n.String() || a.Has(domain.Owner) || a.IsSystem()
+}
+
+var errEnds = &domain.Error{Kind: domain.KindForbidden, Code: "role.missing", Message: "Only an owner ends the sessions of others."}
+
+// EndSessions records that many sessions of a person ended at once: those that are
+// not worth a [SignOut] each.
+type EndSessions struct {
+	Person   domain.Name
+	Sessions int // how many
+}
+
+// SessionsWereEnded records the end of many sessions.
+type SessionsWereEnded struct {
+	Person   domain.Name `json:"person"`
+	Sessions int         `json:"sessions"`
+}
+
+// EventType is person.sessions_ended.
+func (SessionsWereEnded) EventType() string { return "person.sessions_ended" }
+
+func (c EndSessions) decide(_ State, m domain.Meta) ([]domain.Fact, error) {
+	if !mayEnd(m.Actor, c.Person) {
+		return nil, errEnds
+	}
+	return []domain.Fact{{Subject: "person/" + c.Person.String(), Event: SessionsWereEnded(c)}}, nil
+}
+
+func (SessionsWereEnded) evolve(s State, _ domain.Envelope) (State, error) { return s, nil }
 
 // Refuse records that somebody could not sign in. It is bounded by the caller.
 type Refuse struct {

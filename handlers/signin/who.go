@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"errors"
 	"strings"
 
 	"sallyport.dev/domain"
@@ -13,7 +14,7 @@ import (
 // Errors of who proved who they are, and is nobody here.
 var (
 	ErrUnknown = &domain.Error{Kind: domain.KindForbidden, Code: "sign_in.unknown",
-		Message: "The identity provider knows you, and nobody here does: ask an owner of the organisation to add you, with the address that the provider has of you."}
+		Message: "The identity provider knows you, and nobody here does: ask an owner of the organisation to add you, with the address that the provider has of you, or with your account there, which the audit trail now names."}
 	ErrTaken = &domain.Error{Kind: domain.KindConflict, Code: "sign_in.taken",
 		Message: "Your name or address at the identity provider is somebody else's here: ask an owner of the organisation to look."}
 	ErrOther = &domain.Error{Kind: domain.KindForbidden, Code: "sign_in.other_person",
@@ -30,8 +31,8 @@ func Actor() domain.Actor { return domain.System("sign_in") }
 // Decide tells whom a proof is of, and what follows from it: an account that is
 // linked at the first sign-in, a person who is made, groups that are theirs now.
 //
-// The account decides. An address links one only to who was added with it and never
-// proved who they are.
+// The account decides. An address links one only to who was added with it, and an owner's
+// word that it is theirs only to whom it names: nobody who ever proved who they are.
 func (p *Provider) Decide(s *control.State, proof Proof, m domain.Meta) (domain.Name, []domain.Fact, error) {
 	who, facts, err := p.whose(s, proof, m)
 	if err != nil {
@@ -71,8 +72,14 @@ func (p *Provider) whose(s *control.State, proof Proof, m domain.Meta) (domain.N
 	return who, append(facts, link...), err
 }
 
-// invited is whom a proof names who has no account yet; "" nobody.
+// invited is whom a proof names who has no account yet; "" nobody. With which account
+// somebody is to come first decides before any address.
 func (p *Provider) invited(s *control.State, proof Proof) (domain.Name, error) {
+	if n, said := s.Identities().InvitedAs(proof.Account); said {
+		if _, known := s.Person(n); known {
+			return n, nil
+		}
+	}
 	if p.TrustNames {
 		if n, err := domain.ParseName(proof.Username); err == nil {
 			if _, known := s.Person(n); known {
@@ -99,23 +106,23 @@ func (p *Provider) invited(s *control.State, proof Proof) (domain.Name, error) {
 	return found[0].Name, mayBecome(s.Identities(), found[0], proof.Account)
 }
 
-// mayBecome refuses an account that would be somebody's by what one owner alone has
-// said. Who adds somebody chooses who that is, once. Whoever has proved who they are
-// stays that: an address that is written then invites nobody, but where one owner took
-// an account from them, and it is another who wrote it.
+// mayBecome refuses an account that would be somebody's by an address which is no
+// invitation: one that was written later, or of who is to come with another account.
 func mayBecome(s identity.State, p person.Person, a identity.Account) error {
-	switch {
-	case s.MayReturn(a, p.Name):
-		return nil // it was theirs
-	case s.UnlinkedBy(p.EmailBy, p.Name):
+	if _, other := s.InvitedAccount(p.Name); other {
+		return errOtherAccount
+	}
+	switch err := s.MayBecome(p.Name, a, p.EmailBy, p.Email == p.Invited); {
+	case errors.Is(err, identity.ErrSameHand):
 		return errSameHand
-	case len(s.Unlinked(p.Name)) > 0 && len(s.Passkeys(p.Name)) == 0:
-		return nil // they have nothing left to sign in with
-	case s.Proved(p.Name) || p.Email != p.Invited:
+	case err != nil:
 		return errNotInvited
 	}
 	return nil
 }
+
+// errOtherAccount is told to who would be somebody by an address, whose account is named.
+var errOtherAccount = ErrTaken.With("Your address at the identity provider is written here on somebody who is to sign in first with another account: sign in with that, or ask an owner to name yours.")
 
 // errNotInvited is told to who would be somebody by an address that was no invitation.
 var errNotInvited = ErrTaken.With("Your address at the identity provider is written here on somebody who was not added with it, or who has proved already who they are: sign in as they do, or ask an owner to add you under another name.")

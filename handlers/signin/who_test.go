@@ -131,9 +131,20 @@ func TestWhatWasTakenDoesNotComeBackByItself(t *testing.T) {
 			return person.Decide(s.People(), person.Edit{Name: who, Version: p.Version, Roles: p.Roles, Email: email, Manager: p.Manager}, m)
 		}
 	}
+	remove := func(who domain.Name) func(*control.State, domain.Meta) ([]domain.Fact, error) {
+		return func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+			p, _ := s.Person(who)
+			return person.Decide(s.People(), person.Remove{Name: who, Version: p.Version}, m)
+		}
+	}
 	passkey := func(who domain.Name) func(*control.State, domain.Meta) ([]domain.Fact, error) {
 		return func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
 			return identity.Decide(s.Identities(), identity.RegisterPasskey{Person: who, ID: "AQ", Name: "laptop", PublicKey: "AQ"}, m)
+		}
+	}
+	invite := func(who domain.Name, a identity.Account) func(*control.State, domain.Meta) ([]domain.Fact, error) {
+		return func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
+			return identity.Decide(s.Identities(), identity.InviteAccount{Person: who, Account: a}, m)
 		}
 	}
 	type act struct {
@@ -169,7 +180,18 @@ func TestWhatWasTakenDoesNotComeBackByItself(t *testing.T) {
 		"nor once they took that away": {[]act{{"dana", passkey("dana")}, {"otto", unlink(false)}, {"olga", func(s *control.State, m domain.Meta) ([]domain.Fact, error) {
 			return identity.Decide(s.Identities(), identity.RemovePasskey{Person: "dana", ID: "AQ"}, m)
 		}}, {"olga", address("dana", "m@example.com")}}, signin.Proof{Account: another, Email: "m@example.com"}, none, "", identity.ErrUnlinked},
-		"what another owner wrote is as good": {[]act{{"olga", unlink(false)}, {"otto", address("dana", "new@example.com")}}, signin.Proof{Account: another, Email: "new@example.com"}, none, "dana", nil},
+		"whom an owner named the account of":              {[]act{{"olga", invite("erin", another)}}, signin.Proof{Account: another}, none, "erin", nil},
+		"whatever address it has":                         {[]act{{"olga", invite("erin", another)}}, signin.Proof{Account: another, Email: "kim@example.com"}, none, "erin", nil},
+		"and nobody new is made of it":                    {[]act{{"olga", invite("erin", another)}}, signin.Proof{Account: another, Name: "mallory"}, create, "erin", nil},
+		"who is to come with it comes with no other":      {[]act{{"olga", invite("kim", another)}}, signin.Proof{Account: identity.Account{Issuer: issuer, Subject: "k"}, Email: "kim@example.com"}, none, "", signin.ErrTaken},
+		"the same subject of another issuer":              {[]act{{"olga", invite("erin", identity.Account{Issuer: "https://other.example.com", Subject: "mallory"})}}, signin.Proof{Account: another}, none, "", signin.ErrUnknown},
+		"an account that was named and taken back":        {[]act{{"olga", invite("erin", another)}, {"otto", invite("erin", identity.Account{})}}, signin.Proof{Account: another}, none, "", signin.ErrUnknown},
+		"of who came otherwise meanwhile":                 {[]act{{"olga", invite("kim", another)}, {"kim", passkey("kim")}}, signin.Proof{Account: another}, none, "", signin.ErrUnknown},
+		"of who was removed":                              {[]act{{"olga", invite("erin", another)}, {"olga", remove("erin")}}, signin.Proof{Account: another}, none, "", signin.ErrUnknown},
+		"an account that another owner named":             {[]act{{"olga", unlink(false)}, {"otto", invite("dana", another)}}, signin.Proof{Account: another}, none, "dana", nil},
+		"and not once they took something themself":       {[]act{{"olga", unlink(false)}, {"otto", invite("dana", another)}, {"otto", unlink(true)}}, signin.Proof{Account: another}, none, "", signin.ErrUnknown},
+		"the account itself by name, where it may return": {[]act{{"olga", unlink(true)}, {"olga", invite("dana", theirs)}}, signin.Proof{Account: theirs}, none, "dana", nil},
+		"what another owner wrote is as good":             {[]act{{"olga", unlink(false)}, {"otto", address("dana", "new@example.com")}}, signin.Proof{Account: another, Email: "new@example.com"}, none, "dana", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := house(t)
