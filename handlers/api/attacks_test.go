@@ -3,12 +3,14 @@ package api_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -57,8 +59,9 @@ func TestHugeDocumentsAreRefusedSoon(t *testing.T) {
 			if len(body) > 4096 {
 				t.Errorf("the answer has %d bytes", len(body))
 			}
-			// Some milliseconds; the room is for a busy machine and a race detector.
-			if took > 2*time.Second {
+			// Some milliseconds; the room is for a busy machine and a race detector. Work that
+			// grows with the square of what was sent would take minutes.
+			if took > 30*time.Second {
 				t.Errorf("it took %s", took)
 			}
 		})
@@ -90,7 +93,7 @@ func TestOneRequestIsNeverTwo(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(10 * time.Second))
+			c.SetDeadline(time.Now().Add(60 * time.Second))
 			go func() {
 				_, _ = io.WriteString(c, tt.request) // it may be cut off
 				_ = c.(*net.TCPConn).CloseWrite()
@@ -117,7 +120,6 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	url, _ := serve(t, api.Options{}, routes)
 	before := runtime.NumGoroutine()
 	var wg sync.WaitGroup
-	began := time.Now()
 	for i := range 200 {
 		wg.Go(func() {
 			c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
@@ -126,7 +128,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 				return
 			}
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(20 * time.Second))
+			c.SetDeadline(time.Now().Add(60 * time.Second))
 			start := []string{"", "G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\nX-A: "}[i%4]
 			if _, err := io.WriteString(c, start); err != nil {
 				t.Error(err)
@@ -141,14 +143,13 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 					}
 				}
 			}()
-			_, _ = io.Copy(io.Discard, c) // ends when the server closes
-			if took := time.Since(began); took > 10*time.Second {
-				t.Errorf("%q was listened to for %s", start, took)
+			if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) { // it ends when the server closes
+				t.Errorf("%q was listened to for a minute", start)
 			}
 		})
 	}
 	wg.Wait()
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before+50; runtime.Gosched() {
+	for deadline := time.Now().Add(60 * time.Second); runtime.NumGoroutine() > before+50; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines before, %d after", before, runtime.NumGoroutine())
 		}

@@ -79,7 +79,7 @@ func TestAFormThatIsTooLargeIsNotReadToItsEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(10 * time.Second))
+			c.SetDeadline(time.Now().Add(60 * time.Second))
 			go func() { _, _ = io.WriteString(c, tt.request) }() // it may be cut off
 			r := bufio.NewReader(c)
 			res, err := http.ReadResponse(r, nil)

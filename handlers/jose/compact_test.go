@@ -145,10 +145,17 @@ func TestSizesAreRefusedBeforeAnythingIsParsed(t *testing.T) {
 func TestManyDotsAreCheap(t *testing.T) {
 	for _, n := range []int{16000, 20000, 1 << 20} {
 		dots := strings.Repeat(".", n)
-		start := time.Now()
-		_, f := parse(dots)
-		if d := time.Since(start); f.fatal == nil || f.fatal.Reason != "not_compact_jws" || d > time.Second {
-			t.Errorf("%d dots: got %v in %v, want not_compact_jws at once", n, f.fatal, d)
+		if _, f := parse(dots); f.fatal == nil || f.fatal.Reason != "not_compact_jws" {
+			t.Errorf("%d dots: got %v, want not_compact_jws", n, f.fatal)
+		}
+		quickest := time.Hour // of several, since others use this machine, too
+		for range 10 {
+			start := time.Now()
+			parse(dots)
+			quickest = min(quickest, time.Since(start))
+		}
+		if quickest > time.Second {
+			t.Errorf("%d dots: it took %v", n, quickest)
 		}
 		if a := testing.AllocsPerRun(10, func() { parse(dots) }); a > 4 {
 			t.Errorf("%d dots: got %v allocations, want at most 4", n, a)

@@ -43,7 +43,7 @@ func TestKeysAreRecordedOnceTheConnectionIsActivated(t *testing.T) {
 		verify()
 		w.Settle(t.Context())
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for look().Keys == nil && time.Now().Before(deadline) {
 		w.Settle(t.Context())
 	}
