@@ -95,7 +95,8 @@ func frozen(t *testing.T, long bool) string {
 // balancer does: as soon as /readyz is red, no more is sent. Then nothing fails.
 func asked(t *testing.T, long bool) string {
 	rounds := pick(long, 1, 20)
-	s, c := world(t, options{})
+	// A load balancer that has no processor for a moment sees late that it is red.
+	s, c := world(t, options{wait: pick(long, "5s", "")})
 	var longest time.Duration
 	for range rounds {
 		before := c.l.answered()

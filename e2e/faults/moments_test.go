@@ -57,7 +57,7 @@ func killedWhileSealing(t *testing.T, long bool) string {
 		worked := make(chan error, 1)
 		go func() { worked <- c.work(ctx, 32) }()
 		s.until("the load is answered", func() bool { return c.l.answered() > before+20 })
-		if changing(filepath.Join(s.data, "seal"), 30*time.Second) {
+		if changing(filepath.Join(s.data, "seal"), patience) {
 			met++
 		}
 		breathe(ctx, rand.N(3*time.Millisecond))

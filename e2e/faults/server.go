@@ -10,6 +10,7 @@ package faults
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,6 +57,7 @@ type server struct {
 type options struct {
 	data   string // where its data is; empty: below its folder
 	config string // further lines of its configuration
+	wait   string // between red and the end of listening, when it is stopped; empty: a moment
 }
 
 // newServer prepares a server and its people; it does not run yet.
@@ -70,8 +72,8 @@ func newServer(t testing.TB, o options) *server {
 	s.run("keys", "kek", "--out", s.path("kek.json"))
 	config := fmt.Sprintf("listen: %s\nbase_url: %s\ndata_dir: %s\nkey_encryption_key_file: %s\n"+
 		"trusted_proxies: [127.0.0.0/8]\nlog: {level: info, format: text}\n"+
-		"rate_limits: {per_connection: 0}\nshutdown: {wait: 100ms}\n%s",
-		addr, s.url, s.data, s.path("kek.json"), o.config)
+		"rate_limits: {per_connection: 0}\nshutdown: {wait: %s}\n%s",
+		addr, s.url, s.data, s.path("kek.json"), cmp.Or(o.wait, "100ms"), o.config)
 	if err := os.WriteFile(s.path("config.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
