@@ -188,9 +188,9 @@ func TestGlassIsBrokenWithAReasonAndReviewedBySomebodyElse(t *testing.T) {
 	if strings.Contains(body, "<img") || !strings.Contains(body, "For you to review") || !strings.Contains(body, `Break glass <span class="count">1`) {
 		t.Errorf("carol sees: %s", body)
 	}
-	has(t, h.show("alice", "/break-glass"), "Mine", "unreviewed")
+	has(t, h.show("alice", "/break-glass"), "Broken by you", "unreviewed")
 	hasNot(t, h.show("mallory", "/break-glass"), "shop is down")
-	has(t, h.show("olga", "/break-glass"), "Others'", "alice")
+	has(t, h.show("olga", "/break-glass"), "Broken by others", "alice")
 	if w := h.get("mallory", h.path("/break-glass/"+id)); w.Code != http.StatusNotFound {
 		t.Errorf("mallory: %d", w.Code)
 	}
@@ -267,7 +267,7 @@ func TestNobodyIsOfferedToReviewTheirOwnGlass(t *testing.T) {
 		t.Fatalf("got %d: %s", code, text)
 	}
 	text := h.show("sec", "/break-glass")
-	has(t, text, "Mine", "unreviewed")
+	has(t, text, "Broken by you", "unreviewed")
 	hasNot(t, text, "For you to review")
 	has(t, h.show("carol", "/break-glass"), "For you to review")
 }

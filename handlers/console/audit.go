@@ -34,7 +34,7 @@ const (
 	maxCounted   = 500      // events that are looked at to count facets and draw bars
 	maxFacet     = 8        // values of a facet
 	maxFacetText = 300      // bytes of an identity that is one
-	maxChips     = 16 << 10 // bytes of the addresses of filters that are set
+	maxChips     = 15 << 10 // bytes of the addresses of filters that are set
 )
 
 // auditFilters are the filters as an address has them; the same as of GET /v1/audit.

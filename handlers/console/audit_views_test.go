@@ -13,7 +13,7 @@ func init() {
 	row := eventRow{Position: "12.0", At: at, Type: "token.issued", Sentence: "issued a token", Outcome: trail.Success, URL: "/a", TypeURL: "/b"}
 	chart := newHistogram("Events", "succeeded", "denied or failed", []bar{{Label: "10:00", Good: 1, URL: "/x"}, {Label: "11:00", Bad: 1, URL: "/y"}})
 	views["overview"] = []any{
-		overviewView{MayRead: true, Needs: []need{{Title: "1 request waits for you", URL: "/i", Do: "Open", Items: []needItem{{"Log in to web-1", "alice", "/r"}}}}, Elsewhere: []domain.Name{"draft"}, More: 1,
+		overviewView{MayRead: true, Needs: []need{{Title: "1 request waits for you", URL: "/i", Do: "Open", Items: []needItem{{"Log in to web-1", "asked by alice", "/r"}}}}, Elsewhere: []domain.Name{"draft"}, More: 1,
 			Open: []openRow{{What: "Log in to web-1", URL: "/r", Kind: "approved", Until: at, Soon: true}}, Mine: []requestRow{{ID: "01", What: "web", Status: "pending", RaisedAt: at}},
 			Day: chart, Issued: 1, Denied: 2, Keys: []keyView{{Algorithm: "ES256", Since: at, By: at, Next: true, Late: true}, {Algorithm: "RS256", Since: at, By: at, Next: true, Ready: at}, {Algorithm: "none", Since: at, By: at}},
 			Warnings: []warning{{Tone: "bad", Text: "The disk is nearly full."}, {Tone: "warn", Text: "ci", URL: "/c", Last: at}},

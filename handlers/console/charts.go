@@ -49,6 +49,7 @@ type histogramView struct {
 	Most             int // in one bar
 	Top              int // of the scale
 	First, Last      string
+	Ticks            []string // labels of bars that divide the width into equal parts, from the first on
 }
 
 type drawnBar struct {
@@ -86,7 +87,23 @@ func newHistogram(title, good, bad string, bars []bar) histogramView {
 	if len(bars) > 0 {
 		v.First, v.Last = bars[0].Label, bars[len(bars)-1].Label
 	}
+	v.Ticks = ticks(bars)
 	return v
+}
+
+// ticks are the labels below the bars: four, three or two, as the bars can be
+// divided, and of others the first.
+func ticks(bars []bar) (labels []string) {
+	for _, parts := range []int{4, 3, 2, 1} {
+		if len(bars) == 0 || len(bars)%parts != 0 {
+			continue
+		}
+		for i := 0; i < len(bars); i += len(bars) / parts {
+			labels = append(labels, bars[i].Label)
+		}
+		return labels
+	}
+	return nil
 }
 
 // roundUp is the next number that a scale ends with: 1, 2, 4, 6, 8 or 10 of its

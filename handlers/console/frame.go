@@ -55,19 +55,20 @@ func (c *Console) readTemplates() (map[string]*template.Template, error) {
 
 // frame is what a template sees: V is the screen's own view.
 type frame struct {
-	V       any
-	Nonce   string // for hx-nonce, which every element with an hx attribute must have
-	Org     string // "" where none is chosen
-	Section string // the menu's entry that the page is below; "" is the entry itself, or none
-	Person  string // "" where nobody is signed in
-	Roles   []domain.Role
-	Menu    []menuGroup
-	Me      []menuEntry // below the menu
-	Notice  string      // of the last action
-	Problem *problem    // why the form was refused; nil: it was not
-	Request string      // id of the request
-	Path    string      // of the page, with its query
-	Theme   string      // light, dark, or "" as the system has it
+	V          any
+	Nonce      string // for hx-nonce, which every element with an hx attribute must have
+	Org        string // "" where none is chosen
+	Section    string // the menu's entry that the page is below; "" is the entry itself, or none
+	SectionURL string // where it leads
+	Person     string // "" where nobody is signed in
+	Roles      []domain.Role
+	Menu       []menuGroup
+	Me         []menuEntry // below the menu
+	Notice     string      // of the last action
+	Problem    *problem    // why the form was refused; nil: it was not
+	Request    string      // id of the request
+	Path       string      // of the page, with its query
+	Theme      string      // light, dark, or "" as the system has it
 
 	home, root string
 	static     static
@@ -88,7 +89,7 @@ func (p *page) frame(view any) (frame, error) {
 	var err error
 	f.Person, f.Roles, f.Menu = p.Person.ID, p.Person.Roles, p.console.menu(p)
 	f.Me = p.console.entries(p, meGroup)
-	f.Section = p.console.section(p)
+	f.Section, f.SectionURL = p.console.section(p)
 	f.Notice, err = p.notice()
 	return f, err
 }

@@ -291,7 +291,7 @@ func (n noun) editor(p *page, v url.Values, etag string) sheet {
 		Hint: "Checking saves nothing."}}
 	if added {
 		for _, e := range n.examples {
-			s.Actions = append(s.Actions, sheetAction{Do: "Start from: " + e.Title, Path: p.url(at) + "?from=" + e.Name})
+			s.Starts = append(s.Starts, sheetLink{upper(e.Title), p.url(at) + "?from=" + e.Name})
 		}
 	}
 	return s

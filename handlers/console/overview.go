@@ -55,7 +55,7 @@ type need struct {
 	Items                []needItem
 }
 
-// needItem is one of the things that wait.
+// needItem is one of the things that wait; By tells who wrote or asked for it.
 type needItem struct{ What, By, URL string }
 
 // keyView is a key that signs.
@@ -123,6 +123,7 @@ func (v *overviewView) reviews(p *page) {
 // them, and gives those that work with warnings.
 func (v *overviewView) connections(p *page, s *control.State) (warned []domain.Name) {
 	waiting, settings := 0, s.Organisation()
+	n := need{URL: p.url("/connections"), Do: "Open the connections"}
 	alone := settings.DualControl == connection.DualControlRoles && settings.UpdatedBy != p.Person.ID && p.Person.Has(domain.SecurityAdmin)
 	for c := range s.EachConnection() {
 		switch c.Status {
@@ -151,14 +152,18 @@ func (v *overviewView) connections(p *page, s *control.State) (warned []domain.N
 			continue
 		}
 		if waiting++; waiting <= maxListed {
-			v.Needs = append(v.Needs, need{
-				Title: c.Name.String() + " waits for a review", Text: "Written by " + strings.Join(c.Writers, ", ") + "; you may activate it.",
-				URL: p.url("/connections/" + c.Name.String() + "/activate"), Do: "Review",
-			})
+			n.Items = append(n.Items, needItem{What: c.Name.String(), By: "written by " + strings.Join(c.Writers, ", "), URL: p.url("/connections/" + c.Name.String() + "/activate")})
 		}
 	}
-	if waiting > maxListed {
-		v.Needs = append(v.Needs, need{Title: waits(waiting-maxListed, "more connection", "more connections") + " for a review", URL: p.url("/connections"), Do: "Open"})
+	switch {
+	case waiting == 1:
+		n.URL, n.Do = n.Items[0].URL, "Review"
+	case waiting > maxListed:
+		n.Text = fmt.Sprintf("And %d more.", waiting-maxListed)
+	}
+	if waiting > 0 {
+		n.Title = waits(waiting, "connection", "connections") + " for your review"
+		v.Needs = append(v.Needs, n)
 	}
 	return warned
 }

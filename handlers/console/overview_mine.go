@@ -125,7 +125,7 @@ func (v *overviewView) inbox(p *page, s *control.State) {
 			n.Text = fmt.Sprintf("And %d more.", len(waiting)-maxNamed)
 			break
 		}
-		n.Items = append(n.Items, needItem{What: whatIsAsked(r), By: visible(r.Requester), URL: p.url("/requests/" + r.ID)})
+		n.Items = append(n.Items, needItem{What: whatIsAsked(r), By: "asked by " + visible(r.Requester), URL: p.url("/requests/" + r.ID)})
 	}
 	v.Needs = append(v.Needs, n)
 }

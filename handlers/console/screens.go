@@ -112,16 +112,16 @@ func (c *Console) current(p *page) (path string) {
 	return path
 }
 
-// section is the name of the menu's entry that the page is below; "" where the
-// page is the entry itself.
-func (c *Console) section(p *page) string {
+// section is the menu's entry that the page is below, and its address; "" where
+// the page is the entry itself.
+func (c *Console) section(p *page) (name, url string) {
 	current := c.current(p)
 	for _, s := range c.all {
 		if s.path == current && s.menu != "" && current != "/" && current != p.screen.path {
-			return s.menu
+			return s.menu, p.url(s.path)
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // admits tells whether somebody may open the screen.

@@ -18,6 +18,7 @@ type sheet struct {
 	Notes    []sheetNote
 	Facts    []sheetFact
 	Filter   *sheetFilter
+	Starts   []sheetLink // documents that the form can begin with
 	Form     *sheetForm
 	Sections []sheetSection
 	Tables   []sheetTable
