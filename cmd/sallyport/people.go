@@ -36,9 +36,14 @@ for as long as they are in it; EFFECTIVE is both, at this moment. Only an owner
 changes people, and nobody gives themself a role. Tokens are made on the server's
 host, with ` + "`sallyportd token create`" + `.
 
+Who has an account at an identity provider comes with the address that it has verified,
+email, or with the account itself, account, where it verifies none; who has no account
+there comes by a link, which invite prints.
+
 What people sign in with is theirs: show tells it to an owner and to themself, and an
 owner takes it away, with unlink and remove-passkey.`,
 		example: `  echo '{"name": "carol", "roles": ["member"], "email": "carol@example.com", "manager": "dana"}' | sallyport person put -f -
+  echo '{"name": "dave", "roles": ["member"], "account": {"issuer": "https://login.example.com", "subject": "00u1a2b3"}}' | sallyport person put -f -
   sallyport person list
   sallyport person sign-out carol`,
 		heading: []string{"NAME", "ROLES", "GROUPS", "EFFECTIVE", "EMAIL", "MANAGER"},
@@ -69,7 +74,8 @@ func (a *app) person() *cobra.Command {
 func (a *app) personInvite() *cobra.Command {
 	return &cobra.Command{
 		Use: "invite NAME", Short: "Print a one-time link by which a person registers their first passkey",
-		Long: `For people without an account at an identity provider: whoever opens the link first
+		Long: `For people without an account at an identity provider (who has one is added with it, see
+sallyport person --help): whoever opens the link first
 registers a passkey, and signs in to the console with it from then on. It works once, for a
 day, and is shown once, alone, on stdout; another invitation takes its place. The person
 has to be there, and never to have signed in.`,

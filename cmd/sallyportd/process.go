@@ -222,6 +222,10 @@ func (p *process) handler(t *tenants, clock *probe.Clock) (http.Handler, func(),
 	}
 	e := api.New(api.Options{Log: p.log, TrustedProxies: proxies})
 	sources := limiter(c.RateLimits.PerAddress, addressesRemembered, t.conn.Replicas)
+	providers, err := p.m.providers()
+	if err != nil {
+		return nil, nil, err
+	}
 	var exchanges []*exchange.Exchange
 	ready := []probe.Readiness{p.disk, clock, &p.stop}
 	for _, o := range t.orgs {
@@ -238,17 +242,13 @@ func (p *process) handler(t *tenants, clock *probe.Clock) (http.Handler, func(),
 		if p.metrics != nil {
 			p.metrics.Limit(o.Name(), "subject", doors.Denied)
 		}
-		admin.Mount(g, o, admin.Options{Limiter: sources, Stopping: p.stop.streams, More: doors.Routes()})
+		admin.Mount(g, o, admin.Options{Limiter: sources, Stopping: p.stop.streams, SignIn: providers, More: doors.Routes()})
 		exchanges, ready = append(exchanges, x), append(ready, o)
 	}
 	if p.metrics != nil {
 		p.metrics.Limit("", "address", sources.Denied)
 	}
 	probe.New(probe.Options{OpenAPI: sallyport.OpenAPI, Catalogue: events.New(), Log: p.log, Ready: ready}).Mount(e)
-	providers, err := p.m.providers()
-	if err != nil {
-		return nil, nil, err
-	}
 	pages, err := console.New(console.Options{
 		SignIn: providers, Orgs: t.orgs, API: e, BaseURL: c.BaseURL, Log: p.log, Limiter: sources, Stopping: p.stop.streams,
 		Checks: []console.Readiness{p.disk, clock},

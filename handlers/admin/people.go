@@ -8,9 +8,11 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/group"
+	ident "sallyport.dev/domain/identity"
 	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/session"
+	"sallyport.dev/handlers/signin"
 	"sallyport.dev/projections/control"
 )
 
@@ -30,15 +32,9 @@ func (h *Admin) people() []api.Route {
 			p, ok := s.Person(n)
 			shown := showPerson(s, p, c.Meta.Now)
 			shown.proofs = showProofs(c, s, n)
-			return shown, p.Version, ok
+			return shown, shown.Version, ok
 		},
-		create: func(s *control.State, n domain.Name, in personRequest, m domain.Meta) ([]domain.Fact, error) {
-			return person.Decide(s.People(), person.Add{Name: n, Roles: in.Roles, Email: in.Email, Manager: domain.Name(in.Manager)}, m)
-		},
-		replace: func(s *control.State, n domain.Name, version uint64, in personRequest, m domain.Meta) ([]domain.Fact, error) {
-			return person.Decide(s.People(), person.Edit{Name: n, Version: version, Roles: in.Roles, Email: in.Email, Manager: domain.Name(in.Manager)}, m)
-		},
-		remove: removePerson,
+		create: h.addPerson, replace: h.editPerson, remove: removePerson,
 	}.routes(), h.proofRoutes()...)
 }
 
@@ -74,22 +70,65 @@ func (h *Admin) signOut(c *api.Call, _ struct{}) (api.Answer, error) {
 	return api.Answer{Body: answer, Position: &pos}, h.org.Sessions().Revoke(c.Context(), over)
 }
 
-// removePerson ends a person and their memberships in one commit.
+func (h *Admin) addPerson(s *control.State, n domain.Name, in personRequest, m domain.Meta) ([]domain.Fact, error) {
+	facts, err := person.Decide(s.People(), person.Add{Name: n, Roles: in.Roles, Email: in.Email, Manager: domain.Name(in.Manager)}, m)
+	if err != nil {
+		return nil, err
+	}
+	invited, err := h.inviteAccount(s, n, in.Account, m)
+	if err == nil && len(facts) == 0 && len(invited) > 0 {
+		err = person.ErrTaken // they are there, and somebody has said otherwise
+	}
+	return append(facts, invited...), err
+}
+
+func (h *Admin) editPerson(s *control.State, n domain.Name, version uint64, in personRequest, m domain.Meta) ([]domain.Fact, error) {
+	facts, err := person.Decide(s.People(), person.Edit{Name: n, Version: version - s.Identities().Invitations(n), Roles: in.Roles, Email: in.Email, Manager: domain.Name(in.Manager)}, m)
+	if err != nil {
+		return nil, err
+	}
+	invited, err := h.inviteAccount(s, n, in.Account, m)
+	return append(facts, invited...), err
+}
+
+// removePerson ends a person, their memberships and what invites them in one commit.
 func removePerson(s *control.State, n domain.Name, version uint64, m domain.Meta) ([]domain.Fact, error) {
-	facts, err := person.Decide(s.People(), person.Remove{Name: n, Version: version}, m)
+	facts, err := person.Decide(s.People(), person.Remove{Name: n, Version: version - s.Identities().Invitations(n)}, m)
+	if err != nil {
+		return nil, err
+	}
+	uninvited, err := ident.Decide(s.Identities(), ident.InviteAccount{Person: n}, m)
 	if err != nil {
 		return nil, err
 	}
 	memberships, err := group.Decide(s.Groups(), group.RemovePerson{Person: n}, m)
-	return append(facts, memberships...), err
+	return slices.Concat(facts, uninvited, memberships), err
+}
+
+// inviteAccount says with which account at one of the organisation's providers a
+// person signs in first; nil takes it back. One at a provider that is configured no
+// more stays, and is not said anew.
+func (h *Admin) inviteAccount(s *control.State, n domain.Name, a *ident.Account, m domain.Meta) ([]domain.Fact, error) {
+	if a == nil {
+		a = &ident.Account{}
+	}
+	facts, err := ident.Decide(s.Identities(), ident.InviteAccount{Person: n, Account: *a}, m)
+	if err != nil || len(facts) == 0 || *a == (ident.Account{}) {
+		return facts, err
+	}
+	if !slices.ContainsFunc(h.signIn.Of(h.org.Name()), func(p *signin.Provider) bool { return p.Issuer == a.Issuer }) {
+		return nil, domain.ErrFields([]domain.FieldError{{Pointer: "/account/issuer", Code: "account.provider", Detail: "nobody signs in at this issuer here: take that of a configured provider, exactly as its discovery document says"}})
+	}
+	return facts, nil
 }
 
 // personRequest is a person as written.
 type personRequest struct {
 	document
-	Roles   []domain.Role `json:"roles"`
-	Email   string        `json:"email"`
-	Manager string        `json:"manager"`
+	Roles   []domain.Role  `json:"roles"`
+	Email   string         `json:"email"`
+	Manager string         `json:"manager"`
+	Account *ident.Account `json:"account"` // with which they sign in first
 
 	ManagerMissing json.RawMessage `json:"manager_missing"`
 	Groups         json.RawMessage `json:"groups"`
@@ -111,6 +150,12 @@ func checkPerson(in *personRequest) (broken []domain.FieldError) {
 	if err := person.CheckEmail(in.Email); err != nil {
 		broken = append(broken, domain.FieldError{Pointer: "/email", Code: "email.invalid", Detail: err.Error()})
 	}
+	if in.Account != nil {
+		for _, e := range ident.CheckAccount(*in.Account) {
+			e.Pointer = "/account" + e.Pointer
+			broken = append(broken, e)
+		}
+	}
 	if _, err := domain.ParseName(in.Manager); err != nil && in.Manager != "" {
 		broken = append(broken, domain.FieldError{Pointer: "/manager", Code: "name.invalid", Detail: err.Error()})
 	}
@@ -126,7 +171,8 @@ type shownPerson struct {
 	// ManagerMissing is true where that person was removed: nobody decides as manager then.
 	ManagerMissing bool `json:"manager_missing,omitempty"`
 	bears
-	*proofs             // of one person, to them and to owners
+	*proofs // of one person, to them and to owners
+	// Version counts what happened to the person, and with which account they were invited.
 	Version   uint64    `json:"version"`
 	CreatedAt time.Time `json:"created_at"`
 	CreatedBy string    `json:"created_by"`
@@ -150,7 +196,7 @@ func showPerson(s *control.State, p person.Person, now time.Time) shownPerson {
 	_, managed := s.Person(p.Manager)
 	return shownPerson{
 		Name: p.Name, Roles: orEmpty(p.Roles), Email: p.Email, Manager: p.Manager, ManagerMissing: p.Manager != "" && !managed,
-		bears: bearsNow(s, p.Name, now), Version: p.Version,
+		bears: bearsNow(s, p.Name, now), Version: p.Version + s.Identities().Invitations(p.Name),
 		CreatedAt: p.AddedAt, CreatedBy: p.AddedBy, UpdatedAt: p.UpdatedAt, UpdatedBy: p.UpdatedBy,
 	}
 }

@@ -26,6 +26,7 @@ func (h *Admin) proofRoutes() []api.Route {
 
 // proofs is what somebody proves with who they are, as they and owners see it.
 type proofs struct {
+	Account  *ident.Account  `json:"account,omitempty"` // with which they are to sign in first
 	Accounts []ident.Account `json:"accounts"`
 	Unlinked []unlinked      `json:"unlinked"` // accounts that were taken from them
 	Passkeys []shownPasskey  `json:"passkeys"`
@@ -51,6 +52,9 @@ func showProofs(c *api.Call, s *control.State, n domain.Name) *proofs {
 	}
 	of := s.Identities()
 	p := &proofs{Accounts: orEmpty(of.Accounts(n)), Unlinked: []unlinked{}, Passkeys: []shownPasskey{}}
+	if invited, is := of.InvitedAccount(n); is {
+		p.Account = &invited
+	}
 	for _, u := range of.Unlinked(n) {
 		p.Unlinked = append(p.Unlinked, unlinked(u))
 	}

@@ -10,6 +10,7 @@ import (
 	"sallyport.dev/handlers/api"
 	"sallyport.dev/handlers/limit"
 	"sallyport.dev/handlers/organisation"
+	"sallyport.dev/handlers/signin"
 )
 
 // Options of [Mount].
@@ -20,6 +21,8 @@ type Options struct {
 	Stopping <-chan struct{}
 	// MaxStreams is how many streams of events may be open at once; zero is 256.
 	MaxStreams int
+	// SignIn is the OpenID providers that people sign in at; nil: none.
+	SignIn *signin.Providers
 	// More are the routes of other parts of /v1.
 	More []api.Route
 }
@@ -27,6 +30,7 @@ type Options struct {
 // Admin serves one organisation.
 type Admin struct {
 	org      *organisation.Organisation
+	signIn   *signin.Providers
 	stopping <-chan struct{}
 	streams  chan struct{} // one element for each open stream
 }
@@ -36,7 +40,7 @@ func Mount(g *echo.Group, o *organisation.Organisation, opt Options) {
 	if opt.MaxStreams == 0 {
 		opt.MaxStreams = 256
 	}
-	h := &Admin{org: o, stopping: opt.Stopping, streams: make(chan struct{}, opt.MaxStreams)}
+	h := &Admin{org: o, signIn: opt.SignIn, stopping: opt.Stopping, streams: make(chan struct{}, opt.MaxStreams)}
 	v1 := g.Group("/v1")
 	if opt.Limiter != nil {
 		v1.Use(api.LimitBySource(opt.Limiter, o.Now))

@@ -20,6 +20,7 @@ import (
 	"sallyport.dev/handlers/organisation"
 	"sallyport.dev/handlers/organisation/orgtest"
 	"sallyport.dev/handlers/session"
+	"sallyport.dev/handlers/signin"
 )
 
 // site is a console with an organisation of its own.
@@ -29,6 +30,8 @@ type site struct {
 	console *Console
 	handler *echo.Echo
 	cookies map[domain.Name]*http.Cookie
+
+	providers *signin.Providers
 }
 
 // newSite is the site of a test, with all screens, and those given. It is the
@@ -44,13 +47,15 @@ func newSite(t testing.TB, more ...screen) *site {
 // oneMoreSite is a site beside the one that a test has already.
 func oneMoreSite(t testing.TB, more ...screen) *site {
 	t.Helper()
-	s := &site{t: t, world: orgtest.Warm(t), cookies: map[domain.Name]*http.Cookie{}}
+	s := &site{t: t, world: orgtest.Warm(t), cookies: map[domain.Name]*http.Cookie{}, providers: &signin.Providers{}}
 	s.handler = api.New(api.Options{Log: orgtest.Quiet()})
-	admin.Mount(s.handler.Group("/orgs/"+s.world.Name().String()), s.world.Organisation, admin.Options{More: access.New(s.world.Organisation, access.Options{PerSecond: 1000}).Routes()})
+	admin.Mount(s.handler.Group("/orgs/"+s.world.Name().String()), s.world.Organisation, admin.Options{
+		SignIn: s.providers, More: access.New(s.world.Organisation, access.Options{PerSecond: 1000}).Routes(),
+	})
 	var err error
 	s.console, err = New(Options{
 		Orgs: []*organisation.Organisation{s.world.Organisation}, API: s.handler, BaseURL: "http://sallyport.test",
-		Log: orgtest.Quiet(), Now: s.world.Now,
+		Log: orgtest.Quiet(), Now: s.world.Now, SignIn: s.providers,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/identity"
 	"sallyport.dev/domain/person"
 	"sallyport.dev/projections/control"
 )
@@ -106,6 +107,15 @@ func (p *page) neverCame(name string) (is bool) {
 	return is
 }
 
+// mayInvite tells whether it can be said of somebody with which account they come.
+func (p *page) mayInvite(name string) (may bool) {
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		_, invited := s.Identities().InvitedAccount(domain.Name(name))
+		may = invited || s.Identities().MayBecome(domain.Name(name), identity.Account{}, p.Person.ID, true) == nil
+	})
+	return may
+}
+
 // invitedView is a link by which somebody registers a passkey, shown once.
 type invitedView struct {
 	Person    string    `json:"person"`
@@ -148,13 +158,39 @@ func personFields(p *page, v url.Values, added bool) []sheetField {
 	if added {
 		fields = slices.Insert(fields, 0, nameField(v))
 	}
+	if added || p.mayInvite(p.param("name")) {
+		fields = append(fields, p.accountFields(v)...)
+	}
 	return fields
 }
+
+// accountFields ask with which account at an identity provider somebody signs in
+// first; nil where there is no provider.
+func (p *page) accountFields(v url.Values) []sheetField {
+	const hint = "Only where the provider sends no verified address, such as Microsoft Entra ID: whoever first signs in with this account is them."
+	options, chosen := []option{{"", "by their address, or a link"}}, v.Get(accountIssuer)
+	for _, one := range p.console.opt.SignIn.Of(p.Org.Name()) {
+		options = append(options, option{one.Issuer, one.Name.String() + " (" + one.Issuer + ")"})
+	}
+	if chosen != "" && !slices.ContainsFunc(options, func(o option) bool { return o.Value == chosen }) {
+		options = append(options, option{chosen, chosen}) // of a provider that is configured no more
+	}
+	if len(options) == 1 {
+		return nil
+	}
+	return []sheetField{
+		{Pointer: "/account/issuer", Label: "They come with an account at", Value: chosen, Options: options, Hint: hint},
+		{Pointer: "/account/subject", Label: "Its subject there", Value: v.Get(accountSubject), Mono: true, Hint: "sub of its ID tokens. The audit trail names it once they tried to sign in."},
+	}
+}
+
+// Names of the fields of an account.
+const accountIssuer, accountSubject = "account.issuer", "account.subject"
 
 func personValues(raw json.RawMessage) (url.Values, error) {
 	var d personDocument
 	err := json.Unmarshal(raw, &d)
-	v := url.Values{"email": {d.Email}, "manager": {d.Manager}}
+	v := url.Values{"email": {d.Email}, "manager": {d.Manager}, accountIssuer: {d.Account.Issuer}, accountSubject: {d.Account.Subject}}
 	for _, r := range d.Roles {
 		v.Add("roles", string(r))
 	}
@@ -162,5 +198,9 @@ func personValues(raw json.RawMessage) (url.Values, error) {
 }
 
 func personBody(v url.Values) any {
-	return map[string]any{"name": v.Get("name"), "roles": listed(v["roles"]), "email": strings.TrimSpace(v.Get("email")), "manager": v.Get("manager")}
+	body := map[string]any{"name": v.Get("name"), "roles": listed(v["roles"]), "email": strings.TrimSpace(v.Get("email")), "manager": v.Get("manager")}
+	if a := (accountDocument{Issuer: v.Get(accountIssuer), Subject: strings.TrimSpace(v.Get(accountSubject))}); a.Issuer+a.Subject != "" {
+		body["account"] = a
+	}
+	return body
 }

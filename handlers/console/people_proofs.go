@@ -11,6 +11,7 @@ import (
 
 // proofDocument is what /v1 answers of that to owners, and to the person.
 type proofDocument struct {
+	Account  accountDocument   `json:"account"` // with which they are to sign in first
 	Accounts []accountDocument `json:"accounts"`
 	Unlinked []accountDocument `json:"unlinked"`
 	Passkeys []struct {
@@ -48,9 +49,12 @@ func (d personDocument) proofTables(p *page) []sheetTable {
 		return actionCell(sheetAction{Do: do, About: about, Path: p.url("/people/" + d.Name + takeAwayPath + "?" + what.Encode())})
 	}
 	accounts := sheetTable{Heading: "Accounts at identity providers", Caption: "Accounts", Columns: []string{"Account", "Identity provider", "State", "-Actions"},
-		EmptyTitle: "No account yet", EmptyText: "The first sign-in with the address that they were added with links one. An address that is written later does not."}
+		EmptyTitle: "No account yet", EmptyText: "The first sign-in with the address that they were added with links one, or with the account that is written of them. An address that is written later does not."}
 	if p.console.opt.SignIn.Of(p.Org.Name()) == nil {
 		accounts.EmptyTitle, accounts.EmptyText = "No account", "No identity provider is configured here: people sign in with passkeys."
+	}
+	if a := d.Account; a.Subject != "" {
+		accounts.Rows = append(accounts.Rows, []cell{codeCell(a.Subject), textCell(a.Issuer), toneCell("info", "at their first sign-in"), textCell("")})
 	}
 	for _, a := range d.Accounts {
 		accounts.Rows = append(accounts.Rows, []cell{codeCell(a.Subject), textCell(a.Issuer), badgeCell("linked"), button("Take away", a.Subject, a.query())})

@@ -48,12 +48,13 @@ func (s *site) withDemo() *site {
 	}
 	people := []demo.Person{{Name: "carol", Title: "Carol", Email: "carol@example.com"}, {Name: "olga"}, {Name: "alan"}, {Name: "stranger", Email: "stranger@example.com"}}
 	client := p.SignIn([]string{siteURL + signin.CallbackPath}, people)
-	s.console.opt.SignIn, err = signin.New(signin.Options{BaseURL: siteURL, Gate: jose.Gate{LoopbackHTTP: true}, Providers: []signin.Settings{{
+	ps, err := signin.New(signin.Options{BaseURL: siteURL, Gate: jose.Gate{LoopbackHTTP: true}, Providers: []signin.Settings{{
 		Name: "demo", Issuer: server.URL, ClientID: client.ID, ClientSecret: client.Secret, TrustNames: true,
 	}}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	*s.providers = *ps
 	return s
 }
 
