@@ -47,5 +47,6 @@ func (e WasCreated) evolve(s State, env domain.Envelope) (State, error) {
 		Name: e.Name, Spec: e.Spec, Version: 1,
 		CreatedAt: env.Time, CreatedBy: env.Actor, UpdatedAt: env.Time, UpdatedBy: env.Actor,
 	}
+	s.names = with(s.names, e.Name)
 	return s, nil
 }

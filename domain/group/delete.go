@@ -2,6 +2,7 @@ package group
 
 import (
 	"fmt"
+	"slices"
 
 	"sallyport.dev/domain"
 )
@@ -43,11 +44,12 @@ func (e WasDeleted) evolve(s State, _ domain.Envelope) (State, error) {
 	if _, exists := s.groups[e.Name]; !exists {
 		return s, fmt.Errorf("group %q was deleted and is not there", e.Name)
 	}
-	for p := range s.in[e.Name] {
+	for _, p := range slices.Clone(s.in[e.Name]) {
 		s.drop(membership{e.Name, p})
 	}
 	delete(s.in, e.Name)
 	delete(s.groups, e.Name)
+	s.names = without(s.names, e.Name)
 	s.deleted[e.Name] = true
 	return s, nil
 }

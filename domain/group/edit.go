@@ -35,7 +35,7 @@ func (c Edit) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, ErrStale
 	case len(broken) > 0:
 		return nil, domain.ErrFields(broken)
-	case more && s.in[c.Name][domain.Name(m.Actor.ID)]: // whatever the time: another replica's clock may differ
+	case more && slices.Contains(s.of[domain.Name(m.Actor.ID)], c.Name): // whatever the time: another replica's clock may differ
 		return nil, ErrSelf.With("You are in this group, and nobody lends themself a role: ask another owner.")
 	case spec.equal(g.Spec):
 		return nil, nil // already so

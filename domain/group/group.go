@@ -8,7 +8,6 @@ package group
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -74,17 +73,18 @@ type membership struct{ group, person domain.Name }
 // memory as a slice does: after [Evolve] only the state it returned may be used.
 type State struct {
 	groups  map[domain.Name]Group // without members
+	names   []domain.Name         // of groups, in order
 	deleted map[domain.Name]bool  // whose names are never given again
 	members map[membership]Member
-	in      map[domain.Name]map[domain.Name]bool // people of each group
-	of      map[domain.Name]map[domain.Name]bool // groups of each person
-	ends    map[membership]time.Time             // of the memberships that have an end
+	in      map[domain.Name][]domain.Name // people of each group, in order
+	of      map[domain.Name][]domain.Name // groups of each person, in order
+	ends    map[membership]time.Time      // of the memberships that have an end
 }
 
 func newState() State {
 	return State{
-		map[domain.Name]Group{}, map[domain.Name]bool{}, map[membership]Member{},
-		map[domain.Name]map[domain.Name]bool{}, map[domain.Name]map[domain.Name]bool{}, map[membership]time.Time{},
+		groups: map[domain.Name]Group{}, deleted: map[domain.Name]bool{}, members: map[membership]Member{},
+		in: map[domain.Name][]domain.Name{}, of: map[domain.Name][]domain.Name{}, ends: map[membership]time.Time{},
 	}
 }
 
@@ -98,16 +98,27 @@ func (s State) Find(n domain.Name) (Group, bool) {
 // Group is [State.Find] with the members.
 func (s State) Group(n domain.Name) (Group, bool) {
 	g, ok := s.groups[n]
-	for _, p := range slices.Sorted(maps.Keys(s.in[n])) {
+	for _, p := range s.in[n] {
 		g.Members = append(g.Members, s.members[membership{n, p}])
 	}
 	return g, ok
 }
 
+// People is who is in the group at now, by name.
+func (s State) People(group domain.Name, now time.Time) []domain.Name {
+	out := make([]domain.Name, 0, len(s.in[group]))
+	for _, p := range s.in[group] {
+		if s.Has(group, p, now) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // Groups is every group, by name, without its members.
 func (s State) Groups() []Group {
-	var out []Group
-	for _, n := range slices.Sorted(maps.Keys(s.groups)) {
+	out := make([]Group, 0, len(s.names))
+	for _, n := range s.names {
 		out = append(out, s.groups[n])
 	}
 	return out
@@ -115,7 +126,7 @@ func (s State) Groups() []Group {
 
 // Count is how many people are in the group at now.
 func (s State) Count(group domain.Name, now time.Time) (n int) {
-	for p := range s.in[group] {
+	for _, p := range s.in[group] {
 		if s.Has(group, p, now) {
 			n++
 		}
@@ -135,7 +146,7 @@ func (s State) Member(group, person domain.Name, now time.Time) (Member, bool) {
 // Of is the groups that the person is in at now, by name.
 func (s State) Of(person domain.Name, now time.Time) []domain.Name {
 	var out []domain.Name
-	for _, g := range slices.Sorted(maps.Keys(s.of[person])) {
+	for _, g := range s.of[person] {
 		if s.Has(g, person, now) {
 			out = append(out, g)
 		}
@@ -151,13 +162,18 @@ func (s State) Has(group, person domain.Name, now time.Time) bool {
 
 // Roles is the admin roles that groups lend the person at now, in the order of domain.Roles.
 func (s State) Roles(person domain.Name, now time.Time) []domain.Role {
-	var out []domain.Role
+	var lent, out []domain.Role
+	for _, g := range s.of[person] {
+		if roles := s.groups[g].Roles; len(roles) > 0 && s.Has(g, person, now) {
+			lent = append(lent, roles...)
+		}
+	}
+	if len(lent) == 0 { // as hardly any group lends one, and this is asked of everybody with each request
+		return nil
+	}
 	for _, r := range domain.Roles() {
-		for g := range s.of[person] {
-			if slices.Contains(s.groups[g].Roles, r) && s.Has(g, person, now) {
-				out = append(out, r)
-				break
-			}
+		if slices.Contains(lent, r) {
+			out = append(out, r)
 		}
 	}
 	return out
@@ -201,15 +217,8 @@ func (s State) Lapse(m domain.Meta) []domain.Fact {
 func (s State) put(group domain.Name, m Member) {
 	k := membership{group, m.Person}
 	s.members[k] = m
-	for _, index := range []struct {
-		of       map[domain.Name]map[domain.Name]bool
-		key, has domain.Name
-	}{{s.in, group, m.Person}, {s.of, m.Person, group}} {
-		if index.of[index.key] == nil {
-			index.of[index.key] = map[domain.Name]bool{}
-		}
-		index.of[index.key][index.has] = true
-	}
+	s.in[group] = with(s.in[group], m.Person)
+	s.of[m.Person] = with(s.of[m.Person], group)
 	delete(s.ends, k)
 	if !m.Until.IsZero() {
 		s.ends[k] = m.Until
@@ -220,10 +229,28 @@ func (s State) put(group domain.Name, m Member) {
 func (s State) drop(k membership) {
 	delete(s.members, k)
 	delete(s.ends, k)
-	delete(s.in[k.group], k.person)
-	if delete(s.of[k.person], k.group); len(s.of[k.person]) == 0 {
+	s.in[k.group] = without(s.in[k.group], k.person)
+	if s.of[k.person] = without(s.of[k.person], k.group); len(s.of[k.person]) == 0 {
 		delete(s.of, k.person)
 	}
+}
+
+// with is names in order, with one of that name.
+func with(names []domain.Name, n domain.Name) []domain.Name {
+	at, there := slices.BinarySearch(names, n)
+	if there {
+		return names
+	}
+	return slices.Insert(names, at, n)
+}
+
+// without is names in order, with none of that name.
+func without(names []domain.Name, n domain.Name) []domain.Name {
+	at, there := slices.BinarySearch(names, n)
+	if !there {
+		return names
+	}
+	return slices.Delete(names, at, at+1)
 }
 
 // Command asks for a change. The set is closed: each has its rule.

@@ -3,7 +3,6 @@ package group
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"sallyport.dev/domain"
@@ -144,12 +143,7 @@ func (c RemovePerson) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, ErrRole.With("Only an owner removes people.")
 	}
 	var facts []domain.Fact
-	var groups []domain.Name
-	for g := range s.of[c.Person] {
-		groups = append(groups, g)
-	}
-	slices.Sort(groups)
-	for _, g := range groups {
+	for _, g := range s.of[c.Person] {
 		facts = append(facts, fact(g, MemberWasRemoved{Group: g, Person: c.Person, Reason: Removed}))
 	}
 	return facts, nil

@@ -2,7 +2,6 @@ package group
 
 import (
 	"errors"
-	"maps"
 	"slices"
 
 	"sallyport.dev/domain"
@@ -22,7 +21,7 @@ func (c SetProviderGroups) decide(s State, m domain.Meta) ([]domain.Fact, error)
 		return nil, ErrRole.With("Only a sign-in says what the identity provider says.")
 	}
 	var facts []domain.Fact
-	for _, g := range slices.Sorted(maps.Keys(s.of[c.Person])) {
+	for _, g := range s.of[c.Person] {
 		if s.members[membership{g, c.Person}].Source == Provider && !slices.Contains(c.Groups, g) {
 			facts = append(facts, fact(g, MemberWasRemoved{Group: g, Person: c.Person, Reason: Removed}))
 		}

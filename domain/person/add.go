@@ -66,6 +66,8 @@ func (e WasAdded) evolve(s State, env domain.Envelope) (State, error) {
 		Name: e.Name, Roles: e.Roles, Email: e.Email, EmailBy: env.Actor, Invited: e.Email, Manager: e.Manager, Version: 1,
 		AddedAt: env.Time, AddedBy: env.Actor, UpdatedAt: env.Time, UpdatedBy: env.Actor,
 	}
+	at, _ := slices.BinarySearch(s.names, e.Name)
+	s.names = slices.Insert(s.names, at, e.Name)
 	return s, nil
 }
 

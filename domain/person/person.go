@@ -5,6 +5,7 @@ package person
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -31,6 +32,7 @@ type Person struct {
 // it returned may be used; [State.Clone] keeps one.
 type State struct {
 	people  map[domain.Name]Person
+	names   []domain.Name        // of people, in order
 	removed map[domain.Name]bool // whose names are never given again
 	tokens  map[string]Token     // by id
 	hashes  map[string]string    // id by hash
@@ -46,16 +48,31 @@ func (s State) Person(n domain.Name) (Person, bool) {
 
 // People is everybody, by name.
 func (s State) People() []Person {
-	var out []Person
-	for _, n := range slices.Sorted(maps.Keys(s.people)) {
-		out = append(out, s.people[n])
+	out := make([]Person, 0, len(s.names))
+	for p := range s.Each() {
+		out = append(out, *p)
 	}
 	return out
 }
 
+// Each is everybody, by name, one after the other: what is pointed to is the next one's then.
+func (s State) Each() iter.Seq[*Person] {
+	return func(yield func(*Person) bool) {
+		var p Person
+		for _, n := range s.names {
+			if p = s.people[n]; !yield(&p) {
+				return
+			}
+		}
+	}
+}
+
+// Count is how many people there are.
+func (s State) Count() int { return len(s.names) }
+
 // Clone is a copy that folding further events into s does not change.
 func (s State) Clone() State {
-	return State{maps.Clone(s.people), maps.Clone(s.removed), maps.Clone(s.tokens), maps.Clone(s.hashes), maps.Clone(s.signedOut)}
+	return State{maps.Clone(s.people), slices.Clone(s.names), maps.Clone(s.removed), maps.Clone(s.tokens), maps.Clone(s.hashes), maps.Clone(s.signedOut)}
 }
 
 // Errors of commands about people and their tokens.

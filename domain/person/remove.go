@@ -44,6 +44,8 @@ func (e WasRemoved) evolve(s State, env domain.Envelope) (State, error) {
 		return s, fmt.Errorf("person %q was removed, who is unknown", e.Name)
 	}
 	delete(s.people, e.Name)
+	at, _ := slices.BinarySearch(s.names, e.Name)
+	s.names = slices.Delete(s.names, at, at+1)
 	delete(s.signedOut, e.Name)
 	s.removed[e.Name] = true
 	for id, t := range s.tokens {
