@@ -166,7 +166,7 @@ func (s *State) foldConnection(ev connection.Event, e domain.Envelope) error {
 	if !ok || err != nil {
 		return fmt.Errorf("the subject names no connection")
 	}
-	was := s.connections[name]
+	was := s.Connection(name)
 	if !slices.Contains(follows(ev), was.Status) {
 		return fmt.Errorf("it cannot happen to a connection with status %q", was.Status)
 	}

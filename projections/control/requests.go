@@ -25,15 +25,7 @@ func (s *State) RequestWorld(now time.Time) request.World {
 			g, ok := s.groups.Find(n)
 			return len(g.Roles) > 0, ok
 		},
-		Members: func(n domain.Name) (names []domain.Name) {
-			g, ok := s.groups.Group(n)
-			for _, m := range g.Members {
-				if ok && s.groups.Has(n, m.Person, now) {
-					names = append(names, m.Person)
-				}
-			}
-			return names
-		},
+		Members: func(n domain.Name) []domain.Name { return s.groups.People(n, now) },
 		Membership: func(group, person domain.Name) (until time.Time, in bool) {
 			m, in := s.groups.Member(group, person, now)
 			return m.Until, in

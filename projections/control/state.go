@@ -8,6 +8,7 @@
 package control
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"strings"
@@ -24,8 +25,11 @@ import (
 // State is what is true at one place in the log. It may be used only inside
 // [Projection.Read]; what its methods return may be kept, and is not to be modified.
 type State struct {
-	connections  map[domain.Name]connection.State
-	names        []domain.Name            // of connections that are not deleted, sorted
+	connections  map[domain.Name]*connection.State // replaced, never changed
+	listed       []*connection.State               // those that are not deleted, by name
+	tally        map[connection.Status]int         // how many of those have each status
+	toActivate   []domain.Name                     // of those, whose newest version nobody activated yet, sorted
+	withWarnings []domain.Name                     // of those, that are active with warnings that were accepted, sorted
 	byIssuer     map[string][]domain.Name // active connections that pin iss, sorted
 	organisation organisation.State
 	keys         key.State
@@ -39,7 +43,8 @@ type State struct {
 
 func newState() *State {
 	return &State{
-		connections: map[domain.Name]connection.State{},
+		connections: map[domain.Name]*connection.State{},
+		tally:       map[connection.Status]int{},
 		byIssuer:    map[string][]domain.Name{},
 		once:        map[string]Remembered{},
 		spent:       newSpends(),
@@ -48,24 +53,38 @@ func newState() *State {
 
 // Connection is the connection of that name; its Status is None if there never
 // was one, and Deleted if there was.
-func (s *State) Connection(n domain.Name) connection.State { return s.connections[n] }
+func (s *State) Connection(n domain.Name) connection.State {
+	if c := s.connections[n]; c != nil {
+		return *c
+	}
+	return connection.State{}
+}
 
 // Connections is every connection that is not deleted, by name.
 func (s *State) Connections() []connection.State {
-	out := make([]connection.State, 0, len(s.names))
+	out := make([]connection.State, 0, len(s.listed))
 	for c := range s.EachConnection() {
 		out = append(out, *c)
 	}
 	return out
 }
 
-// EachConnection is every connection that is not deleted, by name, one after the
-// other: what is pointed to is the next one's then.
-func (s *State) EachConnection() iter.Seq[*connection.State] {
+// EachConnection is every connection that is not deleted, by name.
+func (s *State) EachConnection() iter.Seq[*connection.State] { return slices.Values(s.listed) }
+
+// CountConnections is how many connections have a status.
+func (s *State) CountConnections(of connection.Status) int { return s.tally[of] }
+
+// ToActivate is the connections, by name, whose newest version nobody has activated yet.
+func (s *State) ToActivate() iter.Seq[*connection.State] { return s.named(s.toActivate) }
+
+// WithWarnings is the active connections, by name, of which warnings were accepted.
+func (s *State) WithWarnings() []domain.Name { return slices.Clone(s.withWarnings) }
+
+func (s *State) named(names []domain.Name) iter.Seq[*connection.State] {
 	return func(yield func(*connection.State) bool) {
-		var c connection.State
-		for _, name := range s.names {
-			if c = s.connections[name]; !yield(&c) {
+		for _, n := range names {
+			if !yield(s.connections[n]) {
 				return
 			}
 		}
@@ -77,7 +96,7 @@ func (s *State) EachConnection() iter.Seq[*connection.State] {
 func (s *State) ConnectionsByIssuer(iss string) []connection.State {
 	var out []connection.State
 	for _, n := range s.byIssuer[iss] {
-		out = append(out, s.connections[n])
+		out = append(out, *s.connections[n])
 	}
 	return out
 }
@@ -87,6 +106,13 @@ func (s *State) Organisation() organisation.State { return s.organisation }
 
 // Keys is the signing keys.
 func (s *State) Keys() key.State { return s.keys }
+
+// EachPerson is everybody, by name, one after the other: what is pointed to is the
+// next one's then.
+func (s *State) EachPerson() iter.Seq[*person.Person] { return s.people.Each() }
+
+// CountPeople is how many people there are.
+func (s *State) CountPeople() int { return s.people.Count() }
 
 // People is the people and their API tokens: a copy, made for the commands
 // about them. To authenticate, use [State.Authenticate].
@@ -187,22 +213,46 @@ func (s *State) remember(c domain.Commit) {
 	}
 }
 
-// put replaces a connection and keeps the index of issuers true.
+// put replaces a connection and keeps the lists and the index of issuers true.
 func (s *State) put(c connection.State) {
-	s.unlist(s.connections[c.Name])
-	s.connections[c.Name] = c
-	at, listed := slices.BinarySearch(s.names, c.Name)
+	was := s.Connection(c.Name)
+	s.unlist(was)
+	s.connections[c.Name] = &c
+	there := c.Status != connection.Deleted
+	at, listed := slices.BinarySearchFunc(s.listed, c.Name, func(c *connection.State, n domain.Name) int { return cmp.Compare(c.Name, n) })
 	switch {
-	case c.Status == connection.Deleted && listed:
-		s.names = slices.Delete(s.names, at, at+1)
-	case c.Status != connection.Deleted && !listed:
-		s.names = slices.Insert(s.names, at, c.Name)
+	case listed && there:
+		s.listed[at] = &c
+	case listed:
+		s.listed = slices.Delete(s.listed, at, at+1)
+	case there:
+		s.listed = slices.Insert(s.listed, at, &c)
 	}
+	if s.tally[was.Status]--; s.tally[was.Status] <= 0 {
+		delete(s.tally, was.Status)
+	}
+	if there {
+		s.tally[c.Status]++
+	}
+	s.toActivate = holding(s.toActivate, c.Name, there && (c.Pending != nil || !c.EverActivated))
+	s.withWarnings = holding(s.withWarnings, c.Name, c.Status == connection.Active && len(c.Acknowledged) > 0)
 	if iss, ok := pinned(c); ok {
 		names := s.byIssuer[iss]
 		i, _ := slices.BinarySearch(names, c.Name)
 		s.byIssuer[iss] = slices.Insert(names, i, c.Name)
 	}
+}
+
+// holding is sorted names, with that one or without it.
+func holding(names []domain.Name, n domain.Name, in bool) []domain.Name {
+	at, there := slices.BinarySearch(names, n)
+	switch {
+	case in && !there:
+		return slices.Insert(names, at, n)
+	case !in && there:
+		return slices.Delete(names, at, at+1)
+	}
+	return names
 }
 
 func (s *State) unlist(c connection.State) {

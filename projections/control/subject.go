@@ -87,7 +87,7 @@ func (s *State) bearer(claims claim.Set) (t role.Token, ok bool) {
 	name, _ := mark["connection"].(string)
 	issuer, _ := claims["iss"].(string)
 	audience, _ := claims["aud"].(string)
-	of := s.connections[domain.Name(name)]
+	of := s.Connection(domain.Name(name))
 	if issuer == "" || audience != issuer || of.Status != connection.Active {
 		return role.Token{}, false
 	}
@@ -105,7 +105,7 @@ func (s *State) bearer(claims claim.Set) (t role.Token, ok bool) {
 // the roles say now. claims are the platform's, whole, or those that our token
 // carries; identity is as our token has it, "" where it is not known.
 func (s *State) ExplainRoles(of domain.Name, identity string, claims claim.Set) []role.Explained {
-	spec := s.connections[of].Current
+	spec := s.Connection(of).Current
 	if sub, ok := claims["sub"].(string); ok && identity == "" && spec.IdentityClaim.Is("sub") {
 		if identity = sub; spec.IdentityPath != "" {
 			identity = spec.IdentityPath + "/" + sub
