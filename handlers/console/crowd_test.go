@@ -3,10 +3,13 @@ package console
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -16,6 +19,7 @@ import (
 	"sallyport.dev/domain/claim"
 	"sallyport.dev/domain/connection"
 	"sallyport.dev/domain/group"
+	"sallyport.dev/domain/identity"
 	"sallyport.dev/domain/key"
 	"sallyport.dev/domain/person"
 	"sallyport.dev/domain/policy"
@@ -27,13 +31,16 @@ import (
 	"sallyport.dev/handlers/session"
 	"sallyport.dev/projections/control"
 	"sallyport.dev/projections/trail"
+	"sallyport.dev/streams"
 )
 
 // crowd is an organisation with so many of everything, and a console for it. Its
 // facts are written as they would have been decided, without being asked for one by one.
 type crowd struct {
 	*site
-	connections, servers, secrets, policies, people, groups, pending, decided, glasses, sessions int
+	connections, servers, secrets, policies, people, groups, pending, decided, glasses, checkouts, sessions int
+	// hers is how many of the sessions are alice's.
+	hers int
 	// long makes every name and text as long as may be.
 	long bool
 
@@ -66,17 +73,25 @@ func (c *crowd) secret(n int) string {
 	return path
 }
 
-// put records facts, a hundred in a commit.
+// put records facts, in commits as full as may be: most of what it takes is a commit's.
 func (c *crowd) put(by string, facts ...domain.Fact) {
 	c.t.Helper()
-	size := 100
-	if c.long {
-		size = 4
-	}
-	for some := range slices.Chunk(facts, size) {
+	const envelope, room = 600, streams.MaxCommitBytes * 3 / 4
+	for len(facts) > 0 {
+		n, size := 0, 0
+		for n < len(facts) && n < 400 && size < room {
+			data, err := json.Marshal(facts[n].Event)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			size += envelope + len(data)
+			n++
+		}
+		some := facts[:n]
 		if _, err := c.world.Execute(c.t.Context(), c.world.Meta(by, domain.Owner), func(*control.State) ([]domain.Fact, error) { return some, nil }); err != nil {
 			c.t.Fatalf("recording %s of %s: %v", some[0].Event.EventType(), some[0].Subject, err)
 		}
+		facts = facts[n:]
 	}
 }
 
@@ -88,7 +103,8 @@ func each(n int, fact func(i int) domain.Fact) (facts []domain.Fact) {
 	return facts
 }
 
-// gather fills the organisation. Of the people who sign in, all are in the first twenty groups.
+// gather fills the organisation. Everybody is in the first group, alice in as many
+// as one person may be in, and whoever else signs in in the first twenty.
 func (c *crowd) gather() {
 	c.t.Helper()
 	for who, role := range devPeople {
@@ -99,47 +115,76 @@ func (c *crowd) gather() {
 	c.resources()
 	c.rules()
 	c.requests()
-	for i := range c.sessions {
-		who := session.Session{Person: c.called("person", i%c.people), Method: "oidc", Provider: "okta", UserAgent: c.text(200), Source: "192.0.2.7"}
-		if i < 40 {
-			who.Person = "alice"
-		}
-		if _, _, err := c.world.Sessions().Create(c.t.Context(), who); err != nil {
-			c.t.Fatal(err)
-		}
+	c.holders()
+	c.signedIn()
+}
+
+// signedIn is sessions, the first of them alice's. Making one is waiting for the disk.
+func (c *crowd) signedIn() {
+	var failed atomic.Pointer[error]
+	var all sync.WaitGroup
+	for first := range 32 {
+		all.Go(func() {
+			for i := first; i < c.sessions; i += 32 {
+				who := session.Session{Person: c.called("person", i%c.people), Method: "oidc", Provider: "okta", UserAgent: c.text(200), Source: "192.0.2.7"}
+				if i < c.hers {
+					who.Person = "alice"
+				}
+				if _, _, err := c.world.Sessions().Create(c.t.Context(), who); err != nil {
+					failed.Store(&err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := failed.Load(); err != nil {
+		c.t.Fatal(*err)
 	}
 }
 
 func (c *crowd) directory() {
+	var proofs []domain.Fact
 	c.put("owner", each(c.people, func(i int) domain.Fact {
 		n := c.called("person", i)
 		e := person.WasAdded{Name: n, Roles: []domain.Role{domain.Member}, Email: n.String() + "@example.com"}
 		if c.long {
 			e.Roles, e.Manager = domain.Roles(), c.called("person", 0)
 		}
+		token := person.TokenWasCreated{ID: fmt.Sprintf("01KAR%021d", i), Person: n, Roles: []domain.Role{domain.Member}, Hash: fmt.Sprintf("%064x", i), ExpiresAt: c.world.Now().Add(24 * time.Hour)}
+		account := identity.WasLinked{Person: n, Account: identity.Account{Issuer: "https://login.example", Subject: n.String()}}
+		proofs = append(proofs, domain.Fact{Subject: "api_token/" + token.ID, Event: token}, domain.Fact{Subject: "person/" + n.String(), Event: account})
 		return domain.Fact{Subject: "person/" + n.String(), Event: e}
 	})...)
+	c.put("owner", proofs...)
 	c.put("owner", each(c.groups, func(i int) domain.Fact {
 		n := c.called("group", i)
 		return domain.Fact{Subject: "group/" + n.String(), Event: group.WasCreated{Name: n, Spec: group.Spec{Description: c.text(1000)}}}
 	})...)
 	var members []domain.Fact
 	for i := range c.groups {
-		in := []domain.Name{}
-		if i < 20 {
-			for who := range devPeople {
-				in = append(in, who)
-			}
-		}
-		for j := range min(c.people, 50) {
-			in = append(in, c.called("person", (i*7+j)%c.people))
-		}
-		for _, who := range in {
-			n := c.called("group", i)
+		n := c.called("group", i)
+		for _, who := range c.membersOf(i) {
 			members = append(members, domain.Fact{Subject: "group/" + n.String(), Event: group.MemberWasAdded{Group: n, Person: who, Source: group.Local}})
 		}
 	}
 	c.put("owner", members...)
+}
+
+// membersOf is who is in a group.
+func (c *crowd) membersOf(i int) (in []domain.Name) {
+	for _, who := range slices.Sorted(maps.Keys(devPeople)) {
+		if i < 20 || i < 200 && who == "alice" {
+			in = append(in, who)
+		}
+	}
+	most := min(c.people, 20)
+	if i == 0 {
+		most = c.people
+	}
+	for j := range most {
+		in = append(in, c.called("person", (i*7+j)%c.people))
+	}
+	return in
 }
 
 // trust is connections, two in a hundred of which are drafts and others are changed, and workload roles.
@@ -299,6 +344,20 @@ func (c *crowd) requests() {
 	})...)
 }
 
+// holders have a password each that is checked out, alice one of them.
+func (c *crowd) holders() {
+	until := c.world.Now().Add(time.Hour)
+	c.put("owner", each(c.checkouts, func(i int) domain.Fact {
+		of := domain.Name("alice")
+		if i > 0 {
+			of = c.called("person", i%c.people)
+		}
+		ref := resource.ServerRef(c.called("server", i%c.servers))
+		return domain.Fact{Subject: string(ref), Event: access.CheckoutWasTaken{Resource: ref, Account: domain.Name([]string{"root", "dba"}[i/c.servers]), Method: c.called("policy", 0).String() + "/asks/ssh:root",
+			By: of.String(), From: c.world.Now(), Until: until}}
+	})...)
+}
+
 // exchanged is commits of 64 exchanges each, as the trail gets them, in the time
 // up to now: one in fifty is denied. They are not in the log.
 func (c *crowd) exchanged(first uint64, events int, over time.Duration) (commits []domain.Commit) {
@@ -348,7 +407,7 @@ func (c *crowd) happen(events int, over time.Duration) {
 }
 
 // where is the addresses of a screen: of most, its path; of those with
-// parameters, of one that there is.
+// parameters, of some that there are; of lists, with filters.
 func (c *crowd) where(path string) []string {
 	of := func(kind, query string) string {
 		return strings.ReplaceAll(path, ":name", c.called(kind, 0).String()) + query
@@ -358,18 +417,30 @@ func (c *crowd) where(path string) []string {
 	}
 	server := string(resource.ServerRef(c.called("server", 0)))
 	secret := "?" + url.Values{"path": {c.secret(0)}, "version": {"1"}}.Encode()
+	ci := c.called("ci", 1).String() // one that is active; the one of number 0 is a draft
 	switch first, _, _ := strings.Cut(path[1:], "/"); {
 	case path == "/audit":
 		hour := c.world.Now().Truncate(time.Hour).Add(-time.Hour)
-		return []string{path, path + "?since=" + hour.Format(time.RFC3339) + "&until=" + hour.Add(time.Hour).Format(time.RFC3339)}
+		return []string{path, path + "?since=" + hour.Format(time.RFC3339) + "&until=" + hour.Add(time.Hour).Format(time.RFC3339),
+			path + "?type=token.denied", path + "?outcome=denied", path + "?connection=" + ci, path + "?actor=owner", path + "?workload=" + ci, path + "?q=branch"}
 	case path == "/connections":
-		return []string{path, path + "?q=ci&page=50"}
+		return []string{path, path + "?q=ci&page=50", path + "?status=draft", path + "?status=pending", path + "?provider=gitlab"}
+	case path == "/denials":
+		return []string{path, path + "?connection=" + ci, path + "?code=" + token.CodeConditions}
 	case path == "/workloads":
 		return []string{path + "?identity=" + url.QueryEscape("repo:acme/app-7:ref:refs/heads/branch-13")}
 	case path == "/people" || path == "/groups" || path == "/policies" || path == "/servers" || path == "/secrets":
-		return []string{path, path + "?q=1&from=50"}
+		return []string{path, path + "?q=1&from=50", path + "?q=nothing+like+it"}
+	case path == "/people/:name":
+		return []string{"/people/alice", of("person", "")}
+	case path == "/groups/:name":
+		return []string{of("group", ""), of("group", "?from=50"), strings.ReplaceAll(path, ":name", c.called("group", 1).String())}
 	case path == "/requests":
 		return []string{path, path + "?view=all"}
+	case path == "/access":
+		return []string{path, path + "?kind=secret", path + "?q=9", path + "?q=nothing"}
+	case strings.HasPrefix(path, "/connections/:name"):
+		return []string{of("ci", ""), strings.ReplaceAll(path, ":name", ci)}
 	case path == "/access/resource":
 		return []string{path + at(server, "")}
 	case path == "/access/request" || path == "/access/break-glass":
@@ -393,7 +464,7 @@ func (c *crowd) where(path string) []string {
 	case first == "roles":
 		return []string{strings.ReplaceAll(path, ":name", "role-0")}
 	}
-	kinds := map[string]string{"connections": "ci", "people": "person", "groups": "group", "policies": "policy", "projects": "project", "servers": "server"}
+	kinds := map[string]string{"people": "person", "groups": "group", "policies": "policy", "projects": "project", "servers": "server"}
 	first, _, _ := strings.Cut(path[1:], "/")
 	return []string{of(kinds[first], "")}
 }

@@ -15,7 +15,7 @@ import (
 
 // Everything is as long and as full as may be, and there is a page more of it.
 func TestEveryScreenIsSmallHoweverMuchThereIs(t *testing.T) {
-	c := &crowd{site: newSite(t), long: true, connections: 101, servers: 51, secrets: 51, policies: 60, people: 101, groups: 101, pending: 51, decided: 21, glasses: 51, sessions: 60}
+	c := &crowd{site: newSite(t), long: true, connections: 101, servers: 51, secrets: 51, policies: 60, people: 101, groups: 101, pending: 51, decided: 21, glasses: 51, checkouts: 51, sessions: 60, hers: 40}
 	c.gather()
 	c.happen(1000, 24*time.Hour)
 	for _, s := range c.console.all {
