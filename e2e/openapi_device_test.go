@@ -19,14 +19,7 @@ func (u *tour) devices(w *orgtest.World) {
 	text := func(doc map[string]any, name string) string { s, _ := doc[name].(string); return s }
 	poll := url.Values{"grant_type": {device.Grant}, "client_id": {device.ClientID}, "device_code": {text(asked, "device_code")}}
 	u.send(400, "POST", token, poll)
-	cookie, _, err := w.Sessions().Create(u.t.Context(), session.Session{Person: "p-member", MFAAt: w.Now()})
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	alice, err := w.Sessions().Find(u.t.Context(), cookie)
-	if err != nil {
-		u.t.Fatal(err)
-	}
+	_, alice := w.SignedIn(session.Session{Person: "p-member", MFAAt: w.Now()})
 	if err := w.Sessions().AnswerDevice(u.t.Context(), text(asked, "user_code"), session.Allowed, alice); err != nil {
 		u.t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"sallyport.dev/domain"
+	ident "sallyport.dev/domain/identity"
 	"sallyport.dev/domain/person"
 	"sallyport.dev/handlers/organisation/orgtest"
 	"sallyport.dev/handlers/session"
@@ -15,10 +16,7 @@ func TestAnOwnerSignsSomebodyOut(t *testing.T) {
 	e := newEdge(t)
 	cookies := map[string]domain.Name{}
 	for _, who := range []domain.Name{"alice", "alice", "auditor"} {
-		cookie, _, err := e.Sessions().Create(t.Context(), session.Session{Person: who, Method: "passkey"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		cookie, _ := e.SignedIn(session.Session{Person: who, Method: "passkey"})
 		cookies[cookie] = who
 	}
 	for _, by := range []string{"security", "alice", "auditor"} { // not even their own: that is what the console is for
@@ -40,10 +38,7 @@ func TestAnOwnerSignsSomebodyOut(t *testing.T) {
 		}
 	}
 	// Asked again under the same key it ends nothing that began since.
-	cookie, _, err := e.Sessions().Create(t.Context(), session.Session{Person: "alice", Began: e.Last()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	cookie, _ := e.SignedIn(session.Session{Person: "alice", Began: e.Last()})
 	began := domain.Position{Sequence: e.Last().Sequence + 1}
 	if err := e.Sessions().Change(t.Context(), cookie, func(s *session.Session) { s.Began = began }); err != nil {
 		t.Fatal(err)
@@ -67,13 +62,10 @@ func TestAnOwnerSignsSomebodyOut(t *testing.T) {
 func TestWhoIsSignedOutIsSignedOutOfEverySession(t *testing.T) {
 	e := newEdge(t)
 	other := orgtest.Join(t, e.Conn)
-	const more = session.MaxListed + 30
+	const more = 2*session.MaxSessions + 30
 	var all []session.Session
 	for range more {
-		_, s, err := e.Sessions().Create(t.Context(), session.Session{Person: "alice", Began: e.Last()})
-		if err != nil {
-			t.Fatal(err)
-		}
+		_, s := e.SignedIn(session.Session{Person: "alice", Began: e.Last()})
 		all = append(all, s)
 	}
 	// One whose beginning is recorded, and whose key is not there yet when the others are looked for.
@@ -85,10 +77,7 @@ func TestWhoIsSignedOutIsSignedOutOfEverySession(t *testing.T) {
 	if r := e.as("owner", "POST", "/people/alice/sign-out", nil); r.Status != 200 || r.Body["sessions"] != float64(more) || r.Body["tokens"] != 1.0 {
 		t.Fatalf("got %d %s", r.Status, r.Raw)
 	}
-	_, late, err = e.Sessions().Create(t.Context(), late)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, late = e.SignedIn(late)
 	if err := other.WaitFor(t.Context(), e.Last()); err != nil {
 		t.Fatal(err)
 	}
@@ -104,5 +93,34 @@ func TestWhoIsSignedOutIsSignedOutOfEverySession(t *testing.T) {
 	}
 	if left, err := e.Sessions().List(t.Context(), "alice"); err != nil || len(left) != 1 {
 		t.Errorf("%d keys are left, %v", len(left), err)
+	}
+}
+
+// However many sessions rest on a proof that is taken away, all end, and all are told of.
+func TestATakenProofEndsAndTellsOfEverySession(t *testing.T) {
+	e := newEdge(t)
+	proves(t, e)
+	const more = 110
+	for range more {
+		e.SignedIn(session.Session{Person: "alice", Began: e.Last(), Proofs: []session.Proof{{Passkey: "AQ_-"}}})
+	}
+	r := e.as("owner", "DELETE", "/people/alice/passkeys/AQ_-", nil)
+	if r.Status != 200 || r.Body["sessions"] != float64(more+2) {
+		t.Fatalf("got %d %s", r.Status, r.Raw)
+	}
+	told := 0
+	for _, v := range e.Events() {
+		switch ev := v.Event.(type) {
+		case ident.WasSignedOut:
+			told++
+		case ident.SessionsWereEnded:
+			told += ev.Sessions
+		}
+	}
+	if told != more+2 {
+		t.Errorf("the trail tells of %d of %d", told, more+2)
+	}
+	if left, err := e.Sessions().List(t.Context(), "alice"); err != nil || len(left) != 2 {
+		t.Errorf("%d are left, %v", len(left), err)
 	}
 }

@@ -69,10 +69,7 @@ func oneMoreSite(t testing.TB, more ...screen) *site {
 func (s *site) signIn(who domain.Name, role domain.Role) {
 	s.t.Helper()
 	s.world.Token(who, role)
-	cookie, _, err := s.world.Sessions().Create(context.Background(), session.Session{Person: who, Method: "passkey", FreshAt: s.world.Now(), MFAAt: s.world.Now()})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	cookie, _ := s.world.SignedIn(session.Session{Person: who, Method: "passkey", FreshAt: s.world.Now(), MFAAt: s.world.Now()})
 	s.cookies[who] = &http.Cookie{Name: s.cookieName(), Value: cookie}
 }
 

@@ -130,7 +130,8 @@ func (c *crowd) signedIn() {
 				if i < c.hers {
 					who.Person = "alice"
 				}
-				if _, _, err := c.world.Sessions().Create(c.t.Context(), who); err != nil {
+				cookie, _ := session.Name()
+				if _, err := c.world.Sessions().Create(c.t.Context(), cookie, who); err != nil {
 					failed.Store(&err)
 				}
 			}

@@ -347,10 +347,7 @@ func TestTheFirstPasskeyMayRestOnASignInThatTellsNoTime(t *testing.T) {
 			if c.freshAt > 0 {
 				signedIn.FreshAt = s.world.Now().Add(-c.freshAt)
 			}
-			cookie, _, err := s.world.Sessions().Create(t.Context(), signedIn)
-			if err != nil {
-				t.Fatal(err)
-			}
+			cookie, _ := s.world.SignedIn(signedIn)
 			d.cookies = map[string]*http.Cookie{s.cookieName(): {Name: s.cookieName(), Value: cookie}}
 			s.world.Advance(c.since)
 			w := d.send("/passkeys/new/options", nil)

@@ -17,10 +17,9 @@ func (c *Console) sessions() []screen {
 
 // sessionsView is where somebody is signed in, and what they let in.
 type sessionsView struct {
-	Sessions []session.Session // the newest
-	More     bool              // there are more than are shown
-	This     string            // id of the one that asks
-	Programs []person.Token    // of sallyport login
+	Sessions []session.Session
+	This     string         // id of the one that asks
+	Programs []person.Token // of sallyport login
 	Accounts []identity.Account
 }
 
@@ -37,9 +36,6 @@ func (c *Console) showSessions(p *page) error {
 		v.Sessions, _ = session.Standing(s, all, p.now())
 		v.Programs, v.Accounts = s.LetIn(p.Session.Person, p.now()), s.Identities().Accounts(p.Session.Person)
 	})
-	if v.More = len(v.Sessions) > session.MaxListed; v.More {
-		v.Sessions = v.Sessions[:session.MaxListed]
-	}
 	return p.render("sessions", v)
 }
 

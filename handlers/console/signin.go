@@ -234,7 +234,7 @@ func (p *page) enter(s session.Session, whom func(*control.State, domain.Meta) (
 			s.MFAAt = was.MFAAt // that they proved one then stays true
 		}
 	}
-	if s, err = p.Org.Sessions().CreateAs(p.Context(), cookie, s); err != nil {
+	if s, err = p.Org.Sessions().Create(p.Context(), cookie, s); err != nil {
 		return err
 	}
 	if old, err := p.Echo.Cookie(p.cookieName()); err == nil {
@@ -245,7 +245,24 @@ func (p *page) enter(s session.Session, whom func(*control.State, domain.Meta) (
 	p.Session = s
 	p.makeRoom(maxOrganisations, p.ofOther)
 	p.setCookie(p.cookieName(), cookie, 0)
+	p.endSurplus(m)
 	return nil
+}
+
+// endSurplus ends the sessions that are too many now that this one has begun. Who
+// signed in is signed in also where that fails: their next sign-in does it.
+func (p *page) endSurplus(m domain.Meta) {
+	sessions := p.Org.Sessions()
+	ended, err := sessions.Surplus(p.Context(), p.Session)
+	if err == nil && len(ended) > 0 {
+		_, err = p.Org.Execute(p.Context(), m, func(s *control.State) ([]domain.Fact, error) { return session.SignOuts(s, ended, m) })
+		if err == nil {
+			err = sessions.Revoke(p.Context(), ended)
+		}
+	}
+	if err != nil {
+		p.console.log.WarnContext(p.Context(), "sessions that are too many could not be ended", "error", err, "request_id", m.RequestID)
+	}
 }
 
 // recordRefusal records that somebody with a sign-in of their own could not sign

@@ -70,25 +70,16 @@ func TestProgramsThatWereLetInAreListedAndEnded(t *testing.T) {
 func TestAllOthersAreAllOthers(t *testing.T) {
 	s := newSite(t)
 	s.signIn("alice", domain.Member)
-	for range session.MaxListed + 5 {
-		if _, _, err := s.world.Sessions().Create(t.Context(), session.Session{Person: "alice"}); err != nil {
-			t.Fatal(err)
-		}
+	for range session.MaxSessions + 5 {
+		s.world.SignedIn(session.Session{Person: "alice"})
 	}
 	late := session.Session{Person: "alice", Began: s.world.Last()} // recorded, and not stored yet
-	page := s.wants(http.StatusOK, s.get("alice", s.path("/sessions")), "these are the newest")
-	if rows := strings.Count(page, `name="session"`); rows > session.MaxListed {
-		t.Errorf("the page lists %d", rows)
-	}
 	at := s.world.Last()
 	s.wants(http.StatusSeeOther, s.fills("alice", "/sessions/end-others"))
 	if got := s.world.Types(at); !slices.Equal(got, []string{"person.signed_out_everywhere"}) {
 		t.Errorf("recorded %v", got)
 	}
-	cookie, _, err := s.world.Sessions().Create(t.Context(), late)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cookie, _ := s.world.SignedIn(late)
 	all, err := s.world.Sessions().List(t.Context(), "alice")
 	if err != nil || len(all) != 2 {
 		t.Errorf("%d keys are left, %v", len(all), err)
@@ -101,6 +92,45 @@ func TestAllOthersAreAllOthers(t *testing.T) {
 	s.wants(http.StatusSeeOther, s.fills("alice", "/sessions/end-others"))
 	s.cookies["alice"] = mine
 	s.wants(http.StatusOK, s.get("alice", s.path("/sessions")))
+}
+
+// Who signs in once more than they may ends what they have not used for longest, and the
+// trail says so.
+func TestOneSessionTooManyEndsTheLongestUnused(t *testing.T) {
+	s := newSignIn(t)
+	b := s.browser()
+	var first string
+	for i := range session.MaxSessions {
+		cookie, one := s.world.SignedIn(session.Session{Person: "carol", Began: s.world.Last()})
+		if i == 0 {
+			first = one.ID
+			s.cookies["carol"] = &http.Cookie{Name: s.cookieName(), Value: cookie}
+		}
+		s.world.Advance(time.Second)
+	}
+	s.world.SignedIn(session.Session{Person: "olga"})
+	at := s.world.Last()
+	b.signIn("carol")
+	if got := s.world.Types(at); !slices.Equal(got, []string{"person.identity_linked", "person.signed_in", "person.signed_out"}) {
+		t.Errorf("recorded %v", got)
+	}
+	events := s.world.Events()
+	if e, ok := events[len(events)-1].Event.(identity.WasSignedOut); !ok || e.Session != first || e.Person != "carol" {
+		t.Errorf("ended %+v, want %s", e, first)
+	}
+	if w := s.get("carol", s.path("/sessions")); w.Code != http.StatusSeeOther || !b.signedIn() {
+		t.Error("the longest unused goes on, or the newest does not")
+	}
+	if all, err := s.world.Sessions().List(t.Context(), "carol"); err != nil || len(all) != session.MaxSessions {
+		t.Errorf("%d sessions, %v", len(all), err)
+	}
+	// A proof anew takes the place of its session, and ends no other.
+	at = s.world.Last()
+	page, fields := b.begin(stepUpPath, "")
+	b.get(b.pick(page, fields, "carol"))
+	if got := s.world.Types(at); !slices.Equal(got, []string{"person.signed_in"}) {
+		t.Errorf("recorded %v", got)
+	}
 }
 
 // What a person said to a program stays said when their session is renewed, and when

@@ -43,7 +43,7 @@ var views = map[string][]any{
 	"invited":    {invitedView{Person: "carol", Link: "https://sallyport.example/console/orgs/acme/enrol?invited=yes&person=carol#sallyport_x", ExpiresAt: viewAt}},
 	"sessions": {
 		sessionsView{Sessions: []session.Session{{ID: "0123456789abcdef", Person: "carol", Method: "oidc", Provider: "okta", Source: "192.0.2.7", UserAgent: "Browser"}, {ID: "b", Method: "passkey"}},
-			This: "b", Accounts: []identity.Account{{Issuer: "https://login.example.com", Subject: "00u1"}}, More: true,
+			This: "b", Accounts: []identity.Account{{Issuer: "https://login.example.com", Subject: "00u1"}},
 			Programs: []person.Token{{ID: "01KASE0000000000000000000A", Source: "192.0.2.8", CreatedAt: viewAt, ExpiresAt: viewAt}, {}}},
 		sessionsView{},
 	},

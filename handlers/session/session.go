@@ -125,15 +125,8 @@ func Name() (cookie, id string) {
 	return cookie, hash(cookie)[:16]
 }
 
-// Create signs s.Person in and gives the cookie.
-func (m *Manager) Create(ctx context.Context, s Session) (cookie string, _ Session, err error) {
-	cookie, _ = Name()
-	s, err = m.CreateAs(ctx, cookie, s)
-	return cookie, s, err
-}
-
-// CreateAs signs s.Person in by a cookie that [Name] made.
-func (m *Manager) CreateAs(ctx context.Context, cookie string, s Session) (Session, error) {
+// Create signs s.Person in by a cookie that [Name] made.
+func (m *Manager) Create(ctx context.Context, cookie string, s Session) (Session, error) {
 	now := m.now()
 	s.ID = hash(cookie)[:16]
 	if s.SignedInAt.IsZero() {
@@ -148,7 +141,7 @@ func (m *Manager) CreateAs(ctx context.Context, cookie string, s Session) (Sessi
 		return s, fmt.Errorf("encoding a session: %w", err)
 	}
 	// What is listed and never was harms nobody; what is not listed could not be ended.
-	if err := m.bucket.Create(ctx, listedAs(s.Person, sessionKey(cookie)), nil, Absolute); err != nil {
+	if err := m.bucket.Create(ctx, listedAs(s.Person, sessionKey(cookie)), []byte(now.UTC().Format(time.RFC3339)), Absolute); err != nil {
 		return s, err
 	}
 	return s, m.bucket.Create(ctx, sessionKey(cookie), b, m.life(s))
@@ -239,7 +232,7 @@ func (m *Manager) End(ctx context.Context, cookie string) error {
 // List is a person's sessions that have not ended by themselves, newest first.
 // Whether they open anything is [Standing]'s.
 func (m *Manager) List(ctx context.Context, person domain.Name) (out []Session, err error) {
-	keys, err := m.bucket.Keys(ctx, ofPeople+"."+person.String())
+	keys, err := m.listed(ctx, person)
 	if err != nil {
 		return nil, err
 	}
@@ -250,13 +243,54 @@ func (m *Manager) List(ctx context.Context, person domain.Name) (out []Session, 
 			found[i] = s
 		}
 		if errors.Is(err, ErrNone) {
-			return nil
+			return m.unlist(ctx, keys[i])
 		}
 		return err
 	})
 	found = slices.DeleteFunc(found, func(s Session) bool { return s.Person != person })
 	slices.SortFunc(found, func(a, b Session) int { return b.SignedInAt.Compare(a.SignedInAt) })
 	return found, err
+}
+
+// listed is the keys by which a person's sessions are found.
+func (m *Manager) listed(ctx context.Context, person domain.Name) ([]string, error) {
+	return m.bucket.Keys(ctx, ofPeople+"."+person.String())
+}
+
+// unlist forgets a session that ended by itself, so that nobody looks for it again.
+// One that is just being begun is listed already, and there in a moment.
+func (m *Manager) unlist(ctx context.Context, key string) error {
+	b, revision, err := m.bucket.Get(ctx, key)
+	if errors.Is(err, streams.ErrNoKey) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	began, err := time.Parse(time.RFC3339, string(b))
+	if err != nil || m.now().Sub(began) < Idle {
+		return nil //nolint:nilerr // who wrote it did not say when: it ends by itself
+	}
+	if err = m.bucket.Take(ctx, key, revision); errors.Is(err, streams.ErrKeyMoved) || errors.Is(err, streams.ErrNoKey) {
+		return nil
+	}
+	return err
+}
+
+// MaxSessions is how many sessions a person has at once.
+const MaxSessions = 50
+
+// Surplus is those of a person's sessions that are too many, beside the one that has
+// just begun: the longest unused.
+func (m *Manager) Surplus(ctx context.Context, begun Session) ([]Session, error) {
+	keys, err := m.listed(ctx, begun.Person)
+	if err != nil || len(keys) <= MaxSessions {
+		return nil, err
+	}
+	all, err := m.List(ctx, begun.Person)
+	all = slices.DeleteFunc(all, func(s Session) bool { return s.ID == begun.ID })
+	slices.SortStableFunc(all, func(a, b Session) int { return b.SeenAt.Compare(a.SeenAt) })
+	return all[min(len(all), MaxSessions-1):], err
 }
 
 // asksAtOnce is how many values are asked for, or deleted, at the same time.
@@ -282,9 +316,6 @@ func (m *Manager) Count(ctx context.Context) (int, error) {
 	keys, err := m.bucket.Keys(ctx, ofSessions)
 	return len(keys), err
 }
-
-// MaxListed bounds how many sessions are shown, and recorded one by one, at once.
-const MaxListed = 100
 
 // Revoke ends these sessions, as [Manager.List] and [Manager.Find] told them.
 func (m *Manager) Revoke(ctx context.Context, ended []Session) error {
@@ -344,11 +375,22 @@ func Withdrawn(s *control.State, who domain.Name, ended []Session, m domain.Meta
 	return facts, err
 }
 
-// SignOuts is what is recorded of sessions that are ended, before they are: of the
-// first [MaxListed] one by one.
+// maxTold bounds how many sessions are recorded one by one at once.
+const maxTold = 100
+
+// SignOuts is what is recorded of a person's sessions that are ended, before they
+// are: of each its end, or, where they are very many, of the rest how many.
 func SignOuts(s *control.State, ended []Session, m domain.Meta) (facts []domain.Fact, err error) {
-	for _, one := range ended[:min(len(ended), MaxListed)] {
-		more, err := identity.Decide(s.Identities(), identity.SignOut{Person: one.Person, Session: one.ID, At: one.SignedInAt}, m)
+	told := min(len(ended), maxTold)
+	commands := make([]identity.Command, 0, told+1)
+	for _, one := range ended[:told] {
+		commands = append(commands, identity.SignOut{Person: one.Person, Session: one.ID, At: one.SignedInAt})
+	}
+	if rest := ended[told:]; len(rest) > 0 {
+		commands = append(commands, identity.EndSessions{Person: rest[0].Person, Sessions: len(rest)})
+	}
+	for _, c := range commands {
+		more, err := identity.Decide(s.Identities(), c, m)
 		if err != nil {
 			return nil, err
 		}

@@ -3,12 +3,14 @@ package session_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/identity"
 	"sallyport.dev/handlers/organisation/orgtest"
 	"sallyport.dev/handlers/session"
 	"sallyport.dev/projections/control"
@@ -16,9 +18,9 @@ import (
 
 func TestWhatIsNoCookieIsNobodys(t *testing.T) {
 	w := orgtest.New(t)
-	cookie, made, err := w.Sessions().Create(t.Context(), session.Session{Person: "carol", Method: "oidc", UserAgent: strings.Repeat("ü", 300)})
-	if err != nil || len(cookie) != 43 || len(made.ID) != 16 || len(made.UserAgent) > 200 {
-		t.Fatalf("%q, %+v, %v", cookie, made, err)
+	cookie, made := w.SignedIn(session.Session{Person: "carol", Method: "oidc", UserAgent: strings.Repeat("ü", 300)})
+	if len(cookie) != 43 || len(made.ID) != 16 || len(made.UserAgent) > 200 {
+		t.Fatalf("%q, %+v", cookie, made)
 	}
 	if found, err := w.Sessions().Find(t.Context(), cookie); err != nil || found.Person != "carol" || found.ID != made.ID {
 		t.Fatalf("%+v, %v", found, err)
@@ -42,10 +44,7 @@ func TestWhatIsNoCookieIsNobodys(t *testing.T) {
 func TestAnEndedSessionIsNeverRevived(t *testing.T) {
 	w := orgtest.New(t)
 	s := w.Sessions()
-	cookie, was, err := s.Create(t.Context(), session.Session{Person: "carol"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	cookie, was := w.SignedIn(session.Session{Person: "carol"})
 	w.Advance(2 * time.Minute)
 	if err := s.Change(t.Context(), cookie, func(one *session.Session) {
 		if err := s.End(context.Background(), cookie); err != nil {
@@ -66,10 +65,7 @@ func TestAnEndedSessionIsNeverRevived(t *testing.T) {
 func TestTwoWhoChangeASessionBothDo(t *testing.T) {
 	w := orgtest.New(t)
 	s := w.Sessions()
-	cookie, _, err := s.Create(t.Context(), session.Session{Person: "carol"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	cookie, _ := w.SignedIn(session.Session{Person: "carol"})
 	var both sync.WaitGroup
 	for range 8 {
 		both.Go(func() {
@@ -153,9 +149,7 @@ func TestSessionsAreListedOfTheirPersonAlone(t *testing.T) {
 	w := orgtest.New(t)
 	s := w.Sessions()
 	for _, who := range []domain.Name{"carol", "dana", "carol"} {
-		if _, _, err := s.Create(t.Context(), session.Session{Person: who}); err != nil {
-			t.Fatal(err)
-		}
+		w.SignedIn(session.Session{Person: who})
 		w.Advance(time.Second)
 	}
 	all, err := s.List(t.Context(), "carol")
@@ -167,5 +161,83 @@ func TestSessionsAreListedOfTheirPersonAlone(t *testing.T) {
 	}
 	if left, err := s.List(t.Context(), "carol"); err != nil || len(left) != 1 || left[0].ID != all[1].ID {
 		t.Errorf("%+v, %v", left, err)
+	}
+}
+
+func TestWhatIsTooMuchIsTheLongestUnused(t *testing.T) {
+	w := orgtest.New(t)
+	s := w.Sessions()
+	var ids []string
+	var begun session.Session
+	for range session.MaxSessions {
+		_, begun = w.SignedIn(session.Session{Person: "carol"})
+		ids = append(ids, begun.ID)
+		w.Advance(time.Second)
+	}
+	w.SignedIn(session.Session{Person: "dana"})
+	if over, err := s.Surplus(t.Context(), begun); err != nil || len(over) > 0 {
+		t.Fatalf("%d of as many as may be are too many, %v", len(over), err)
+	}
+	w.SignedIn(session.Session{Person: "carol"})
+	_, begun = w.SignedIn(session.Session{Person: "carol"})
+	over, err := s.Surplus(t.Context(), begun)
+	if err != nil || len(over) != 2 || over[1].ID != ids[0] || over[0].ID != ids[1] {
+		t.Errorf("%+v, %v", over, err)
+	}
+}
+
+// Sessions that ended by themselves are looked for once, and not for twelve hours.
+func TestASessionThatEndedByItselfIsForgotten(t *testing.T) {
+	w := orgtest.New(t)
+	keys, err := w.Conn.ExpiringBucket(t.Context(), "SESSIONS_default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := func(want int) {
+		t.Helper()
+		if _, err := w.Sessions().List(t.Context(), "carol"); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := keys.Keys(t.Context(), "p"); err != nil || len(all) != want {
+			t.Errorf("%v, %v: want %d", all, err, want)
+		}
+	}
+	w.SignedIn(session.Session{Person: "carol"})
+	if err := keys.Create(t.Context(), "p.carol.written-by-an-earlier-version", nil, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	// One that is being begun: listed, and not there yet.
+	if err := keys.Create(t.Context(), "p.carol.begins", []byte(w.Now().UTC().Format(time.RFC3339)), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	listed(3)
+	w.Advance(session.Idle + time.Second)
+	listed(1)
+}
+
+// However many end at once, the trail tells of all, in so many lines.
+func TestTheTrailTellsOfEverySessionThatEnds(t *testing.T) {
+	w := orgtest.New(t)
+	owner := w.Meta("owner", domain.Owner)
+	for _, n := range []int{0, 1, 100, 101, 5000} {
+		ended := make([]session.Session, n)
+		for i := range ended {
+			ended[i] = session.Session{ID: fmt.Sprint(i), Person: "carol"}
+		}
+		var facts []domain.Fact
+		var err error
+		w.Read(func(s *control.State, _ domain.Head) { facts, err = session.SignOuts(s, ended, owner) })
+		told := 0
+		for _, f := range facts {
+			switch e := f.Event.(type) {
+			case identity.WasSignedOut:
+				told++
+			case identity.SessionsWereEnded:
+				told += e.Sessions
+			}
+		}
+		if err != nil || told != n || len(facts) > 101 {
+			t.Errorf("of %d sessions %d are told of by %d events, %v", n, told, len(facts), err)
+		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"sallyport.dev/domain/provider"
 	"sallyport.dev/handlers/jose"
 	"sallyport.dev/handlers/organisation"
+	"sallyport.dev/handlers/session"
 	"sallyport.dev/projections/control"
 	"sallyport.dev/streams"
 )
@@ -147,6 +148,18 @@ func (w *World) Token(who domain.Name, role domain.Role) string {
 		w.t.Fatalf("making a token for %s: %v", who, err)
 	}
 	return tok.Secret
+}
+
+// SignedIn is a session of s.Person, and its cookie, begun as the console begins one
+// once somebody has proved who they are.
+func (w *World) SignedIn(s session.Session) (cookie string, _ session.Session) {
+	w.t.Helper()
+	cookie, _ = session.Name()
+	s, err := w.Sessions().Create(w.t.Context(), cookie, s)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return cookie, s
 }
 
 // Do runs a command on a connection and fails the test if it is refused.
