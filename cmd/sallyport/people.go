@@ -74,11 +74,11 @@ func (a *app) person() *cobra.Command {
 func (a *app) personInvite() *cobra.Command {
 	return &cobra.Command{
 		Use: "invite NAME", Short: "Print a one-time link by which a person registers their first passkey",
-		Long: `For people without an account at an identity provider (who has one is added with it, see
-sallyport person --help): whoever opens the link first
-registers a passkey, and signs in to the console with it from then on. It works once, for a
-day, and is shown once, alone, on stdout; another invitation takes its place. The person
-has to be there, and never to have signed in.`,
+		Long: `For people without an account at an identity provider; who has one is added with it, see
+sallyport person --help. Whoever opens the link first registers a passkey, and signs in to
+the console with it from then on. It works once, for a day, and is shown once, alone, on
+stdout; another invitation takes its place. The person has to be there, and never to have
+signed in.`,
 		Example: "  sallyport person invite carol",
 		Args:    nameArgs("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
