@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport.dev/cmd/internal/cli"
+	"sallyport.dev/domain"
 )
 
 func (a *app) audit() *cobra.Command {
@@ -41,7 +42,7 @@ func (f *filterFlags) add(c *cobra.Command) {
 	s.StringVar(&f.workload, "workload", "", "identity of the workload")
 	s.StringVar(&f.outcome, "outcome", "", "success, denied or failed")
 	s.StringVar(&f.requestID, "request-id", "", "the request id of an answer")
-	s.StringVar(&f.since, "since", "", "not before this time, such as 2026-11-22T13:00:00Z, or this long ago, such as 24h")
+	s.StringVar(&f.since, "since", "", "not before this time, such as 2026-11-22T13:00:00Z, or this long ago: 30m, 24h, 7d")
 	s.StringVar(&f.until, "until", "", "before this time, or this long ago")
 	s.StringVar(&f.q, "q", "", "words to look for")
 	// An error here means the flag above does not exist.
@@ -62,21 +63,13 @@ func (f *filterFlags) query(c *cobra.Command) (url.Values, error) {
 		if v == "" {
 			continue
 		}
-		t, err := moment(v, time.Now())
+		t, _, err := domain.Moment(v, time.Now())
 		if err != nil {
-			return nil, cli.Usage(c, "--%s %q is neither a time such as 2026-11-22T13:00:00Z nor a duration such as 24h", name, v)
+			return nil, cli.Usage(c, "--%s %q is no time. %s", name, v, err)
 		}
-		q.Set(name, t.UTC().Format(time.RFC3339Nano))
+		q.Set(name, t.Format(time.RFC3339Nano))
 	}
 	return q, nil
-}
-
-// moment reads a time, or a duration as that long before now.
-func moment(s string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(s); err == nil {
-		return now.Add(-d), nil
-	}
-	return time.Parse(time.RFC3339, s)
 }
 
 // event is what the client shows of a CloudEvent.

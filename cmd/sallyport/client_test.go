@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"regexp"
 	"strconv"
@@ -355,6 +356,33 @@ func TestATailThatBreaksBeforeItsFirstEventLosesNone(t *testing.T) {
 	code, out, _ := run(t, map[string]string{"SALLYPORT_ADDR": s.URL, "SALLYPORT_TOKEN": "x"}, "audit", "tail", "--count", "1")
 	if code != 0 || !strings.Contains(out, "meanwhile") || fmt.Sprint(resumed) != "[7.1 7.1]" {
 		t.Errorf("exit %d, %q, resumed after %v", code, out, resumed)
+	}
+}
+
+// What the console takes for a time, the command line does, too.
+func TestATimeIsWrittenAsInTheConsole(t *testing.T) {
+	var asked url.Values
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.Query()
+		io.WriteString(w, `{"events":[],"next":"n","has_more":false,"last_position":"9.0"}`)
+	}))
+	t.Cleanup(s.Close)
+	env := map[string]string{"SALLYPORT_ADDR": s.URL, "SALLYPORT_TOKEN": "x"}
+	for since, ago := range map[string]time.Duration{"30m": 30 * time.Minute, "24h": 24 * time.Hour, "7d": 7 * 24 * time.Hour, "1h30m": 90 * time.Minute} {
+		earliest := time.Now().Add(-ago)
+		code, _, _ := run(t, env, "audit", "list", "--since", since)
+		at, err := time.Parse(time.RFC3339Nano, asked.Get("since"))
+		if code != 0 || err != nil || at.Before(earliest) || at.After(time.Now().Add(-ago)) {
+			t.Errorf("--since %s asks for %q, %v", since, asked.Get("since"), err)
+		}
+	}
+	if run(t, env, "audit", "list", "--until", "2026-11-22"); asked.Get("until") != "2026-11-22T00:00:00Z" {
+		t.Errorf("--until with a date asks for %q", asked.Get("until"))
+	}
+	for _, wrong := range []string{"yesterday", "-7d", "7w"} {
+		if code, _, errs := run(t, env, "audit", "list", "--since="+wrong); code != 2 || !strings.Contains(errs, "30m, 24h, 7d") {
+			t.Errorf("--since %s: exit %d, %q", wrong, code, errs)
+		}
 	}
 }
 

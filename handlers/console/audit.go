@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -67,33 +65,18 @@ func filterOf(p *page) (filter, error) {
 	return f, nil
 }
 
-// ago is a length of time as people write it: 30m, 24h, 7d.
-var ago = regexp.MustCompile(`^([1-9][0-9]{0,4})([mhd])$`)
-
-// momentOf is a time as an address or a person writes it, or that long before now.
-// That one is also written as the time that it is: an hour ago is another one on the
-// next page.
+// momentOf is a time as an address or a person writes it. One that is so long ago is
+// also written as the time that it is: an hour ago is another one on the next page.
 func momentOf(s string, now time.Time) (string, time.Time, error) {
-	if m := ago.FindStringSubmatch(s); m != nil {
-		n, err := strconv.Atoi(m[1])
-		t := now.Add(-time.Duration(n) * map[string]time.Duration{"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[m[2]]).UTC()
-		return t.Format(time.RFC3339), t.Truncate(time.Second), err
-	}
-	t, err := instantOf(s)
-	return s, t, err
-}
-
-// instantOf is a time as an address or a person writes it; without a zone it is UTC.
-func instantOf(s string) (time.Time, error) {
 	if s == "" {
-		return time.Time{}, nil
+		return s, time.Time{}, nil
 	}
-	for _, form := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.Parse(form, s); err == nil {
-			return t.UTC(), nil
-		}
+	t, ago, err := domain.Moment(s, now)
+	if ago {
+		t = t.Truncate(time.Second)
+		s = t.Format(time.RFC3339)
 	}
-	return time.Time{}, domain.Invalid("time.invalid", "Write a time such as 2026-11-22T12:00:00Z, or 2026-11-22 12:00 in UTC, or how long ago it is: 30m, 24h, 7d.")
+	return s, t, err
 }
 
 // values are the filters that are set, with some changed: name, value, name, value.
