@@ -35,6 +35,7 @@ type clocked struct {
 func newClocked(t *testing.T) *clocked {
 	t.Helper()
 	w := orgtest.New(t)
+	w.RunClock() // beside the provider's
 	e := api.New(api.Options{Log: orgtest.Quiet()})
 	g := e.Group("/orgs/default")
 	x := exchange.New(w.Organisation, exchange.Options{})

@@ -155,6 +155,7 @@ func TestAfterARestartTheClockRecordsWhatLapsedMeanwhile(t *testing.T) {
 func TestANearerDeadlineWakesTheClock(t *testing.T) {
 	t.Parallel()
 	w := orgtest.New(t)
+	w.RunClock()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { clock.Run(ctx, w.Organisation, clock.Options{Look: 24 * time.Hour}) })

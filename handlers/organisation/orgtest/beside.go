@@ -2,6 +2,7 @@ package orgtest
 
 import (
 	"path/filepath"
+	"time"
 
 	"sallyport.dev/domain"
 )
@@ -11,7 +12,7 @@ import (
 func (w *World) Beside(name domain.Name) *World {
 	w.t.Helper()
 	data := w.t.TempDir()
-	o := &World{Conn: w.Conn, Server: w.Server, opt: w.opt, t: w.t}
+	o := &World{Conn: w.Conn, Server: w.Server, opt: w.opt, t: w.t, began: time.Now()}
 	o.opt.Name, o.opt.Now = name, o.clock
 	o.opt.TrailPath, o.opt.SealDir = filepath.Join(data, "trail.db"), filepath.Join(data, "seal", name.String())
 	o.TrailPath, o.SealDir = o.opt.TrailPath, o.opt.SealDir
