@@ -3,6 +3,7 @@ package access
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -87,6 +88,28 @@ func (s State) Unreviewed(subject string) bool {
 func (s State) Glass(id string) (Glass, bool) {
 	g, ok := s.glasses[id]
 	return g, ok
+}
+
+// Waiting is the glasses that nobody has reviewed, oldest first: one of each
+// subject at most, however many were broken.
+func (s State) Waiting() []Glass {
+	out := make([]Glass, 0, len(s.open))
+	for _, id := range s.open {
+		out = append(out, s.glasses[id])
+	}
+	slices.SortFunc(out, func(a, b Glass) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
+	return out
+}
+
+// Newest is the glasses that were broken, newest first.
+func (s State) Newest() iter.Seq[Glass] {
+	return func(yield func(Glass) bool) {
+		for _, id := range slices.Backward(s.order) {
+			if !yield(s.glasses[id]) {
+				return
+			}
+		}
+	}
 }
 
 // Glasses is every glass that was broken, oldest first.

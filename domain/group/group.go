@@ -8,6 +8,7 @@ package group
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -118,10 +119,22 @@ func (s State) People(group domain.Name, now time.Time) []domain.Name {
 // Groups is every group, by name, without its members.
 func (s State) Groups() []Group {
 	out := make([]Group, 0, len(s.names))
-	for _, n := range s.names {
-		out = append(out, s.groups[n])
+	for g := range s.Each() {
+		out = append(out, *g)
 	}
 	return out
+}
+
+// Each is [State.Groups], one after the other: what is pointed to is the next one's then.
+func (s State) Each() iter.Seq[*Group] {
+	return func(yield func(*Group) bool) {
+		var g Group
+		for _, n := range s.names {
+			if g = s.groups[n]; !yield(&g) {
+				return
+			}
+		}
+	}
 }
 
 // Count is how many people are in the group at now.

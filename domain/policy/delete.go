@@ -1,6 +1,10 @@
 package policy
 
-import "sallyport.dev/domain"
+import (
+	"slices"
+
+	"sallyport.dev/domain"
+)
 
 // Remove ends a policy for good, published or not: from then on it lets nobody
 // in, and its name is never given again.
@@ -23,7 +27,10 @@ type WasDeleted struct{}
 func (WasDeleted) EventType() string { return "policy.deleted" }
 
 func (WasDeleted) evolve(s State, n domain.Name, _ domain.Envelope) (State, error) {
+	s.count(s.policies[n], -1)
 	delete(s.policies, n)
+	at, _ := slices.BinarySearch(s.names, n)
+	s.names = slices.Delete(s.names, at, at+1)
 	s.deleted[n] = true
 	s.published = s.unlisted(n)
 	return s, nil

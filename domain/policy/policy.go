@@ -12,7 +12,7 @@ package policy
 
 import (
 	"fmt"
-	"maps"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -143,7 +143,9 @@ func (p Policy) Holds(rule int, f Facts) bool {
 type State struct {
 	policies  map[domain.Name]Policy
 	deleted   map[domain.Name]bool
-	published []Policy // by name; never modified, but replaced
+	published []Policy            // by name; never modified, but replaced
+	names     []domain.Name       // of policies, in order
+	named     map[domain.Name]int // how often policies, published or not, name each group
 }
 
 // Policy is the policy of that name; one that was deleted is not there.
@@ -154,11 +156,24 @@ func (s State) Policy(n domain.Name) (Policy, bool) {
 
 // Policies is every policy, by name.
 func (s State) Policies() []Policy {
-	out := make([]Policy, 0, len(s.policies))
-	for _, n := range slices.Sorted(maps.Keys(s.policies)) {
-		out = append(out, s.policies[n])
+	out := make([]Policy, 0, len(s.names))
+	for p := range s.Each() {
+		out = append(out, *p)
 	}
 	return out
+}
+
+// Each is every policy, by name, one after the other: what is pointed to is the
+// next one's then.
+func (s State) Each() iter.Seq[*Policy] {
+	return func(yield func(*Policy) bool) {
+		var p Policy
+		for _, n := range s.names {
+			if p = s.policies[n]; !yield(&p) {
+				return
+			}
+		}
+	}
 }
 
 // Published is every policy that decides, by name. It may be kept, and is not
@@ -166,18 +181,30 @@ func (s State) Policies() []Policy {
 func (s State) Published() []Policy { return s.published }
 
 // Names tells whether a policy, published or not, names the group.
-func (s State) Names(group domain.Name) bool {
-	for _, p := range s.policies {
-		if slices.Contains(p.Newest.Principals.Groups, group) ||
-			p.Published != nil && slices.Contains(p.Published.Principals.Groups, group) {
-			return true
+func (s State) Names(group domain.Name) bool { return s.named[group] > 0 }
+
+// count counts the groups that a policy names.
+func (s State) count(p Policy, by int) {
+	names := p.Newest.Principals.Groups
+	if p.Published != nil {
+		names = slices.Concat(names, p.Published.Principals.Groups)
+	}
+	for _, n := range names {
+		if s.named[n] += by; s.named[n] == 0 {
+			delete(s.named, n)
 		}
 	}
-	return false
 }
 
-// put replaces a policy and keeps the list of the published ones true.
+// put replaces a policy and keeps the lists, and what counts groups, true.
 func (s State) put(p Policy) State {
+	if was, there := s.policies[p.Name]; there {
+		s.count(was, -1)
+	} else {
+		at, _ := slices.BinarySearch(s.names, p.Name)
+		s.names = slices.Insert(s.names, at, p.Name)
+	}
+	s.count(p, 1)
 	s.policies[p.Name] = p
 	s.published = s.unlisted(p.Name)
 	if p.Published != nil {
@@ -248,7 +275,7 @@ func Evolve(s State, e domain.Envelope) (State, error) {
 		return s, fmt.Errorf("the subject names no policy")
 	}
 	if s.policies == nil {
-		s.policies, s.deleted = map[domain.Name]Policy{}, map[domain.Name]bool{}
+		s.policies, s.deleted, s.named = map[domain.Name]Policy{}, map[domain.Name]bool{}, map[domain.Name]int{}
 	}
 	_, drafting := ev.(WasDrafted)
 	if _, exists := s.policies[n]; exists == drafting || s.deleted[n] {

@@ -146,11 +146,12 @@ func (s State) Approvers(id string, now time.Time, w World) []domain.Name {
 	if !ok || r.At(now).Status != Pending {
 		return nil
 	}
-	names := map[domain.Name]bool{}
+	var names []domain.Name
 	for _, c := range s.chairs(r, now, w) {
-		names[c.by] = true
+		names = append(names, c.by)
 	}
-	return slices.Sorted(maps.Keys(names))
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // WaitingFor is the requests that somebody may decide at now, oldest first: those
@@ -174,10 +175,7 @@ func (s State) CountFor(who domain.Name, now time.Time, w World) (n int) {
 
 // eachFor is [State.WaitingFor] in no order; what is pointed to is the next one's then.
 func (s State) eachFor(who domain.Name, now time.Time, w World) iter.Seq[*Request] {
-	stands := []domain.Name{who}
-	for _, d := range s.DelegatedTo(who, now) {
-		stands = append(stands, d.From)
-	}
+	stands := s.standsFor(who, now)
 	return func(yield func(*Request) bool) {
 		var r Request
 		for id := range s.pending {
@@ -189,6 +187,15 @@ func (s State) eachFor(who domain.Name, now time.Time, w World) iter.Seq[*Reques
 			}
 		}
 	}
+}
+
+// standsFor is for whom somebody decides: for themself, and for those who delegated to them.
+func (s State) standsFor(who domain.Name, now time.Time) []domain.Name {
+	stands := []domain.Name{who}
+	for _, d := range s.DelegatedTo(who, now) {
+		stands = append(stands, d.From)
+	}
+	return stands
 }
 
 // hears tells whether somebody has a chair, who stands for those people, themself first.
@@ -217,10 +224,11 @@ func (s State) Sees(r Request, who domain.Actor, now time.Time, w World) bool {
 	if r.used()[name] {
 		return true
 	}
+	stands := s.standsFor(name, now)
 	for n := range r.Steps {
 		then := r
 		then.Steps = r.Steps[:n+1]
-		if slices.ContainsFunc(s.chairs(then, now, w), func(c chair) bool { return c.by == name }) {
+		if then.hears(name, stands, now, w) {
 			return true
 		}
 	}

@@ -128,20 +128,10 @@ func (c DeleteProject) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, ErrProjectNotFound
 	case c.Version != p.Version:
 		return nil, ErrStale
-	case s.uses(c.Name):
+	case s.In(c.Name) > 0:
 		return nil, ErrProjectNotEmpty
 	}
 	return fact(projectSubject(c.Name), ProjectWasDeleted{Name: c.Name}), nil
-}
-
-// uses tells whether a resource is in the project.
-func (s State) uses(project domain.Name) bool {
-	for _, r := range s.resources {
-		if r.Project == project {
-			return true
-		}
-	}
-	return false
 }
 
 // ProjectWasDeleted records that a project is gone.
@@ -153,7 +143,7 @@ type ProjectWasDeleted struct {
 func (ProjectWasDeleted) EventType() string { return "project.deleted" }
 
 func (e ProjectWasDeleted) evolve(s State, _ domain.Envelope) (State, error) {
-	if _, there := s.projects[e.Name]; !there || s.uses(e.Name) {
+	if _, there := s.projects[e.Name]; !there || s.In(e.Name) > 0 {
 		return s, fmt.Errorf("project %q was deleted, which was not there or had resources", e.Name)
 	}
 	delete(s.projects, e.Name)

@@ -3,6 +3,7 @@
 package resource
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"maps"
@@ -170,12 +171,13 @@ func (r Resource) Find(account domain.Name, number int) (Version, error) {
 // none. It owns its memory as a slice does: after [Evolve] only the state it returned may be used.
 type State struct {
 	projects  map[domain.Name]Project
-	resources map[Ref]Resource
-	refs      []Ref               // of resources, in order
+	resources map[Ref]*Resource   // replaced, never changed
+	inOrder   []*Resource         // the same, by reference
 	gone      map[string]bool     // subjects of projects and resources that were deleted
 	standing  map[string]bool     // ids of the versions that are not destroyed
 	lately    []string            // ids of the versions that were destroyed, the newest few thousand
 	owned     map[domain.Name]int // how many resources each group answers for
+	in        map[domain.Name]int // how many are in each project
 }
 
 // Project is the project of that name; one that was deleted is not there.
@@ -195,35 +197,37 @@ func (s State) Projects() []Project {
 
 // Resource is what the reference names; what was deleted is not there.
 func (s State) Resource(r Ref) (Resource, bool) {
-	found, ok := s.resources[r]
-	return found, ok
+	if found := s.resources[r]; found != nil {
+		return *found, true
+	}
+	return Resource{}, false
 }
 
 // Resources is every resource, by reference.
 func (s State) Resources() []Resource {
-	out := make([]Resource, 0, len(s.refs))
+	out := make([]Resource, 0, len(s.inOrder))
 	for r := range s.Behind("") {
 		out = append(out, *r)
 	}
 	return out
 }
 
-// Behind is every resource whose reference comes after one, by reference, one after
-// the other: what is pointed to is the next one's then.
+// Behind is every resource whose reference comes after one, by reference.
 func (s State) Behind(after Ref) iter.Seq[*Resource] {
-	return func(yield func(*Resource) bool) {
-		from, found := slices.BinarySearch(s.refs, after)
-		if found {
-			from++
-		}
-		var r Resource
-		for _, ref := range s.refs[from:] {
-			if r = s.resources[ref]; !yield(&r) {
-				return
-			}
-		}
+	from, found := s.find(after)
+	if found {
+		from++
 	}
+	return slices.Values(s.inOrder[from:])
 }
+
+// find is where in the order a reference is, or would be.
+func (s State) find(ref Ref) (at int, found bool) {
+	return slices.BinarySearchFunc(s.inOrder, ref, func(r *Resource, ref Ref) int { return cmp.Compare(r.Ref, ref) })
+}
+
+// In is how many resources are in the project.
+func (s State) In(project domain.Name) int { return s.in[project] }
 
 // Standing tells whether there is a version of that id that is not destroyed.
 func (s State) Standing(id string) bool { return s.standing[id] }
@@ -238,8 +242,8 @@ func (s State) Destroyed() []string { return slices.Clone(s.lately) }
 // made gives a zero state its maps.
 func (s State) made() State {
 	if s.projects == nil {
-		s.projects, s.resources = map[domain.Name]Project{}, map[Ref]Resource{}
-		s.gone, s.standing, s.owned = map[string]bool{}, map[string]bool{}, map[domain.Name]int{}
+		s.projects, s.resources = map[domain.Name]Project{}, map[Ref]*Resource{}
+		s.gone, s.standing, s.owned, s.in = map[string]bool{}, map[string]bool{}, map[domain.Name]int{}, map[domain.Name]int{}
 	}
 	return s
 }
@@ -247,25 +251,27 @@ func (s State) made() State {
 // put has the resource in place of what was there. What was read of it before
 // stays as it was read: lists and maps are replaced, never changed.
 func (s State) put(r Resource) State {
-	was, there := s.resources[r.Ref]
-	s.own(was, -1)
-	s.own(r, 1)
-	s.resources[r.Ref] = r
+	s.resources[r.Ref] = &r
+	s.count(r, 1)
+	at, there := s.find(r.Ref)
 	if !there {
-		at, _ := slices.BinarySearch(s.refs, r.Ref)
-		s.refs = slices.Insert(s.refs, at, r.Ref)
+		s.inOrder = slices.Insert(s.inOrder, at, &r)
+		return s
 	}
+	s.count(*s.inOrder[at], -1)
+	s.inOrder[at] = &r
 	return s
 }
 
-// own counts what the owner of a resource answers for.
-func (s State) own(r Resource, by int) {
-	g := r.Owner.Group
-	if g == "" {
-		return
-	}
-	if s.owned[g] += by; s.owned[g] == 0 {
-		delete(s.owned, g)
+// count counts what the owner of a resource answers for, and what is in its project.
+func (s State) count(r Resource, by int) {
+	for _, of := range []struct {
+		counts map[domain.Name]int
+		name   domain.Name
+	}{{s.owned, r.Owner.Group}, {s.in, r.Project}} {
+		if of.counts[of.name] += by; of.name == "" || of.counts[of.name] == 0 {
+			delete(of.counts, of.name)
+		}
 	}
 }
 

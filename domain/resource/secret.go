@@ -94,7 +94,7 @@ func (c EditSecret) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	if err := mayManage(m); err != nil {
 		return nil, err
 	}
-	r, there := s.resources[SecretRef(c.Path)]
+	r, there := s.Resource(SecretRef(c.Path))
 	switch {
 	case !there:
 		return nil, ErrSecretNotFound
@@ -122,7 +122,7 @@ type SecretWasEdited struct {
 func (SecretWasEdited) EventType() string { return "secret.edited" }
 
 func (e SecretWasEdited) evolve(s State, env domain.Envelope) (State, error) {
-	r, there := s.resources[SecretRef(e.Path)]
+	r, there := s.Resource(SecretRef(e.Path))
 	_, known := s.projects[e.Project]
 	if !there || !known || e.Version != r.Version+1 {
 		return s, fmt.Errorf("secret %q was edited to version %d and was at %d", e.Path, e.Version, r.Version)
@@ -142,7 +142,7 @@ func (c DeleteSecret) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, err
 	}
 	ref := SecretRef(c.Path)
-	if _, there := s.resources[ref]; !there {
+	if _, there := s.Resource(ref); !there {
 		return nil, ErrSecretNotFound
 	}
 	return fact(string(ref), SecretWasDeleted{Path: c.Path}), nil

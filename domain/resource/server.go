@@ -34,7 +34,7 @@ func (c CreateServer) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 
 // given tells whether the reference names, or named, a resource.
 func (s State) given(r Ref) bool {
-	_, there := s.resources[r]
+	_, there := s.Resource(r)
 	return there || s.gone[string(r)]
 }
 
@@ -75,7 +75,7 @@ func (c EditServer) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	if err := mayManage(m); err != nil {
 		return nil, err
 	}
-	r, there := s.resources[ServerRef(c.Name)]
+	r, there := s.Resource(ServerRef(c.Name))
 	switch {
 	case !there:
 		return nil, ErrServerNotFound
@@ -133,7 +133,7 @@ type ServerWasEdited struct {
 func (ServerWasEdited) EventType() string { return "server.edited" }
 
 func (e ServerWasEdited) evolve(s State, env domain.Envelope) (State, error) {
-	r, there := s.resources[ServerRef(e.Name)]
+	r, there := s.Resource(ServerRef(e.Name))
 	_, known := s.projects[e.Project]
 	if !there || !known || e.Version != r.Version+1 {
 		return s, fmt.Errorf("server %q was edited to version %d and was at %d", e.Name, e.Version, r.Version)
@@ -153,7 +153,7 @@ func (c DeleteServer) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 	if err := mayManage(m); err != nil {
 		return nil, err
 	}
-	r, there := s.resources[ServerRef(c.Name)]
+	r, there := s.Resource(ServerRef(c.Name))
 	switch {
 	case !there:
 		return nil, ErrServerNotFound
@@ -177,7 +177,7 @@ func (e ServerWasDeleted) evolve(s State, _ domain.Envelope) (State, error) {
 
 // remove takes a resource out, for good.
 func (s State) remove(ref Ref) (State, error) {
-	r, there := s.resources[ref]
+	r, there := s.Resource(ref)
 	if !there {
 		return s, fmt.Errorf("%s was deleted and was not there", ref)
 	}
@@ -186,10 +186,10 @@ func (s State) remove(ref Ref) (State, error) {
 			s = s.bury(v.ID)
 		}
 	}
-	s.own(r, -1)
+	s.count(r, -1)
 	delete(s.resources, ref)
-	if at, found := slices.BinarySearch(s.refs, ref); found {
-		s.refs = slices.Delete(s.refs, at, at+1)
+	if at, found := s.find(ref); found {
+		s.inOrder = slices.Delete(s.inOrder, at, at+1)
 	}
 	s.gone[string(ref)] = true
 	return s, nil

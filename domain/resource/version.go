@@ -43,7 +43,7 @@ func (s State) writable(m domain.Meta, ref Ref, account domain.Name, allowed boo
 	if err := mayWrite(m, allowed && !isServer); err != nil {
 		return Resource{}, err
 	}
-	r, there := s.resources[ref]
+	r, there := s.Resource(ref)
 	switch {
 	case !there && isServer:
 		return r, ErrServerNotFound
@@ -101,7 +101,7 @@ func ref(path string, server domain.Name) Ref {
 }
 
 func (e VersionWasAdded) evolve(s State, env domain.Envelope) (State, error) {
-	r, there := s.resources[ref(e.Path, e.Server)]
+	r, there := s.Resource(ref(e.Path, e.Server))
 	if !there || e.Version != r.Next(e.Account) || s.standing[e.ID] {
 		return s, fmt.Errorf("version %d of %s was added, which was not the next", e.Version, ref(e.Path, e.Server))
 	}
@@ -182,7 +182,7 @@ type VersionWasDestroyed struct {
 func (VersionWasDestroyed) EventType() string { return "secret.version_destroyed" }
 
 func (e VersionWasDestroyed) evolve(s State, env domain.Envelope) (State, error) {
-	r := s.resources[ref(e.Path, e.Server)]
+	r, _ := s.Resource(ref(e.Path, e.Server))
 	versions := slices.Clone(r.Versioned(e.Account))
 	i := slices.IndexFunc(versions, func(v Version) bool { return v.Number == e.Version && v.ID == e.ID })
 	if i < 0 || !versions[i].DestroyedAt.IsZero() {

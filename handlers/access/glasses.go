@@ -2,7 +2,6 @@ package access
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -64,9 +63,10 @@ func (h *Access) breakGlass(c *api.Call, in breakRequest) (api.Answer, error) {
 	}
 	var broken glass
 	h.org.Read(func(s *control.State, _ domain.Head) {
-		for _, g := range s.Access().Glasses() { // the newest of them is the one, also where the write was repeated
+		for g := range s.Access().Newest() { // the newest of them is the one, also where the write was repeated
 			if g.By == c.Meta.Actor.ID && g.Resource == in.ref && g.Method == in.Method {
 				broken = showGlass(g)
+				return
 			}
 		}
 	})
@@ -82,7 +82,7 @@ func (h *Access) glasses(c *api.Call) (api.Answer, error) {
 	}{[]glass{}}
 	h.org.Read(func(s *control.State, _ domain.Head) {
 		now := s.Later(h.org.Now())
-		for _, g := range slices.Backward(s.Access().Glasses()) {
+		for g := range s.Access().Newest() {
 			if len(answer.Glasses) == maxGlasses {
 				return
 			}
@@ -132,5 +132,5 @@ func (h *Access) review(c *api.Call, in reviewRequest) (api.Answer, error) {
 // mayReview tells whether the caller could have approved what the glass was
 // broken for.
 func mayReview(c *api.Call, s *control.State, g access.Glass, now time.Time) bool {
-	return slices.Contains(s.Reviewers(g, now), domain.Name(c.Meta.Actor.ID))
+	return s.Reviews(domain.Name(c.Meta.Actor.ID), g, now)
 }

@@ -30,7 +30,7 @@ type State struct {
 	tally        map[connection.Status]int         // how many of those have each status
 	toActivate   []domain.Name                     // of those, whose newest version nobody activated yet, sorted
 	withWarnings []domain.Name                     // of those, that are active with warnings that were accepted, sorted
-	byIssuer     map[string][]domain.Name // active connections that pin iss, sorted
+	byIssuer     map[string][]domain.Name          // active connections that pin iss, sorted
 	organisation organisation.State
 	keys         key.State
 	people       person.State
@@ -151,6 +151,11 @@ func (s *State) EffectiveRoles(n domain.Name, now time.Time) []domain.Role {
 		}
 	}
 	return out
+}
+
+// Bears tells whether the person bears a role at now, by themself or through groups.
+func (s *State) Bears(p *person.Person, r domain.Role, now time.Time) bool {
+	return slices.Contains(p.Roles, r) || slices.Contains(s.LentRoles(p.Name, now), r)
 }
 
 // Everybody is the people, by name.
