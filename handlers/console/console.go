@@ -140,6 +140,17 @@ func (c *Console) Mount(e *echo.Echo) {
 	orgs.RouteNotFound("/*", nothing)
 	g.RouteNotFound("", func(echo.Context) error { return errNothing })
 	g.RouteNotFound("/*", func(echo.Context) error { return errNothing })
+	api.TellByPage(e, base, c.refusedByEdge)
+}
+
+// refusedByEdge shows a browser what the edge refused below the console before any
+// screen was asked: such as a path that can be read in two ways.
+func (c *Console) refusedByEdge(ec echo.Context, err error) error {
+	setHeaders(ec, c.secure())
+	if status, _ := api.Explain(err); status == http.StatusNotFound {
+		err = errNothing
+	}
+	return c.fail(ec, err)
 }
 
 // home is the first page of an organisation.
