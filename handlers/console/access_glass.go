@@ -128,8 +128,16 @@ const maxGlassRows = 50
 
 // reviews tells whether the person may review the glass.
 func reviews(p *page, s *control.State, g access.Glass, now time.Time) bool {
-	return g.ReviewedBy == "" && g.By != p.Person.ID &&
-		(p.Person.Has(domain.SecurityAdmin) || s.Reviews(domain.Name(p.Person.ID), g, now))
+	return reviewer(p, s, now)(g)
+}
+
+// reviewer is [reviews] for many glasses.
+func reviewer(p *page, s *control.State, now time.Time) func(access.Glass) bool {
+	could := s.ReviewsAt(now)
+	return func(g access.Glass) bool {
+		return g.ReviewedBy == "" && g.By != p.Person.ID &&
+			(p.Person.Has(domain.SecurityAdmin) || could(domain.Name(p.Person.ID), g))
+	}
 }
 
 // seesGlass tells whether the person may see the glass, as /v1 has it.
@@ -148,9 +156,9 @@ func newGlassRow(p *page, s *control.State, g access.Glass, now time.Time) glass
 // countGlass is how many broken glasses the person is to review.
 func countGlass(p *page) (n int) {
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		now := s.Later(p.now())
-		for _, g := range s.Access().Glasses() {
-			if reviews(p, s, g, now) {
+		reviews := reviewer(p, s, s.Later(p.now()))
+		for _, g := range s.Access().Waiting() {
+			if reviews(g) {
 				n++
 			}
 		}
@@ -158,15 +166,29 @@ func countGlass(p *page) (n int) {
 	return n
 }
 
+// glassesLookedAt is among how many of the newest glasses the list looks for those
+// that are not to be reviewed; the audit trail has every one.
+const glassesLookedAt = 1000
+
 func showGlasses(p *page) error {
 	var v glassesView
 	p.Org.Read(func(s *control.State, _ domain.Head) {
 		now := s.Later(p.now())
-		for _, g := range slices.Backward(s.Access().Glasses()) {
+		reviews := reviewer(p, s, now)
+		for _, g := range s.Access().Waiting() {
+			if reviews(g) && len(v.Review) < maxGlassRows {
+				v.Review = append(v.Review, newGlassRow(p, s, g, now))
+			}
+		}
+		looked := 0
+		for g := range s.Access().Newest() {
+			if looked++; looked > glassesLookedAt {
+				break
+			}
 			list := &v.Others
 			switch {
-			case reviews(p, s, g, now):
-				list = &v.Review
+			case reviews(g):
+				continue
 			case g.By == p.Person.ID:
 				list = &v.Mine
 			case !seesGlass(p, s, g, now):
@@ -177,7 +199,6 @@ func showGlasses(p *page) error {
 			}
 		}
 	})
-	slices.Reverse(v.Review)
 	return p.render("break-glass", v)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,21 +35,18 @@ func groupNoun() noun {
 
 func (c *Console) groups() []screen { return groupNoun().screens() }
 
-func listGroups(p *page, s *control.State) (all []entry) {
+func listGroups(p *page, s *control.State) iter.Seq[entry] {
 	now := s.Later(p.now())
-	for _, g := range s.Groups().Groups() {
-		all = append(all, entry{func() string { return g.Name.String() + " " + g.Description }, func() []cell {
-			used := textCell("")
-			if s.NamesGroup(g.Name) {
-				used = toneCell("info", "named")
-			}
-			return []cell{
-				linkCell(g.Name.String(), p.url("/groups/"+g.Name.String())), numberCell(s.Groups().Count(g.Name, now)),
-				textCell(listRoles(g.Roles, " and ")), used, quietCell(g.Description),
-			}
-		}})
-	}
-	return all
+	return entriesOf(s.Groups().Each(), func(to *sought, g *group.Group) { to.add(g.Name.String(), g.Description) }, func(g *group.Group) []cell {
+		used := textCell("")
+		if s.NamesGroup(g.Name) {
+			used = toneCell("info", "named")
+		}
+		return []cell{
+			linkCell(g.Name.String(), p.url("/groups/"+g.Name.String())), numberCell(s.Groups().Count(g.Name, now)),
+			textCell(listRoles(g.Roles, " and ")), used, quietCell(g.Description),
+		}
+	})
 }
 
 // groupDocument is a group as /v1 answers it.
@@ -81,14 +79,11 @@ func openGroup(p *page, raw json.RawMessage, v *sheet) error {
 	p.Org.Read(func(s *control.State, _ domain.Head) {
 		name := domain.Name(g.Name)
 		now := s.Later(p.now())
-		whole, _ := s.Groups().Group(name)
-		var all []entry
-		for _, m := range whole.Members {
-			if s.Groups().Has(name, m.Person, now) {
-				all = append(all, entry{cells: func() []cell { return memberCells(p, g.Name, m, changes) }})
-			}
-		}
-		t := p.pageOf(all, groupNoun().at(p), url.Values{})
+		people := s.Groups().People(name, now)
+		t := p.pageOf(len(people), func(i int) []cell {
+			m, _ := s.Groups().Member(name, people[i], now)
+			return memberCells(p, g.Name, m, changes)
+		}, groupNoun().at(p), url.Values{})
 		members.Rows, members.Pager = t.Rows, t.Pager
 	})
 	v.Tables = []sheetTable{members}
@@ -138,12 +133,11 @@ func (p *page) peopleOptions(chosen string) []option {
 	options := []option{{"", "choose"}}
 	known := chosen == ""
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		all := s.Everybody()
-		if len(all) > maxOptions {
+		if s.CountPeople() > maxOptions {
 			options = nil
 			return
 		}
-		for _, who := range all {
+		for who := range s.EachPerson() {
 			options = append(options, option{who.Name.String(), who.Name.String()})
 			known = known || who.Name.String() == chosen
 		}

@@ -1,16 +1,19 @@
 package console
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/projections/control"
@@ -26,7 +29,7 @@ type noun struct {
 	first             string // what to do where there is none
 	writers           []domain.Role
 	columns           []string
-	entries           func(p *page, s *control.State) []entry
+	entries           func(p *page, s *control.State) iter.Seq[entry]
 	open              func(p *page, raw json.RawMessage, s *sheet) error // shows one
 	actions           map[string]func(*page) error                       // beside delete
 	deleting          []string                                           // what follows from it
@@ -45,10 +48,58 @@ type noun struct {
 // example is a document to start from.
 type example struct{ Name, Title, Text string }
 
-// entry is one of a list; its cells are asked for if it is on the page.
+// entry is one of a list; its cells are asked for if it is on the page. What it
+// tells is of the next one then: of ten thousand, nothing is made that is not shown.
 type entry struct {
-	match func() string // what the filter looks into
+	match func(*sought) // adds what the filter looks into
 	cells func() []cell
+}
+
+// entriesOf is a list of what there is of something.
+func entriesOf[T any](all iter.Seq[T], match func(*sought, T), cells func(T) []cell) iter.Seq[entry] {
+	return func(yield func(entry) bool) {
+		var of T
+		e := entry{func(to *sought) { match(to, of) }, func() []cell { return cells(of) }}
+		for of = range all {
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// sought is a filter, and what it looks into of one entry after the other.
+type sought struct {
+	words string // in small letters
+	text  []byte
+}
+
+// holds tells whether the filter finds something in the entry.
+func (f *sought) holds(e entry) bool {
+	if f.words == "" {
+		return true
+	}
+	f.text = f.text[:0]
+	e.match(f)
+	for i, c := range f.text {
+		switch {
+		case c >= utf8.RuneSelf:
+			return bytes.Contains(bytes.ToLower(f.text), []byte(f.words))
+		case 'A' <= c && c <= 'Z':
+			f.text[i] = c + 'a' - 'A'
+		}
+	}
+	return bytes.Contains(f.text, []byte(f.words))
+}
+
+// add is more to look into.
+func (f *sought) add(parts ...string) {
+	for _, part := range parts {
+		if len(f.text) > 0 {
+			f.text = append(f.text, ' ')
+		}
+		f.text = append(f.text, part...)
+	}
 }
 
 // How much a page of a list has: rows, and characters of what people wrote in
@@ -83,13 +134,14 @@ func (n noun) writes(p *page) bool { return slices.ContainsFunc(n.writers, p.Per
 func (n noun) list(p *page) error {
 	q := strings.ToLower(strings.TrimSpace(p.query("q")))
 	var t sheetTable
-	var total int
+	var total, found int
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		all := n.entries(p, s)
-		if total = len(all); q != "" {
-			all = slices.DeleteFunc(all, func(e entry) bool { return !strings.Contains(strings.ToLower(e.match()), q) })
+		from := p.from()
+		if t.Rows, total, found = pageRowsOf(n.entries(p, s), q, from); from >= found && from > 0 { // an address of when there were more
+			from = 0
+			t.Rows, total, found = pageRowsOf(n.entries(p, s), q, from)
 		}
-		t = p.pageOf(all, n.path, url.Values{"q": {q}})
+		t.Pager = p.pager(from, found, n.path, url.Values{"q": {q}})
 	})
 	for _, row := range t.Rows {
 		for i := range row {
@@ -118,33 +170,63 @@ func (n noun) list(p *page) error {
 	return p.render("sheet", v)
 }
 
-// pageOf is the page of a list that the query asks for.
-func (p *page) pageOf(all []entry, path string, query url.Values) (t sheetTable) {
+// pageRowsOf is the rows of a page of those entries that a filter finds, and how
+// many there are, and are found.
+func pageRowsOf(all iter.Seq[entry], q string, from int) (rows [][]cell, total, found int) {
+	filter := &sought{words: q}
+	for e := range all {
+		if total++; !filter.holds(e) {
+			continue
+		}
+		if from <= found && found < from+pageRows {
+			rows = append(rows, e.cells())
+		}
+		found++
+	}
+	return rows, total, found
+}
+
+// from is where the page of a list begins that the query asks for.
+func (p *page) from() int {
 	from, err := strconv.Atoi(p.query("from"))
-	if err != nil || from < 0 || from >= len(all) {
+	if err != nil {
+		return 0
+	}
+	return max(0, from)
+}
+
+// pageOf is the page, of a list of that many, that the query asks for.
+func (p *page) pageOf(all int, cells func(i int) []cell, path string, query url.Values) (t sheetTable) {
+	from := p.from()
+	if from >= all {
 		from = 0
 	}
-	to := min(from+pageRows, len(all))
-	for _, e := range all[from:to] {
-		t.Rows = append(t.Rows, e.cells())
+	for i := from; i < min(from+pageRows, all); i++ {
+		t.Rows = append(t.Rows, cells(i))
 	}
-	if len(all) <= pageRows {
-		return t
+	t.Pager = p.pager(from, all, path, query)
+	return t
+}
+
+// pager leads to the other pages of a list of that many; nil where there are none.
+func (p *page) pager(from, all int, path string, query url.Values) *pagerView {
+	if all <= pageRows {
+		return nil
 	}
+	to := min(from+pageRows, all)
 	at := func(from int) string {
 		q := url.Values{"from": {strconv.Itoa(from)}}
 		maps.Copy(q, query)
 		return p.url(path) + "?" + q.Encode()
 	}
-	pager := newPager("", "", fmt.Sprintf("%d to %d of %d", from+1, to, len(all)))
+	pager := newPager("", "", fmt.Sprintf("%d to %d of %d", from+1, to, all))
 	if from > 0 {
 		pager.Previous = at(max(0, from-pageRows))
 	}
-	if to < len(all) {
+	if to < all {
 		pager.Next = at(to)
 	}
-	t.Pager = &pager
-	return t
+	return &pager
 }
 
 // at is the path of the one that the page is about.

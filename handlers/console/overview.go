@@ -125,21 +125,8 @@ func (v *overviewView) connections(p *page, s *control.State) (warned []domain.N
 	waiting, settings := 0, s.Organisation()
 	n := need{URL: p.url("/connections"), Do: "Open the connections"}
 	alone := settings.DualControl == connection.DualControlRoles && settings.UpdatedBy != p.Person.ID && p.Person.Has(domain.SecurityAdmin)
-	for c := range s.EachConnection() {
-		switch c.Status {
-		case connection.Active:
-			v.Active++
-			if len(c.Acknowledged) > 0 {
-				warned = append(warned, c.Name)
-			}
-		case connection.Inactive:
-			v.Inactive++
-		default:
-			v.Drafts++
-		}
-		if c.Pending == nil && c.EverActivated {
-			continue
-		}
+	v.Active, v.Inactive, v.Drafts = s.CountConnections(connection.Active), s.CountConnections(connection.Inactive), s.CountConnections(connection.Drafted)
+	for c := range s.ToActivate() {
 		if slices.Contains(c.Writers, p.Person.ID) && !alone {
 			if len(v.Elsewhere) < maxListed {
 				v.Elsewhere = append(v.Elsewhere, c.Name)
@@ -165,7 +152,7 @@ func (v *overviewView) connections(p *page, s *control.State) (warned []domain.N
 		n.Title = waits(waiting, "connection", "connections") + " for your review"
 		v.Needs = append(v.Needs, n)
 	}
-	return warned
+	return s.WithWarnings()
 }
 
 // day draws the exchanges of the last 24 hours.

@@ -101,8 +101,11 @@ func (v *overviewView) lent(p *page, s *control.State, now time.Time) {
 			v.has(now, openRow{What: heldSays(c), URL: reachURL(p, c.Resource), Kind: "checked out", Until: c.Until})
 		}
 	}
-	glasses := s.Access().Glasses()
-	for _, g := range glasses[max(0, len(glasses)-newestGlasses):] {
+	looked := 0
+	for g := range s.Access().Newest() {
+		if looked++; looked > newestGlasses {
+			break
+		}
 		if g.By == p.Person.ID {
 			v.has(now, openRow{What: newGlassRow(p, s, g, now).What, URL: p.url("/break-glass/" + g.ID), Kind: "broken glass", Until: g.Until, resource: g.Resource, method: g.Method})
 		}

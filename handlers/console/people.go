@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -32,15 +33,13 @@ func personNoun() noun {
 
 func (c *Console) people() []screen { return append(personNoun().screens(), takeAwayScreen()) }
 
-func listPeople(p *page, s *control.State) (all []entry) {
+func listPeople(p *page, s *control.State) iter.Seq[entry] {
 	now := p.now()
-	for _, who := range s.Everybody() {
-		all = append(all, entry{func() string { return who.Name.String() + " " + who.Email }, func() []cell { return personCells(p, s, who, now) }})
-	}
-	return all
+	return entriesOf(s.EachPerson(), func(to *sought, who *person.Person) { to.add(who.Name.String(), who.Email) },
+		func(who *person.Person) []cell { return personCells(p, s, who, now) })
 }
 
-func personCells(p *page, s *control.State, who person.Person, now time.Time) []cell {
+func personCells(p *page, s *control.State, who *person.Person, now time.Time) []cell {
 	return []cell{
 		linkCell(who.Name.String(), p.url("/people/"+who.Name.String())), textCell(listRoles(who.Roles, ", ")),
 		textCell(listRoles(s.LentRoles(who.Name, now), ", ")), numberCell(len(s.Groups().Of(who.Name, s.Later(now)))),

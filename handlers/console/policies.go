@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,23 +36,20 @@ func (c *Console) policies() []screen {
 	return append(policyNoun().screens(), reachScreen())
 }
 
-func listPolicies(p *page, s *control.State) (all []entry) {
-	for _, d := range s.Policies().Policies() {
-		all = append(all, entry{func() string { return d.Name.String() + " " + d.Newest.Description }, func() []cell {
-			state := badgeCell("draft")
-			switch {
-			case d.Published != nil && d.PublishedVersion != d.Version:
-				state = toneCell("info", "published, with an edit that waits")
-			case d.Published != nil:
-				state = badgeCell("published")
-			}
-			return []cell{
-				linkCell(d.Name.String(), p.url("/policies/"+d.Name.String())), state, textCell(principalsSay(d.Newest.Principals)),
-				numberCell(len(d.Newest.Rules)), timeCell(d.UpdatedAt), quietCell(d.Newest.Description),
-			}
-		}})
-	}
-	return all
+func listPolicies(p *page, s *control.State) iter.Seq[entry] {
+	return entriesOf(s.Policies().Each(), func(to *sought, d *policy.Policy) { to.add(d.Name.String(), d.Newest.Description) }, func(d *policy.Policy) []cell {
+		state := badgeCell("draft")
+		switch {
+		case d.Published != nil && d.PublishedVersion != d.Version:
+			state = toneCell("info", "published, with an edit that waits")
+		case d.Published != nil:
+			state = badgeCell("published")
+		}
+		return []cell{
+			linkCell(d.Name.String(), p.url("/policies/"+d.Name.String())), state, textCell(principalsSay(d.Newest.Principals)),
+			numberCell(len(d.Newest.Rules)), timeCell(d.UpdatedAt), quietCell(d.Newest.Description),
+		}
+	})
 }
 
 // principalsSay is whom a policy is for, in a few words.
@@ -272,21 +270,22 @@ func selectorSays(s policy.Selector) string {
 }
 
 // labelsSay are labels in order.
-func labelsSay(labels map[string]string) string {
+func labelsSay(labels map[string]string) string { return string(appendLabels(nil, labels)) }
+
+func appendLabels(to []byte, labels map[string]string) []byte {
 	var room [8]string // mostly they are few, and a filter asks for those of everything
 	keys := room[:0]
 	for k := range labels {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	var b strings.Builder
 	for i, k := range keys {
 		if i > 0 {
-			b.WriteString(", ")
+			to = append(to, ", "...)
 		}
-		b.WriteString(k + "=" + labels[k])
+		to = append(append(append(to, k...), '='), labels[k]...)
 	}
-	return b.String()
+	return to
 }
 
 func conditionSays(c policy.Condition) string {
@@ -316,7 +315,7 @@ var policyExamples = []example{
 	{"standing", "a standing group", `name: web-standing
 description: Operators log in to web servers as themselves
 principals:
-  groups: [web-operators]
+  groups: [web-operators] # one of your groups
 rules:
   - name: web-servers
     resource:
@@ -327,7 +326,7 @@ rules:
 	{"on-call", "a group, and hours", `name: on-call
 description: Who is on call reads passwords of the shop in the evening
 principals:
-  groups: [shop-on-call]
+  groups: [shop-on-call] # one of your groups
 rules:
   - name: passwords
     resource: { folder: shop/db }
@@ -338,7 +337,7 @@ rules:
 	{"approval", "an approval", `name: database-admins
 description: The shared user of the database, one at a time, when somebody agrees
 principals:
-  groups: [shop-dba]
+  groups: [shop-dba] # one of your groups
 rules:
   - name: databases
     resource:

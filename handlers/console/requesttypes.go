@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,20 +36,17 @@ func typeNoun() noun {
 
 func (c *Console) requestTypes() []screen { return typeNoun().screens() }
 
-func listTypes(p *page, s *control.State) (all []entry) {
-	for _, t := range s.Requests().Types() {
-		all = append(all, entry{func() string { return t.Name.String() + " " + t.Newest.Description }, func() []cell {
-			state := badgeCell(string(t.Status))
-			if t.Published != nil && t.PublishedVersion != t.Version {
-				state = toneCell("info", string(t.Status)+", with an edit that waits")
-			}
-			return []cell{
-				linkCell(t.Name.String(), p.url("/request-types/"+t.Name.String())), state, textCell(kindSays(*t.Newest)),
-				numberCell(len(t.Newest.Steps)), timeCell(t.UpdatedAt), quietCell(t.Newest.Description),
-			}
-		}})
-	}
-	return all
+func listTypes(p *page, s *control.State) iter.Seq[entry] {
+	return entriesOf(slices.Values(s.Requests().Types()), func(to *sought, t request.Type) { to.add(t.Name.String(), t.Newest.Description) }, func(t request.Type) []cell {
+		state := badgeCell(string(t.Status))
+		if t.Published != nil && t.PublishedVersion != t.Version {
+			state = toneCell("info", string(t.Status)+", with an edit that waits")
+		}
+		return []cell{
+			linkCell(t.Name.String(), p.url("/request-types/"+t.Name.String())), state, textCell(kindSays(*t.Newest)),
+			numberCell(len(t.Newest.Steps)), timeCell(t.UpdatedAt), quietCell(t.Newest.Description),
+		}
+	})
 }
 
 func kindSays(spec request.Spec) string {

@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,17 +35,10 @@ func projectNoun() noun {
 	}
 }
 
-func listProjects(p *page, s *control.State) (all []entry) {
-	used := map[domain.Name]int{}
-	for r := range s.Resources().Behind("") {
-		used[r.Project]++
-	}
-	for _, d := range s.Resources().Projects() {
-		all = append(all, entry{func() string { return d.Name.String() + " " + d.Description }, func() []cell {
-			return []cell{linkCell(d.Name.String(), p.url("/projects/"+d.Name.String())), numberCell(used[d.Name]), textCell(checkoutSays(d.Checkout)), quietCell(d.Description)}
-		}})
-	}
-	return all
+func listProjects(p *page, s *control.State) iter.Seq[entry] {
+	return entriesOf(slices.Values(s.Resources().Projects()), func(to *sought, d resource.Project) { to.add(d.Name.String(), d.Description) }, func(d resource.Project) []cell {
+		return []cell{linkCell(d.Name.String(), p.url("/projects/"+d.Name.String())), numberCell(s.Resources().In(d.Name)), textCell(checkoutSays(d.Checkout)), quietCell(d.Description)}
+	})
 }
 
 func checkoutSays(c resource.Checkout) string {
@@ -137,23 +131,28 @@ func serverNoun() noun {
 	}
 }
 
-func listServers(p *page, s *control.State) (all []entry) {
-	for found := range s.Resources().Behind(resource.ServerRef("")) { // no kind comes behind
-		r := *found
-		all = append(all, entry{func() string {
-			return r.Name + " " + inProject(r.Project.String()) + " " + r.Description + " " + r.ServerSpec.Address + " " + labelsSay(r.Labels)
-		}, func() []cell {
-			var accounts []domain.Name
-			for _, a := range r.ServerSpec.Accounts {
-				accounts = append(accounts, a.Name)
-			}
-			return []cell{
-				linkCell(r.Name, p.url("/servers/"+r.Name)), linkCell(r.Project.String(), p.url("/projects/"+r.Project.String())),
-				codeCell(r.ServerSpec.Address), textCell(join(accounts)), quietCell(labelsSay(r.Labels)),
-			}
-		}})
-	}
-	return all
+func listServers(p *page, s *control.State) iter.Seq[entry] {
+	servers := s.Resources().Behind(resource.ServerRef("")) // no kind comes behind
+	return entriesOf(servers, func(to *sought, r *resource.Resource) { to.resource(r, r.Description, r.ServerSpec.Address) }, func(r *resource.Resource) []cell {
+		var accounts []domain.Name
+		for _, a := range r.ServerSpec.Accounts {
+			accounts = append(accounts, a.Name)
+		}
+		return []cell{
+			linkCell(r.Name, p.url("/servers/"+r.Name)), linkCell(r.Project.String(), p.url("/projects/"+r.Project.String())),
+			codeCell(r.ServerSpec.Address), textCell(join(accounts)), quietCell(labelsSay(r.Labels)),
+		}
+	})
+}
+
+// resource adds what is looked into of a resource: its name, its project as
+// [inProject] finds it, more, and its labels.
+func (f *sought) resource(r *resource.Resource, more ...string) {
+	f.add(r.Name, "project=")
+	f.text = append(append(f.text, r.Project...), ';')
+	f.add(more...)
+	f.add("")
+	f.text = appendLabels(f.text, r.Labels)
 }
 
 // version is one version of a value, never the value, as /v1 answers it.

@@ -3,8 +3,10 @@ package console
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/claim"
@@ -27,20 +29,17 @@ func roleNoun() noun {
 
 func (c *Console) roles() []screen { return append(roleNoun().screens(), matchScreen()) }
 
-func listRoleDocuments(p *page, s *control.State) (all []entry) {
-	for _, r := range s.WorkloadRoles().Roles() {
-		all = append(all, entry{func() string { return r.Name.String() + " " + r.Description }, func() []cell {
-			var from []domain.Name
-			for _, q := range r.Requirements {
-				from = append(from, q.Connection)
-			}
-			return []cell{
-				linkCell(r.Name.String(), p.url("/roles/"+r.Name.String())), codeCell(role.Username(r.Name)), textCell(join(from)),
-				timeCell(r.UpdatedAt), quietCell(r.Description),
-			}
-		}})
-	}
-	return all
+func listRoleDocuments(p *page, s *control.State) iter.Seq[entry] {
+	return entriesOf(slices.Values(s.WorkloadRoles().Roles()), func(to *sought, r role.Role) { to.add(r.Name.String(), r.Description) }, func(r role.Role) []cell {
+		var from []domain.Name
+		for _, q := range r.Requirements {
+			from = append(from, q.Connection)
+		}
+		return []cell{
+			linkCell(r.Name.String(), p.url("/roles/"+r.Name.String())), codeCell(role.Username(r.Name)), textCell(join(from)),
+			timeCell(r.UpdatedAt), quietCell(r.Description),
+		}
+	})
 }
 
 func openRole(p *page, raw json.RawMessage, v *sheet) error {

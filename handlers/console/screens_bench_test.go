@@ -194,7 +194,7 @@ type asked struct {
 func (c *crowd) slowest(b *testing.B, s screen, ask question) (slowest asked) {
 	b.Helper()
 	for _, who := range c.whoSee(s) {
-		if a := c.ask(b, who, ask); slowest.status == 0 || a.own > slowest.own {
+		if a := c.ask(b, who, ask); a.own > slowest.own {
 			slowest = a
 		}
 	}
@@ -249,7 +249,11 @@ func (c *crowd) ask(b *testing.B, who domain.Name, ask question) (a asked) {
 		took = append(took, time.Since(begun))
 	}
 	a.cpu, a.allocated = (processorTime(b, syscall.RUSAGE_SELF)-before)/times, (measured("/gc/heap/allocs:bytes")-allocated)/times
-	if a.status != http.StatusOK && a.status != http.StatusSeeOther {
+	switch a.status {
+	case http.StatusForbidden: // this one is not theirs, as a connection that somebody else must edit
+		return asked{}
+	case http.StatusOK, http.StatusSeeOther:
+	default:
 		b.Fatalf("%s at %s: %d", who, ask.path, a.status)
 	}
 	slices.Sort(took)

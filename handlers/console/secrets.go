@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"net/http"
 	"net/url"
@@ -92,11 +93,7 @@ func (v valued) hidden(more ...string) map[string]string {
 func (v valued) sheet(p *page) sheet {
 	writes := p.Person.Has(domain.ResourceAdmin)
 	t := sheetTable{Heading: "Versions", Caption: "Versions", Columns: []string{"#Version", "State", "Added", "By", "-Actions"}, EmptyTitle: "No value yet", EmptyText: "Nothing can be revealed before a value is put."}
-	var all []entry
-	for _, one := range slices.Backward(v.versions) {
-		all = append(all, entry{cells: func() []cell { return v.row(p, one, writes) }})
-	}
-	shown := p.pageOf(all, v.path, v.query)
+	shown := p.pageOf(len(v.versions), func(i int) []cell { return v.row(p, v.versions[len(v.versions)-1-i], writes) }, v.path, v.query)
 	t.Rows, t.Pager = shown.Rows, shown.Pager
 	s := sheet{Title: v.title, Up: v.up, Tables: []sheetTable{t}}
 	if writes {
@@ -207,27 +204,27 @@ func (p *page) destroyValue(of valuedOf) error {
 func listSecrets(p *page) error {
 	n := noun{path: secretsPath, one: "secret", many: "secrets", first: "Put one at a path; a policy then says who may see it.", lead: "A secret is a value at a path, with its versions. Values are revealed under My access, by who a policy lets.",
 		writers: stewards, columns: []string{"Path", "Project", "#Versions", "Labels", "Description"},
-		entries: func(p *page, s *control.State) (all []entry) {
-			for found := range s.Resources().Behind(resource.SecretRef("")) {
-				if found.Kind != resource.Secret {
-					break
-				}
-				r := *found
-				all = append(all, entry{func() string {
-					return r.Name + " " + inProject(r.Project.String()) + " " + r.Description + " " + labelsSay(r.Labels)
-				}, func() []cell {
-					var n int
-					for _, v := range r.Versions {
-						if v.DestroyedAt.IsZero() {
-							n++
-						}
-					}
-					return []cell{linkCell(r.Name, p.secretURL(r.Name)), linkCell(r.Project.String(), p.url("/projects/"+r.Project.String())), numberCell(n), quietCell(labelsSay(r.Labels)), quietCell(r.Description)}
-				}})
-			}
-			return all
-		}}
+		entries: listSecretEntries}
 	return n.list(p)
+}
+
+func listSecretEntries(p *page, s *control.State) iter.Seq[entry] {
+	secrets := func(yield func(*resource.Resource) bool) {
+		for r := range s.Resources().Behind(resource.SecretRef("")) {
+			if r.Kind != resource.Secret || !yield(r) {
+				return
+			}
+		}
+	}
+	return entriesOf(secrets, func(to *sought, r *resource.Resource) { to.resource(r, r.Description) }, func(r *resource.Resource) []cell {
+		var n int
+		for _, v := range r.Versions {
+			if v.DestroyedAt.IsZero() {
+				n++
+			}
+		}
+		return []cell{linkCell(r.Name, p.secretURL(r.Name)), linkCell(r.Project.String(), p.url("/projects/"+r.Project.String())), numberCell(n), quietCell(labelsSay(r.Labels)), quietCell(r.Description)}
+	})
 }
 
 func (p *page) secretURL(path string) string {

@@ -28,6 +28,9 @@ func TestEveryScreenIsSmallHoweverMuchThereIs(t *testing.T) {
 					continue
 				}
 				w := c.get(who, c.path(path))
+				if w.Code == http.StatusForbidden && strings.HasPrefix(path, "/connections/") {
+					continue // which somebody else edits, as it is active
+				}
 				if w.Code != http.StatusOK && w.Code != http.StatusSeeOther {
 					t.Errorf("%s at %s: status %d", who, path, w.Code)
 				}
