@@ -79,5 +79,5 @@ func ErrFields(f []FieldError) error {
 	if len(f) == 0 {
 		return nil
 	}
-	return Invalid("request.invalid", "The request breaks a rule.").WithFields(f[:min(len(f), MaxFields)]...)
+	return Invalid("request.invalid", "Nothing was done: some of what was sent breaks a rule.").WithFields(f[:min(len(f), MaxFields)]...)
 }

@@ -63,7 +63,7 @@ func (s Spec) Missing(known References) []domain.FieldError {
 	var errs fieldErrors
 	look := func(at, what string, there func(domain.Name) bool, n domain.Name) {
 		if _, err := domain.ParseName(n.String()); err == nil && there != nil && !there(n) {
-			errs.refuse(at, what+".not_found", "there is no %s of this name", strings.ReplaceAll(what, "_", " "))
+			errs.refuse(at, what+".not_found", "there is no %s called %s", strings.ReplaceAll(what, "_", " "), n)
 		}
 	}
 	for i, n := range s.Principals.Groups {

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/access"
@@ -139,6 +141,7 @@ func answerReach(p *page, form url.Values) error {
 	if err := answer(p, &v, form); err != nil {
 		return p.refused("sheet", v, err)
 	}
+	v.Form.Folded = "Ask something else"
 	return p.render("sheet", v)
 }
 
@@ -217,7 +220,7 @@ func (m reachMethod) says() string {
 		if c.Met {
 			state = "Met: "
 		}
-		parts = append(parts, state+strings.TrimSuffix(c.Description, ".")+".")
+		parts = append(parts, state+strings.TrimSuffix(readableTimes(c.Description), ".")+".")
 	}
 	if m.CheckedOut != nil {
 		parts = append(parts, "Checked out by "+m.CheckedOut.By+".")
@@ -226,4 +229,17 @@ func (m reachMethod) says() string {
 		return "nothing besides"
 	}
 	return strings.Join(parts, " ")
+}
+
+var timeInText = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+
+// readableTimes is a sentence whose times are written as the console writes them.
+func readableTimes(text string) string {
+	return timeInText.ReplaceAllStringFunc(text, func(s string) string {
+		t, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			return s
+		}
+		return exact(t)
+	})
 }

@@ -155,6 +155,7 @@ type sheetForm struct {
 	Cancel  string       // path of the way out
 	Heading string
 	Wrong   []fieldLink // what is wrong inside of a document, by place
+	Folded  string      // what unfolds it, where something else on the page comes first; "": it is not folded
 }
 
 // sheetField is one field; see [newField].
