@@ -190,6 +190,14 @@ func (s Spec) keysHTTP() string {
 	return "Keys are fetched without TLS: whoever stands between can put in their own. It is meant for a provider on this machine, in development."
 }
 
+// givenAgain says at which issuer which names become somebody else's, and what to
+// compare besides. CircleCI is not among them: it tells by ids alone.
+var givenAgain = map[string]string{
+	"gitlab.com": "A path of a group or project belongs to somebody else once it was renamed or deleted, and their jobs are then let in. Compare project_id, which is never given again, too: the project's settings show it under General.",
+	"GitHub":     "A name of an owner or repository belongs to somebody else once it was renamed or deleted, and their workflows are then let in. Compare repository_owner_id or repository_id, which are never given again, too.",
+	"Google":     "An address or a domain belongs to somebody else once it was given up, and their workloads are then let in. Compare sub, the account's unique id, which is never given again, too.",
+}
+
 // subjectNameOnly finds tenants that are told by name alone where names can be
 // given away: at the shared issuers, and in a GitLab of one's own.
 func (s Spec) subjectNameOnly() string {
@@ -199,7 +207,7 @@ func (s Spec) subjectNameOnly() string {
 	}
 	for _, shared := range issuers {
 		if tenant, immutable := s.pinned(shared); tenant && !immutable {
-			return "The workload is told by a name, which can be given to another later. Compare an id too, such as repository_owner_id, project_id or the account's sub."
+			return givenAgain[shared.Name]
 		}
 	}
 	return ""

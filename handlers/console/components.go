@@ -120,12 +120,22 @@ func danger(s submitView) submitView { s.Danger = true; return s }
 // FieldLinks are the fields that a refusal names, for the summary on top.
 func (p *problem) FieldLinks() (links []fieldLink) {
 	for _, pointer := range p.Order {
-		links = append(links, fieldLink{ID: fieldID(pointer), Name: strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", " "), Detail: p.Fields[pointer]})
+		links = append(links, fieldLink{ID: fieldID(pointer), Name: pointerWords(pointer), Detail: p.Fields[pointer]})
 	}
 	return links
 }
 
 type fieldLink struct{ ID, Name, Detail string }
+
+// pointerWords is the field at a pointer as people read it: /token_ttl/amount is
+// Token ttl amount.
+func pointerWords(pointer string) string {
+	words := strings.NewReplacer("/", " ", "_", " ").Replace(strings.TrimPrefix(pointer, "/"))
+	if words == "" {
+		return "The document"
+	}
+	return upper(words)
+}
 
 // confirmView asks once more before something is done, on a page of its own.
 type confirmView struct {

@@ -176,9 +176,12 @@ func activate(p *page) error {
 		for _, code := range body.Acknowledge {
 			v.Accepted[code] = true
 		}
+		if told := (*problem)(nil); errors.As(err, &told) && told.Code == connection.ErrBlocked.Code {
+			told.Detail = "Nothing is activated yet: tick every warning below that you accept, or have it repaired."
+		}
 		return p.refused("connection_activate", v, err)
 	}
-	return p.done(path, "Activated. From now on it decides.")
+	return p.done(path, "Activated. From now on it decides. How a workload gets its first token is below, under Use it.")
 }
 
 // endView asks before a connection is deactivated or deleted.

@@ -26,6 +26,7 @@ type connectionView struct {
 	LastIssued time.Time
 	LastDenied time.Time
 	Reviewers  []domain.Name // who could activate it
+	Use        *useView      // how workloads use it; nil where it is not active
 	// What the person may do.
 	MayEdit, MayActivate, MayDeactivate, MayDelete bool
 	WhyNot                                         string // why those who draft may not edit this one
@@ -72,7 +73,7 @@ func showConnection(p *page) error {
 		MayDeactivate: p.Person.Has(domain.SecurityAdmin) && c.Status != connection.Drafted,
 		Reviewers:     p.couldActivate(c),
 	}
-	v.WhyNot = whyNotEdit(c, p.Person)
+	v.WhyNot, v.Use = whyNotEdit(c, p.Person), useOf(c, p.Org.Issuer())
 	v.MayDelete = v.MayEdit && c.Status != connection.Active
 	p.Org.Settle(p.Context())
 	if v.History, err = p.history(c.Name); err != nil {
@@ -95,9 +96,12 @@ const namedReviewers = 10
 // admins that wrote nothing of it, and where roles alone decide, those that did too.
 func (p *page) couldActivate(c connection.State) (names []domain.Name) {
 	p.Org.Read(func(s *control.State, _ domain.Head) {
-		for _, person := range s.Everybody() {
+		for person := range s.EachPerson() {
+			if !s.Bears(person, domain.SecurityAdmin, p.now()) {
+				continue
+			}
 			actor := domain.Actor{ID: person.Name.String(), Roles: s.EffectiveRoles(person.Name, p.now())}
-			if actor.Has(domain.SecurityAdmin) && p.activation(s, c, actor) == nil {
+			if p.activation(s, c, actor) == nil {
 				names = append(names, person.Name)
 			}
 			if len(names) == namedReviewers {

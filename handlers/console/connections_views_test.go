@@ -47,7 +47,7 @@ var (
 	connectionViews = []any{
 		connectionView{State: fullState, Provider: "GitLab", Newest: saySpec(fullSpec), Changes: sayChanges(fullState), Warnings: fullWarnings,
 			History: []connectionStep{{What: "drafted", By: "dana", Position: "1.0"}}, Longer: true, Day: dayView{Issued: 1, IssuedBars: "M4 24v-3"}, LastIssued: time.Unix(1, 0), LastDenied: time.Unix(1, 0),
-			Reviewers: []domain.Name{"sam"}, MayEdit: true, MayActivate: true, MayDeactivate: true, MayDelete: true},
+			Reviewers: []domain.Name{"sam"}, Use: &useView{Where: "In the job:", Code: "curl", Program: "sallyport wl auth"}, MayEdit: true, MayActivate: true, MayDeactivate: true, MayDelete: true},
 		connectionView{State: connection.State{Name: "new", Status: connection.Drafted}, Reviewers: []domain.Name{"sam"}},
 		connectionView{State: connection.State{Name: "off", Status: connection.Inactive}, MayDeactivate: true, WhyNot: "It was activated."},
 	}

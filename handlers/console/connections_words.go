@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sallyport.dev/domain/claim"
@@ -96,7 +97,7 @@ func saySpec(s connection.Spec) specView {
 var warningTitles = map[string]string{
 	connection.AudienceNotPinned: "Tokens made for others are taken", connection.TenantNotPinned: "Other customers of the provider are let in",
 	connection.PrefixOpen: "A beginning is compared that others can have too", connection.ExistsAlone: "A claim only has to be there",
-	connection.TTLLong: "Tokens live long", connection.KeysHTTP: "Keys are fetched without TLS", connection.SubjectNameOnly: "The workload is told by a name alone",
+	connection.TTLLong: "Tokens live long", connection.KeysHTTP: "Keys come by plain HTTP", connection.SubjectNameOnly: "Somebody else can get this name later",
 }
 
 // warningTitle heads a warning; the code itself where it has no words.
@@ -167,7 +168,47 @@ func sayChanges(s connection.State) (words []changeWords) {
 		}
 		words = append(words, changeWords{label, c.From, c.To})
 	}
-	return words
+	return together(words, s)
+}
+
+// together says of a condition that was changed what it was and will be, in one
+// row: of a claim that one condition left and one came.
+func together(words []changeWords, s connection.State) (out []changeWords) {
+	left, came := byClaim(s.Current, words), byClaim(s.Newest(), words)
+	for _, w := range words {
+		c := came[claimOf(s.Current, w.From)]
+		switch {
+		case w.Label != "Condition":
+		case w.To == "" && len(left[claimOf(s.Current, w.From)]) == 1 && len(c) == 1:
+			w.To = c[0]
+		case w.From == "" && len(came[claimOf(s.Newest(), w.To)]) == 1 && len(left[claimOf(s.Newest(), w.To)]) == 1:
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// byClaim is which conditions of a specification left or came, by their claim.
+func byClaim(s connection.Spec, changes []changeWords) map[claim.Path][]string {
+	found := map[claim.Path][]string{}
+	for _, c := range s.Conditions {
+		says := sayCondition(c).String()
+		if slices.ContainsFunc(changes, func(w changeWords) bool { return w.Label == "Condition" && (w.From == says || w.To == says) }) {
+			found[c.Claim] = append(found[c.Claim], says)
+		}
+	}
+	return found
+}
+
+// claimOf is the claim of the condition that says so.
+func claimOf(s connection.Spec, says string) claim.Path {
+	for _, c := range s.Conditions {
+		if sayCondition(c).String() == says {
+			return c.Claim
+		}
+	}
+	return ""
 }
 
 // between is what changed from one specification to another.

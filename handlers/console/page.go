@@ -60,6 +60,9 @@ func (c *Console) serve(s screen, action string, f func(*page) error) echo.Handl
 		}
 		p.Org = c.orgs[name]
 		if err := p.identify(); err != nil {
+			if asked, told := p.askedInVain(err); asked {
+				return told
+			}
 			if s.open && errors.Is(err, session.ErrNone) {
 				return f(p)
 			}
@@ -106,7 +109,9 @@ func (p *page) identify() error {
 	if err != nil {
 		return err
 	}
-	p.Session = s
+	if p.Session = s; p.asksByItself() {
+		return nil
+	}
 	return sessions.Seen(p.Context(), cookie.Value, s)
 }
 
@@ -241,7 +246,7 @@ func (p *page) keepSession() error {
 // notice is what the last action left to be told, once.
 func (p *page) notice() (string, error) {
 	n := p.Session.Notice
-	if n == "" || p.screen.path == stepUpPath { // it is for the page behind it
+	if n == "" || p.screen.path == stepUpPath || p.asksByItself() { // it is for the page behind it
 		return "", nil
 	}
 	p.Session.Notice = ""

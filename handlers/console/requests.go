@@ -35,6 +35,8 @@ type requestView struct {
 	MayCancel bool
 	Told      string // why the person has nothing to decide, "" where that needs no words
 	Comment   string
+	Meanwhile meanwhileView
+	same      bool // as the page shows it that asks
 }
 
 // filled is a field as somebody filled it in.
@@ -111,6 +113,9 @@ func requestPage(p *page, typed url.Values) (v requestView, err error) {
 		v.MayCancel = r.Status == request.Pending && r.Requester == p.Person.ID && !begun(r)
 		v.Deciders = someNames(deciders)
 		v.Told = v.notYours(p.Person.ID)
+		if v.Open() || p.asksByItself() {
+			v.Meanwhile, v.same = p.stillSo("/requests/"+v.ID, v.shown(), v.meanwhileSays)
+		}
 	})
 	return v, err
 }
@@ -201,8 +206,11 @@ func begun(r request.Request) bool {
 
 func showRequest(p *page) error {
 	v, err := requestPage(p, nil)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case v.same:
+		return p.nothingNew()
 	}
 	return p.render("request", v)
 }

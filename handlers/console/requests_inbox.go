@@ -51,10 +51,11 @@ const (
 
 // inboxView is what waits for somebody, and what they decided lately.
 type inboxView struct {
-	Waiting []requestRow // oldest first
-	More    int          // that wait, beside those shown
-	Done    []requestRow // newest first
-	From    []domain.Name
+	Waiting   []requestRow // oldest first
+	More      int          // that wait, beside those shown
+	Done      []requestRow // newest first
+	From      []domain.Name
+	Meanwhile meanwhileView
 }
 
 // countInbox is how many requests wait for the person.
@@ -89,6 +90,13 @@ func showInbox(p *page) error {
 			}
 		}
 	})
+	var same bool
+	v.Meanwhile, same = p.stillSo("/inbox", v.shown(), func() string {
+		return waits(len(v.Waiting)+v.More, "request", "requests") + " for you now."
+	})
+	if same {
+		return p.nothingNew()
+	}
 	p.counted = map[string]int{"/inbox": len(v.Waiting) + v.More}
 	return p.render("inbox", v)
 }
