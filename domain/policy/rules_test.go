@@ -228,6 +228,9 @@ func TestWhatIsNamedHasToBeThere(t *testing.T) {
 	var missing []string
 	for _, f := range s.Missing(nothing) {
 		missing = append(missing, f.Pointer+" "+f.Code)
+		if f.Code == "request_type.not_found" && f.Detail != "there is no request type called prod" {
+			t.Errorf("what is missing is called: %s", f.Detail)
+		}
 	}
 	if diff := cmp.Diff(all, missing); diff != "" {
 		t.Errorf("missing are (-want +got):\n%s", diff)

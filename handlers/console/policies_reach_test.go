@@ -41,6 +41,9 @@ func TestWhatOnePersonCanReachIsAllThatTheyCan(t *testing.T) {
 	before := s.world.Last()
 	body := s.wants(http.StatusOK, s.fills("ada", reachPath+"/ask", "subject.person", "carol", "resource", ""),
 		"server/web-1", "server/db-1", "secret/shop/key", "Log in to web-1 as me (user carol)", "group/ops", ">open<", "something is missing", "Missing: ", "/policies/fleet")
+	if !strings.Contains(body, "<summary>Ask something else</summary>") || strings.Contains(s.shown("ada", s.path(reachPath)), "Ask something else") {
+		t.Error("the question is folded before it is asked, or stands before its answer")
+	}
 	if strings.Contains(body, "Show more") {
 		t.Error("three resources are more than a page")
 	}
