@@ -113,6 +113,7 @@ test('recover makes a second owner, whose name the link has; a link without its 
 
 test('an owner invites somebody who has no identity provider, and they sign in with their passkey', async () => {
   const page = await opens(await recover('gwen'))
+  const look = await looker(page)
   await enrols(page)
   await isOwner(page, 'gwen')
   await page.goto(p.at('/people/-/new'))
@@ -121,7 +122,8 @@ test('an owner invites somebody who has no identity provider, and they sign in w
   await page.getByRole('button', { name: 'Save' }).click()
   await page.waitForURL(p.at('/people/hana'))
   await page.getByRole('button', { name: 'Invite by a link' }).click()
-  const link = (await page.locator('pre.code').innerText()).trim()
+  const link = (await page.locator('p.code').innerText()).trim()
+  assert.deepEqual(await look.violations(), [])
   const guest = await opens(link)
   await guest.getByRole('heading', { name: 'Your first sign-in to default' }).waitFor()
   await enrols(guest)

@@ -39,7 +39,7 @@ const codeField = "user_code"
 // showDevice asks for the code, and tells what waits with it. Whoever is to
 // answer proves first who they are, so that they come back to the code.
 func showDevice(p *page) error {
-	v := deviceView{Code: p.query(codeField), TTL: person.LoginTTL}
+	v := deviceView{Code: session.ShownCode(p.query(codeField)), TTL: person.LoginTTL}
 	if v.Code == "" {
 		return p.render("device", v)
 	}

@@ -108,7 +108,10 @@ func TestAProgramIsLetInAsWhoConfirmsItsCode(t *testing.T) {
 	if _, refusal := s.poll(deviceCode); refusal != "authorization_pending" {
 		t.Errorf("before anybody confirmed: %q", refusal)
 	}
-	shown := s.get("alice", s.path("/device?user_code="+strings.ToLower(userCode)))
+	shown := s.get("alice", s.path("/device?user_code="+strings.ToLower(strings.ReplaceAll(userCode, "-", ""))))
+	if !strings.Contains(shown.Body.String(), ">"+userCode+"<") { // which is compared
+		t.Errorf("the code is not shown as the program shows it, %s", userCode)
+	}
 	if shown.Code != http.StatusOK || !strings.Contains(shown.Body.String(), "sallyport/test &lt;b&gt;") || !strings.Contains(shown.Body.String(), "192.0.2.1") {
 		t.Errorf("the page does not say what asks: %d %s", shown.Code, shown.Body)
 	}

@@ -143,7 +143,7 @@ func TestTheFirstOwnerComesByALink(t *testing.T) {
 func (s *site) invited(who string) string {
 	s.t.Helper()
 	w := s.fills("olga", "/people/"+who+"/invite")
-	m := regexp.MustCompile(`/enrol\?invited=yes&amp;person=` + who + `#(sallyport_[\w-]{43})</pre>`).FindStringSubmatch(s.wants(http.StatusOK, w))
+	m := regexp.MustCompile(`/enrol\?invited=yes&amp;person=` + who + `#(sallyport_[\w-]{43})</code>`).FindStringSubmatch(s.wants(http.StatusOK, w))
 	if m == nil {
 		s.t.Fatalf("no link: %s", mainOf(w.Body.String()))
 	}

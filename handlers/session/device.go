@@ -74,6 +74,16 @@ func plainCode(typed string) string {
 	return code
 }
 
+// ShownCode is a code as the program shows it, however somebody typed it; what is
+// none stays as it is.
+func ShownCode(typed string) string {
+	code := plainCode(typed)
+	if code == "" {
+		return typed
+	}
+	return code[:4] + "-" + code[4:]
+}
+
 // newUserCode is 34 bits of chance that a person can type.
 func newUserCode() (string, error) {
 	var b strings.Builder
