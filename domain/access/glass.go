@@ -107,7 +107,7 @@ func (ev GlassWasBroken) evolve(s State, e domain.Envelope) (State, error) {
 	}
 	s.order = append(s.order, e.ID)
 	s.latest[pane{ev.By, ev.Resource, ev.Method, ev.Username}] = e.ID
-	s.open[ev.By] = e.ID
+	s.open[ev.By], s.waiting = e.ID, append(s.waiting, e.ID)
 	return s, nil
 }
 
@@ -167,5 +167,7 @@ func (ev GlassWasReviewed) evolve(s State, e domain.Envelope) (State, error) {
 	g.ReviewedBy, g.ReviewedAt, g.Comment = e.Actor, e.Time, ev.Comment
 	s.glasses[id] = g
 	delete(s.open, ev.By)
+	at := slices.Index(s.waiting, id)
+	s.waiting = slices.Delete(s.waiting, at, at+1)
 	return s, nil
 }

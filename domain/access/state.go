@@ -21,6 +21,7 @@ type State struct {
 	order     []string          // ids of glasses, oldest first
 	latest    map[pane]string   // id of the newest glass of a subject, for a method on a resource
 	open      map[string]string // id of the glass that a subject broke and nobody has reviewed
+	waiting   []string          // the same ids, oldest first
 }
 
 // spot is what one subject at a time has: a server's account, or a secret.
@@ -91,25 +92,31 @@ func (s State) Glass(id string) (Glass, bool) {
 }
 
 // Waiting is the glasses that nobody has reviewed, oldest first: one of each
-// subject at most, however many were broken.
-func (s State) Waiting() []Glass {
-	out := make([]Glass, 0, len(s.open))
-	for _, id := range s.open {
-		out = append(out, s.glasses[id])
-	}
-	slices.SortFunc(out, func(a, b Glass) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
-	return out
-}
+// subject at most, however many were broken. What is pointed to is the next one's then.
+func (s State) Waiting() iter.Seq[*Glass] { return s.each(slices.Values(s.waiting)) }
 
-// Newest is the glasses that were broken, newest first.
-func (s State) Newest() iter.Seq[Glass] {
-	return func(yield func(Glass) bool) {
-		for _, id := range slices.Backward(s.order) {
-			if !yield(s.glasses[id]) {
+// each is the glasses of those ids: what is pointed to is the next one's then.
+func (s State) each(ids iter.Seq[string]) iter.Seq[*Glass] {
+	return func(yield func(*Glass) bool) {
+		var g Glass
+		for id := range ids {
+			if g = s.glasses[id]; !yield(&g) {
 				return
 			}
 		}
 	}
+}
+
+// Newest is the glasses that were broken, newest first: what is pointed to is the
+// next one's then.
+func (s State) Newest() iter.Seq[*Glass] {
+	return s.each(func(yield func(string) bool) {
+		for _, id := range slices.Backward(s.order) {
+			if !yield(id) {
+				return
+			}
+		}
+	})
 }
 
 // Glasses is every glass that was broken, oldest first.

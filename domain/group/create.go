@@ -48,5 +48,5 @@ func (e WasCreated) evolve(s State, env domain.Envelope) (State, error) {
 		CreatedAt: env.Time, CreatedBy: env.Actor, UpdatedAt: env.Time, UpdatedBy: env.Actor,
 	}
 	s.names = with(s.names, e.Name)
-	return s, nil
+	return s.lends(e.Name, e.Spec.Roles), nil
 }

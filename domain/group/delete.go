@@ -50,6 +50,7 @@ func (e WasDeleted) evolve(s State, _ domain.Envelope) (State, error) {
 	delete(s.in, e.Name)
 	delete(s.groups, e.Name)
 	s.names = without(s.names, e.Name)
+	s = s.lends(e.Name, nil)
 	s.deleted[e.Name] = true
 	return s, nil
 }

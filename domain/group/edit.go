@@ -60,5 +60,5 @@ func (e WasEdited) evolve(s State, env domain.Envelope) (State, error) {
 	}
 	g.Spec, g.Version, g.UpdatedAt, g.UpdatedBy = e.Spec, e.Version, env.Time, env.Actor
 	s.groups[e.Name] = g
-	return s, nil
+	return s.lends(e.Name, e.Spec.Roles), nil
 }

@@ -75,6 +75,7 @@ type membership struct{ group, person domain.Name }
 type State struct {
 	groups  map[domain.Name]Group // without members
 	names   []domain.Name         // of groups, in order
+	lending []domain.Name         // those of them that lend roles, in order
 	deleted map[domain.Name]bool  // whose names are never given again
 	members map[membership]Member
 	in      map[domain.Name][]domain.Name // people of each group, in order
@@ -175,13 +176,17 @@ func (s State) Has(group, person domain.Name, now time.Time) bool {
 
 // Roles is the admin roles that groups lend the person at now, in the order of domain.Roles.
 func (s State) Roles(person domain.Name, now time.Time) []domain.Role {
+	among := s.lending // this is asked of everybody, and with each request
+	if mine := s.of[person]; len(mine) < len(among) {
+		among = mine
+	}
 	var lent, out []domain.Role
-	for _, g := range s.of[person] {
+	for _, g := range among {
 		if roles := s.groups[g].Roles; len(roles) > 0 && s.Has(g, person, now) {
 			lent = append(lent, roles...)
 		}
 	}
-	if len(lent) == 0 { // as hardly any group lends one, and this is asked of everybody with each request
+	if len(lent) == 0 {
 		return nil
 	}
 	for _, r := range domain.Roles() {
@@ -246,6 +251,14 @@ func (s State) drop(k membership) {
 	if s.of[k.person] = without(s.of[k.person], k.group); len(s.of[k.person]) == 0 {
 		delete(s.of, k.person)
 	}
+}
+
+// lends notes whether a group lends roles.
+func (s State) lends(n domain.Name, roles []domain.Role) State {
+	if s.lending = without(s.lending, n); len(roles) > 0 {
+		s.lending = with(s.lending, n)
+	}
+	return s
 }
 
 // with is names in order, with one of that name.

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"iter"
 	"slices"
 
 	"sallyport.dev/domain"
@@ -12,7 +13,7 @@ import (
 // what was done without one. The person never is among them.
 func (s State) Reviewers(typ, person domain.Name, ref resource.Ref, w World) (names []domain.Name) {
 	as := Request{Matter: Matter{Requester: person.String(), Type: typ, Resource: ref}}
-	for _, way := range s.everyWay(typ) {
+	for way := range s.everyWay(typ) {
 		names = append(names, way.principals(&as, w)...)
 	}
 	slices.Sort(names)
@@ -22,20 +23,26 @@ func (s State) Reviewers(typ, person domain.Name, ref resource.Ref, w World) (na
 // Reviews tells whether somebody is among [State.Reviewers], without naming them all.
 func (s State) Reviews(who, typ, person domain.Name, ref resource.Ref, w World) bool {
 	as := Request{Matter: Matter{Requester: person.String(), Type: typ, Resource: ref}}
-	return slices.ContainsFunc(s.everyWay(typ), func(way Approvers) bool { return way.includes(who, &as, w) })
+	for way := range s.everyWay(typ) {
+		if way.includes(who, &as, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // everyWay is who decides in any step of a type, also once it has escalated.
-func (s State) everyWay(typ domain.Name) (ways []Approvers) {
+func (s State) everyWay(typ domain.Name) iter.Seq[*Approvers] {
 	t, ok := s.Type(typ)
-	if !ok || t.Published == nil {
-		return nil
-	}
-	for _, step := range t.Published.Steps {
-		ways = append(ways, step.Approvers)
-		if step.Escalate != nil {
-			ways = append(ways, step.Escalate.To)
+	return func(yield func(*Approvers) bool) {
+		if !ok || t.Published == nil {
+			return
+		}
+		for i := range t.Published.Steps {
+			step := &t.Published.Steps[i]
+			if !yield(&step.Approvers) || step.Escalate != nil && !yield(&step.Escalate.To) {
+				return
+			}
 		}
 	}
-	return ways
 }

@@ -91,6 +91,9 @@ func (s State) chairs(r Request, now time.Time, w World) (out []chair) {
 	free := func(n domain.Name) bool { return r.free(n, w) }
 	var delegated []chair
 	for i, way := range r.ways(now) {
+		if way == nil {
+			continue
+		}
 		for _, n := range way.principals(&r, w) {
 			if !free(n) {
 				continue
@@ -104,11 +107,12 @@ func (s State) chairs(r Request, now time.Time, w World) (out []chair) {
 	return append(out, delegated...)
 }
 
-// ways is who decides the step that was opened last, by whom it says and, once it has escalated, by others.
-func (r *Request) ways(now time.Time) []Approvers {
-	ways := []Approvers{r.step().Approvers}
+// ways is who decides the step that was opened last, by whom it says and, once it
+// has escalated, by others; nil until then.
+func (r *Request) ways(now time.Time) (ways [2]*Approvers) {
+	ways[0] = &r.step().Approvers
 	if e := r.step().Escalate; e != nil && !now.Before(r.open().EscalatesAt) {
-		ways = append(ways, e.To)
+		ways[1] = &e.To
 	}
 	return ways
 }
@@ -205,7 +209,7 @@ func (r *Request) hears(who domain.Name, stands []domain.Name, now time.Time, w 
 	}
 	for _, way := range r.ways(now) {
 		for _, n := range stands {
-			if r.free(n, w) && way.includes(n, r, w) {
+			if way != nil && r.free(n, w) && way.includes(n, r, w) {
 				return true
 			}
 		}

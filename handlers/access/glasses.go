@@ -65,7 +65,7 @@ func (h *Access) breakGlass(c *api.Call, in breakRequest) (api.Answer, error) {
 	h.org.Read(func(s *control.State, _ domain.Head) {
 		for g := range s.Access().Newest() { // the newest of them is the one, also where the write was repeated
 			if g.By == c.Meta.Actor.ID && g.Resource == in.ref && g.Method == in.Method {
-				broken = showGlass(g)
+				broken = showGlass(*g)
 				return
 			}
 		}
@@ -87,8 +87,8 @@ func (h *Access) glasses(c *api.Call) (api.Answer, error) {
 				return
 			}
 			// Whoever could have approved is looked for while a review is missing, of one glass for each person.
-			if reads(c) || g.By == c.Meta.Actor.ID || g.ReviewedBy == c.Meta.Actor.ID || g.ReviewedBy == "" && mayReview(c, s, g, now) {
-				answer.Glasses = append(answer.Glasses, showGlass(g))
+			if reads(c) || g.By == c.Meta.Actor.ID || g.ReviewedBy == c.Meta.Actor.ID || g.ReviewedBy == "" && mayReview(c, s, *g, now) {
+				answer.Glasses = append(answer.Glasses, showGlass(*g))
 			}
 		}
 	})

@@ -40,24 +40,14 @@ func (h *Admin) projects() []api.Route {
 		org: h.org, path: "/projects", member: "projects", readers: readers, writers: stewards, notFound: resource.ErrProjectNotFound,
 		document: func(in *projectRequest) *document { return &in.document },
 		all: func(_ *api.Call, s *control.State) (all []shownProject) {
-			used := map[domain.Name]int{}
-			for _, r := range s.Resources().Resources() {
-				used[r.Project]++
-			}
 			for _, p := range s.Resources().Projects() {
-				all = append(all, showProject(p, used[p.Name]))
+				all = append(all, showProject(p, s.Resources().In(p.Name)))
 			}
 			return all
 		},
 		find: func(_ *api.Call, s *control.State, n domain.Name) (shownProject, uint64, bool) {
 			p, ok := s.Resources().Project(n)
-			used := 0
-			for _, r := range s.Resources().Resources() {
-				if r.Project == n {
-					used++
-				}
-			}
-			return showProject(p, used), p.Version, ok
+			return showProject(p, s.Resources().In(n)), p.Version, ok
 		},
 		create: func(s *control.State, n domain.Name, in projectRequest, m domain.Meta) ([]domain.Fact, error) {
 			return resource.Decide(s.Resources(), resource.CreateProject{Name: n, Spec: in.ProjectSpec}, m)

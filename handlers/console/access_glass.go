@@ -128,13 +128,13 @@ const maxGlassRows = 50
 
 // reviews tells whether the person may review the glass.
 func reviews(p *page, s *control.State, g access.Glass, now time.Time) bool {
-	return reviewer(p, s, now)(g)
+	return reviewer(p, s, now)(&g)
 }
 
 // reviewer is [reviews] for many glasses.
-func reviewer(p *page, s *control.State, now time.Time) func(access.Glass) bool {
+func reviewer(p *page, s *control.State, now time.Time) func(*access.Glass) bool {
 	could := s.ReviewsAt(now)
-	return func(g access.Glass) bool {
+	return func(g *access.Glass) bool {
 		return g.ReviewedBy == "" && g.By != p.Person.ID &&
 			(p.Person.Has(domain.SecurityAdmin) || could(domain.Name(p.Person.ID), g))
 	}
@@ -157,7 +157,7 @@ func newGlassRow(p *page, s *control.State, g access.Glass, now time.Time) glass
 func countGlass(p *page) (n int) {
 	p.Org.Read(func(s *control.State, _ domain.Head) {
 		reviews := reviewer(p, s, s.Later(p.now()))
-		for _, g := range s.Access().Waiting() {
+		for g := range s.Access().Waiting() {
 			if reviews(g) {
 				n++
 			}
@@ -175,9 +175,9 @@ func showGlasses(p *page) error {
 	p.Org.Read(func(s *control.State, _ domain.Head) {
 		now := s.Later(p.now())
 		reviews := reviewer(p, s, now)
-		for _, g := range s.Access().Waiting() {
+		for g := range s.Access().Waiting() {
 			if reviews(g) && len(v.Review) < maxGlassRows {
-				v.Review = append(v.Review, newGlassRow(p, s, g, now))
+				v.Review = append(v.Review, newGlassRow(p, s, *g, now))
 			}
 		}
 		looked := 0
@@ -191,11 +191,11 @@ func showGlasses(p *page) error {
 				continue
 			case g.By == p.Person.ID:
 				list = &v.Mine
-			case !seesGlass(p, s, g, now):
+			case !seesGlass(p, s, *g, now):
 				continue
 			}
 			if len(*list) < maxGlassRows {
-				*list = append(*list, newGlassRow(p, s, g, now))
+				*list = append(*list, newGlassRow(p, s, *g, now))
 			}
 		}
 	})

@@ -107,7 +107,7 @@ func (v *overviewView) lent(p *page, s *control.State, now time.Time) {
 			break
 		}
 		if g.By == p.Person.ID {
-			v.has(now, openRow{What: newGlassRow(p, s, g, now).What, URL: p.url("/break-glass/" + g.ID), Kind: "broken glass", Until: g.Until, resource: g.Resource, method: g.Method})
+			v.has(now, openRow{What: newGlassRow(p, s, *g, now).What, URL: p.url("/break-glass/" + g.ID), Kind: "broken glass", Until: g.Until, resource: g.Resource, method: g.Method})
 		}
 	}
 }

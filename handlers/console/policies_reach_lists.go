@@ -171,12 +171,12 @@ func peopleAt(p *page, s *control.State, e access.Entrance, ref resource.Ref, fo
 // membersAfter is who is in any of the groups now and comes after somebody, by name.
 func membersAfter(s group.State, groups []domain.Name, after domain.Name, now time.Time) (people []domain.Name) {
 	for _, n := range groups {
-		g, _ := s.Group(n)
-		for _, m := range g.Members {
-			if m.Person > after && s.Has(n, m.Person, now) {
-				people = append(people, m.Person)
-			}
+		in := s.People(n, now)
+		at, found := slices.BinarySearch(in, after)
+		if found {
+			at++
 		}
+		people = append(people, in[at:]...)
 	}
 	slices.Sort(people)
 	return slices.Compact(people)

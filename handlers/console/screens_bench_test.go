@@ -120,7 +120,7 @@ func bigCrowd(b *testing.B) *crowd {
 	}
 	floor := screen{path: "/floor", get: func(p *page) error { return p.render("confirm", confirmView{Heading: "Nothing"}) }}
 	c := &crowd{site: newSite(b, floor), connections: 10_000, servers: 5_000, secrets: 5_000, policies: 2_000, people: 5_000, groups: 2_000,
-		pending: 1_000, decided: 4_000, glasses: 1_000, checkouts: 1_000, sessions: 5_200, hers: 5_000}
+		pending: 1_000, decided: 4_000, glasses: 1_000, checkouts: 1_000, sessions: 5_000, hers: 50}
 	c.gather()
 	c.happen(events, 24*time.Hour)
 	return c

@@ -21,13 +21,13 @@ func (s *State) Reviewers(g access.Glass, now time.Time) (names []domain.Name) {
 
 // Reviews tells whether the person is among [State.Reviewers] at now.
 func (s *State) Reviews(who domain.Name, g access.Glass, now time.Time) bool {
-	return s.ReviewsAt(now)(who, g)
+	return s.ReviewsAt(now)(who, &g)
 }
 
 // ReviewsAt is [State.Reviews] for many glasses, at one time.
-func (s *State) ReviewsAt(now time.Time) func(domain.Name, access.Glass) bool {
+func (s *State) ReviewsAt(now time.Time) func(domain.Name, *access.Glass) bool {
 	w := s.RequestWorld(now)
-	return func(who domain.Name, g access.Glass) bool {
+	return func(who domain.Name, g *access.Glass) bool {
 		return slices.ContainsFunc(g.RequestTypes, func(typ domain.Name) bool {
 			return s.requests.Reviews(who, typ, domain.Name(g.By), g.Resource, w)
 		})
