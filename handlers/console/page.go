@@ -45,8 +45,9 @@ type page struct {
 	action  string // name of the action; "" of a page
 	status  int    // of the answer; zero is 200
 	problem *problem
-	once    string // of the form: its Idempotency-Key
-	writes  int    // done under it
+	sent    url.Values // the form, once it is read
+	once    string     // of the form: its Idempotency-Key
+	writes  int        // done under it
 }
 
 // serve answers a screen, or one of its actions.
@@ -118,8 +119,11 @@ func (p *page) identify() error {
 // signInFirst leads who is not signed in to where they can, and from there back;
 // any other error stays what it is.
 func (p *page) signInFirst(err error) error {
-	if told := (*problem)(nil); !errors.Is(err, session.ErrNone) && (!errors.As(err, &told) || told.Status != http.StatusUnauthorized) {
+	switch {
+	case !isOver(err):
 		return err
+	case p.action != "" && p.Session.ID == "": // before anything was done
+		return p.sessionOver()
 	}
 	return p.redirect(p.url(signInPath) + "?return=" + url.QueryEscape(p.returnPath()))
 }
@@ -162,13 +166,18 @@ func (p *page) within(path string) bool {
 	return at == entry || path != "/" && strings.HasPrefix(at, entry+"/")
 }
 
-// returnPath is where to come back to: the page as it is, and from an action its screen.
+// returnPath is where to come back to: the page as it is, and from an action its
+// screen, with the query that it was shown with.
 func (p *page) returnPath() string {
 	u := p.Echo.Request().URL
-	if p.action != "" {
-		return strings.TrimSuffix(u.Path, "/"+p.action)
+	if p.action == "" {
+		return u.RequestURI()
 	}
-	return u.RequestURI()
+	path := strings.TrimSuffix(u.Path, "/"+p.action)
+	if from, err := url.Parse(p.Echo.Request().Referer()); err == nil && from.Path == path && from.RawQuery != "" {
+		path += "?" + from.RawQuery
+	}
+	return path
 }
 
 // local is a path of our own console, or "" for anything else, so that nobody is
@@ -286,6 +295,21 @@ func (p *page) form() (url.Values, error) { return p.formUpTo(maxForm) }
 
 // formUpTo is what the browser sent, at most so many bytes.
 func (p *page) formUpTo(limit int64) (url.Values, error) {
+	form, err := p.readForm(limit)
+	if err != nil {
+		return nil, err
+	}
+	if p.Session.ID != "" { // it may have taken its time, and a session that ended meanwhile does nothing more
+		if err := p.identify(); err != nil {
+			p.Session = session.Session{}
+			return nil, err
+		}
+	}
+	return form, nil
+}
+
+// readForm reads what the browser sent, whoever sent it.
+func (p *page) readForm(limit int64) (url.Values, error) {
 	r := p.Echo.Request()
 	if typ, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || typ != "application/x-www-form-urlencoded" {
 		return nil, errForm
@@ -301,11 +325,7 @@ func (p *page) formUpTo(limit int64) (url.Values, error) {
 	if p.once = form.Get(onceField); !onceForm.MatchString(p.once) {
 		return nil, errForm
 	}
-	if p.Session.ID != "" { // it may have taken its time, and a session that ended meanwhile does nothing more
-		if err := p.identify(); err != nil {
-			return nil, err
-		}
-	}
+	p.sent = form
 	return form, nil
 }
 

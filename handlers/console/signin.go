@@ -31,6 +31,7 @@ func (c *Console) signIn() []screen {
 // signInView is the page where people prove who they are.
 type signInView struct {
 	Again     bool // they are signed in, and prove anew who they are
+	Over      bool // they did something in a session that is over
 	Return    string
 	Providers []domain.Name
 	Passkeys  bool // can be used
@@ -47,7 +48,7 @@ func (c *Console) showSignIn(p *page) error {
 // renderSignIn shows where one can sign in. It asks no provider anything: one that
 // is down is told to who chose it.
 func (p *page) renderSignIn(again bool) error {
-	v := signInView{Again: again, Return: p.query("return"), Passkeys: p.console.passkeys != nil}
+	v := signInView{Again: again, Over: !again && p.query(overParameter) != "", Return: p.query("return"), Passkeys: p.console.passkeys != nil}
 	for _, one := range p.console.opt.SignIn.Of(p.Org.Name()) {
 		v.Providers = append(v.Providers, one.Name)
 	}

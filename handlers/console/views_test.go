@@ -47,6 +47,7 @@ var views = map[string][]any{
 			Programs: []person.Token{{ID: "01KASE0000000000000000000A", Source: "192.0.2.8", CreatedAt: viewAt, ExpiresAt: viewAt}, {}}},
 		sessionsView{},
 	},
+	"over":          {overView{Action: "/x", SignIn: "/y", Hidden: []sentField{{Name: "etag", Value: `"1"`}}, Typed: []sentField{{ID: "a", Name: "a", Label: "A", Value: "<b>"}, {ID: "b", Name: "b", Label: "B", Value: "\nx", Lines: true}}, Secret: []string{"Value", "Token"}}},
 	"organisations": {organisationsView{}, organisationsView{Name: "x", Known: []domain.Name{"acme", "default"}}},
 	"request":       {viewedRequest(), viewedRequest().others()},
 	"access":        {accessView{}, accessView{Any: true}, viewedAccess()},
