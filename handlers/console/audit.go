@@ -204,7 +204,7 @@ type auditFound struct {
 // newer, than an event; without them, the newest.
 func (p *page) auditPage(f filter) (found auditFound, err error) {
 	q := f.query
-	q.Limit, q.Order = auditRows, trail.Descending
+	q.Limit, q.Order, q.Bare = auditRows, trail.Descending, true
 	before, after := p.query("before"), p.query("after")
 	if after != "" {
 		q.Order, before = trail.Ascending, after

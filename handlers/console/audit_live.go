@@ -82,7 +82,7 @@ func showLive(p *page) error {
 		return err
 	}
 	q := f.query
-	q.Limit, q.Order = auditRows, trail.Descending
+	q.Limit, q.Order, q.Bare = auditRows, trail.Descending, true
 	found, err := p.Org.Trail().Query(p.Context(), q)
 	if err != nil {
 		return p.refused("audit", v, refusal(err))

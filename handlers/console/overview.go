@@ -232,7 +232,7 @@ const newestDenials = 20
 // issued none.
 func (v *overviewView) silent(p *page) error {
 	found, err := p.Org.Trail().Query(p.Context(), trail.Query{
-		Type: token.WasDenied{}.EventType(), Since: p.now().Add(-dayHours * time.Hour), Order: trail.Descending, Limit: newestDenials,
+		Type: token.WasDenied{}.EventType(), Since: p.now().Add(-dayHours * time.Hour), Order: trail.Descending, Limit: newestDenials, Bare: true,
 	})
 	if err != nil {
 		return err

@@ -46,11 +46,11 @@ func showWorkload(p *page) error {
 	workload := p.workloadFilter(v.Connection, v.Identity)
 	v.AllURL = p.at("/audit", url.Values{"workload": {workload}})
 	p.Org.Settle(p.Context())
-	newest, err := p.Org.Trail().Query(p.Context(), trail.Query{Workload: workload, Limit: workloadRows, Order: trail.Descending})
+	newest, err := p.Org.Trail().Query(p.Context(), trail.Query{Workload: workload, Limit: workloadRows, Order: trail.Descending, Bare: true})
 	if err != nil {
 		return p.refused("workload", workloadView{Connection: v.Connection, Identity: v.Identity}, refusal(err))
 	}
-	oldest, err := p.Org.Trail().Query(p.Context(), trail.Query{Workload: workload, Limit: 1})
+	oldest, err := p.Org.Trail().Query(p.Context(), trail.Query{Workload: workload, Limit: 1, Bare: true})
 	if err != nil {
 		return err
 	}

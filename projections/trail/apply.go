@@ -38,8 +38,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // sum is a checksum of everything in the row, so that a bit that flipped on
 // disk is found when the row is read, and neither shown nor filtered by.
 func (r row) sum() int64 {
-	h := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(r.pos)), uint64(r.time))
-	for _, s := range []string{r.typ, r.actor, r.subject, r.connection, r.workload, r.outcome, r.requestID, r.id, r.summary} {
+	texts := [...]string{r.typ, r.actor, r.subject, r.connection, r.workload, r.outcome, r.requestID, r.id, r.summary}
+	size := 2 * 8
+	for _, s := range texts {
+		size += binary.MaxVarintLen32 + len(s)
+	}
+	h := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(make([]byte, 0, size), uint64(r.pos)), uint64(r.time))
+	for _, s := range texts {
 		h = append(binary.AppendUvarint(h, uint64(len(s))), s...)
 	}
 	return int64(crc32.Checksum(h, castagnoli))

@@ -34,6 +34,7 @@ type plan struct {
 	after        domain.Position
 	desc         bool
 	limit        int
+	bare         bool
 	match        []string         // terms of the index; all must match
 	holds        []func(row) bool // the same of the row: a term of the index is a short hash
 	since, until int64            // Unix nanoseconds; since <= time < until
@@ -43,7 +44,7 @@ type plan struct {
 
 // newPlan reads a query from outside. Every filter that breaks a rule is named.
 func newPlan(q Query) (*plan, error) {
-	p := &plan{query: q, limit: q.Limit, since: math.MinInt64, until: math.MaxInt64}
+	p := &plan{query: q, limit: q.Limit, bare: q.Bare, since: math.MinInt64, until: math.MaxInt64}
 	p.page(q)
 	p.types(q.Type)
 	p.exact("actor", markActor, q.Actor, func(r row) string { return r.actor })

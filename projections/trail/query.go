@@ -35,6 +35,9 @@ type Query struct {
 	// event, or the newest where Order is descending. A cursor belongs to the
 	// filters and the order it was given for; Limit may change.
 	After string
+	// Bare leaves [Entry.JSON] out, for which each event is unpacked from its commit.
+	// It is no filter: a cursor does not depend on it.
+	Bare bool
 	// Limit is 1 to [MaxLimit] events a page; zero is [DefaultLimit].
 	Limit int
 	// Order is [Ascending], which is also the zero value, or [Descending].
@@ -70,7 +73,8 @@ type Entry struct {
 	// Actor is who did it; Subject what it is about; Connection, Workload and
 	// RequestID are "" where it has none.
 	Actor, Subject, Connection, Workload, Outcome, RequestID string
-	// JSON is the CloudEvent as stored, members "position" and "summary" appended.
+	// JSON is the CloudEvent as stored, members "position" and "summary" appended; nil
+	// where the query was Bare.
 	JSON json.RawMessage
 }
 

@@ -136,6 +136,9 @@ func (f *file) find(ctx context.Context, p *plan, after domain.Position, upTo in
 	if err != nil {
 		return nil, false, err
 	}
+	if p.bare {
+		return bareEntries(found), more, nil
+	}
 	entries, err := f.entries(ctx, found)
 	return entries, more, err
 }
@@ -171,6 +174,7 @@ func (f *file) rows(ctx context.Context, p *plan, after domain.Position, upTo in
 // take is the rows of one page, and whether there are more; it closes rows.
 func (p *plan) take(rows *sql.Rows) (found []row, more bool, err error) {
 	defer rows.Close()
+	found = make([]row, 0, p.limit)
 	for rows.Next() {
 		r, err := scan(rows)
 		switch {
@@ -188,14 +192,15 @@ func (p *plan) take(rows *sql.Rows) (found []row, more bool, err error) {
 
 // entries is the rows as they are shown. Those of one commit lie together.
 func (f *file) entries(ctx context.Context, rows []row) ([]Entry, error) {
-	var out []Entry
+	out := bareEntries(rows)
 	var sequence uint64
 	var events [][]byte
-	for _, r := range rows {
-		p := unpack(r.pos)
+	var room []byte
+	for i, r := range rows {
+		p := out[i].Position
 		if p.Sequence != sequence {
 			var err error
-			if events, err = f.events(ctx, p.Sequence); err != nil {
+			if events, room, err = f.events(ctx, p.Sequence, room); err != nil {
 				return nil, err
 			}
 			sequence = p.Sequence
@@ -207,34 +212,43 @@ func (f *file) entries(ctx context.Context, rows []row) ([]Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Entry{
-			Position: p, ID: r.id, Type: r.typ, Summary: r.summary, JSON: shown, Time: instant(r.time), Actor: r.actor, Subject: r.subject,
-			Connection: r.connection, Workload: r.workload, Outcome: r.outcome, RequestID: r.requestID,
-		})
+		out[i].JSON = shown
 	}
 	return out, nil
 }
 
-// events is the stored bytes of each event of a commit.
-func (f *file) events(ctx context.Context, sequence uint64) ([][]byte, error) {
+// bareEntries is the rows without what is in their commits.
+func bareEntries(rows []row) []Entry {
+	out := make([]Entry, 0, len(rows))
+	for _, r := range rows {
+		out = append(out, Entry{
+			Position: unpack(r.pos), ID: r.id, Type: r.typ, Summary: r.summary, Time: instant(r.time), Actor: r.actor, Subject: r.subject,
+			Connection: r.connection, Workload: r.workload, Outcome: r.outcome, RequestID: r.requestID,
+		})
+	}
+	return out
+}
+
+// events is the stored bytes of each event of a commit. They are unpacked into
+// room, if it is large enough, which is given back for the next commit.
+func (f *file) events(ctx context.Context, sequence uint64, room []byte) (events [][]byte, _ []byte, err error) {
 	b := body{sequence: int64(sequence)}
 	var sum int64
-	err := f.body.QueryRowContext(ctx, b.sequence).Scan(&b.events, &sum)
+	err = f.body.QueryRowContext(ctx, b.sequence).Scan(&b.events, &sum)
 	switch {
 	case errors.Is(err, sql.ErrNoRows) || err == nil && b.sum() != sum:
-		return nil, fmt.Errorf("%w: commit %d is not what was written", errCorrupt, sequence)
+		return nil, nil, fmt.Errorf("%w: commit %d is not what was written", errCorrupt, sequence)
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	}
-	array, err := s2.Decode(nil, b.events)
+	array, err := s2.Decode(room[:cap(room)], b.events)
 	if err != nil {
-		return nil, fmt.Errorf("%w: commit %d: %w", errCorrupt, sequence, err)
+		return nil, nil, fmt.Errorf("%w: commit %d: %w", errCorrupt, sequence, err)
 	}
-	events, err := domain.SplitBatch(array)
-	if err != nil {
-		return nil, fmt.Errorf("%w: commit %d: %w", errCorrupt, sequence, err)
+	if events, err = domain.SplitBatch(array); err != nil {
+		return nil, nil, fmt.Errorf("%w: commit %d: %w", errCorrupt, sequence, err)
 	}
-	return events, nil
+	return events, array, nil
 }
 
 // accepts holds every filter but the words against the row, whose sum is known
