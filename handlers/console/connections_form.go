@@ -90,6 +90,27 @@ var settingHints = map[string]string{
 	"kubernetes.namespace": "Of the service account", "kubernetes.service_account": "Its name",
 }
 
+// Folded tells that the settings stand back: what was written from them is looked at.
+func (f connectionForm) Folded() bool { return f.New && f.Written && len(f.Kind.Asks()) > 0 }
+
+// Warned is how many warnings stand below the form of a new connection; "" is none.
+func (f connectionForm) Warned() string {
+	if !f.Folded() || f.Preview == nil || len(f.Preview.Warnings) == 0 {
+		return ""
+	}
+	return plural(len(f.Preview.Warnings), "warning", "warnings")
+}
+
+// FirstStep is the query of the address at which the form has what was typed before
+// there were conditions.
+func (f connectionForm) FirstStep() string {
+	q := url.Values{"provider": {string(f.Kind)}, "name": {f.Name}, "description": {f.Description}}
+	for name, value := range f.Settings {
+		q.Set("settings."+name, value)
+	}
+	return q.Encode()
+}
+
 type askView struct {
 	Pointer, Label, Value, Hint string
 	Required                    bool
@@ -335,7 +356,8 @@ func startDraft(p *page) error {
 	if !slices.Contains(provider.Kinds(), kind) {
 		return p.render("connection_new", newConnectionViews())
 	}
-	f := connectionForm{New: true, Kind: kind}
+	sent := readConnection(p.Echo.QueryParams()) // who came back to it
+	f := connectionForm{New: true, Kind: kind, Name: sent.Name, Description: sent.Description, Settings: sent.Settings}
 	f.defaults()
 	if len(kind.Asks()) == 0 {
 		f.Written = true

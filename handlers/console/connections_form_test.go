@@ -100,6 +100,26 @@ func TestAWizardShowsTheConditionsBeforeAnythingIsSaved(t *testing.T) {
 	}
 }
 
+func TestTheConditionsComeFirstAndBackKeepsWhatWasTyped(t *testing.T) {
+	s := newSite(t)
+	s.signIn("dana", domain.DevOpsAdmin)
+	start := s.path("/new-connection")
+	typed := url.Values{"provider": {"github"}, "name": {"ci"}, "description": {"nightly & weekly"}, "settings.owner": {"acme"}, "settings.repository": {"app"}}
+	body := shows(t, s.post("dana", start+"/preview", typed.Encode()), "look at the conditions", `<details class="card"><summary>Name and settings: <strong>ci</strong>, acme, app</summary>`, `<a href="#preview">1 warning</a>`)
+	again := unescaped(regexp.MustCompile(`href="([^"]*)">Back<`).FindStringSubmatch(body)[1])
+	form := formIn(shows(t, s.get("dana", again), "Show the conditions"))
+	for name, want := range typed {
+		if got := form.Get(name); got != want[0] {
+			t.Errorf("%s: got %q, want %q", name, got, want[0])
+		}
+	}
+	typed.Set("settings.owner_id", "no number")
+	shows(t, s.post("dana", start+"/preview", typed.Encode()), `id="f-settings-owner_id-error"`, "Show the conditions")
+	form = formIn(body)
+	form.Set("name", "NO")
+	shows(t, s.post("dana", start+"/save", form.Encode()), `<details class="card" open>`, `id="f-name-error"`)
+}
+
 func TestEverySettingSaysWhereToFindIt(t *testing.T) {
 	for _, kind := range provider.Kinds() {
 		for _, ask := range kind.Asks() {
