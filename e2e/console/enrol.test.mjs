@@ -43,6 +43,15 @@ async function opens(link) {
   return page
 }
 
+// tellsOver is a stranger at a link that opens nothing: they learn so before they fill in anything.
+async function tellsOver(link) {
+  const page = await newPage({ ignoreHTTPSErrors: true })
+  await page.goto(link)
+  await page.getByRole('alert').filter({ hasText: 'This link opens nothing' }).waitFor()
+  assert.equal(await page.getByRole('button', { name: 'Register and sign in' }).isVisible(), false)
+  return page
+}
+
 // enrols names a passkey, and oneself where that is asked.
 async function enrols(page, name) {
   if (name) await page.getByLabel('Your name').fill(name)
@@ -86,9 +95,7 @@ test('the first owner comes by the link that the first start printed, and nobody
   await isOwner(page, 'dana')
   await keepsNo(page, secretOf(link))
   await comesBack(page, 'dana')
-  const late = await opens(link)
-  await enrols(late, 'mallory')
-  await late.getByRole('alert').filter({ hasText: 'This link opens nothing' }).waitFor()
+  const late = await tellsOver(link)
   await late.goto(p.at('/'))
   assert.match(late.url(), /\/sign-in/)
   await page.reload()
@@ -135,19 +142,19 @@ test('an owner invites somebody who has no identity provider, and they sign in w
   await guest.goto(p.at('/audit'))
   await guest.getByRole('button', { name: 'Use a passkey' }).click()
   await guest.waitForURL(p.at('/audit'))
-  const late = await opens(link)
-  await enrols(late)
-  await late.getByRole('alert').filter({ hasText: 'This link opens nothing' }).waitFor()
+  const late = await tellsOver(link)
   await leave(page, guest, late)
 })
 
 test('a newer link takes the place of an older one', async () => {
   const older = await recover('fred')
   const newer = await recover('fred')
-  const page = await opens(older)
-  await enrols(page)
+  const page = await tellsOver(older)
   await page.getByRole('alert').filter({ hasText: 'a newer one took its place' }).waitFor()
+  await authenticator(page)
   await page.goto(newer)
+  await page.getByRole('button', { name: 'Register and sign in' }).waitFor()
+  assert.equal(await page.getByRole('alert').count(), 0, 'what was said of the older link is gone')
   await enrols(page)
   await isOwner(page, 'fred')
   await leave(page)

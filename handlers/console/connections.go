@@ -50,6 +50,7 @@ type connectionRow struct {
 	Pending                bool // a newer version waits for its activation
 	LastIssued, LastDenied time.Time
 	Day                    dayView
+	Quiet                  bool // it issued on most days, and then no more
 }
 
 func listConnections(p *page) error {
@@ -134,14 +135,65 @@ func rowsOf(p *page, shown []connection.State) (rows []connectionRow, err error)
 	if err != nil {
 		return nil, err
 	}
+	quiet, err := p.quiet(shown, days)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range shown {
 		newest, day := c.Newest(), days[c.Name.String()]
 		rows = append(rows, connectionRow{
 			Name: c.Name, Description: firstLine(newest.Description, 80), Provider: providerTitle(newest.Provider), Status: c.Status, Pending: c.Pending != nil,
-			LastIssued: day.LastIssued, LastDenied: day.LastDenied, Day: newDay(day),
+			LastIssued: day.LastIssued, LastDenied: day.LastDenied, Day: newDay(day), Quiet: quiet[c.Name.String()],
 		})
 	}
 	return rows, nil
+}
+
+// weekHours is how long the trail keeps counts by the hour.
+const weekHours = 7 * 24
+
+// quiet names the active connections that issued tokens regularly and fell silent.
+// Only of those that issued nothing for a day, and something in the week, more is asked.
+func (p *page) quiet(shown []connection.State, days map[string]trail.Activity) (map[string]bool, error) {
+	var names []string
+	for _, c := range shown {
+		since := p.now().Sub(days[c.Name.String()].LastIssued)
+		if c.Status == connection.Active && since > dayHours*time.Hour && since < weekHours*time.Hour {
+			names = append(names, c.Name.String())
+		}
+	}
+	if names == nil {
+		return nil, nil
+	}
+	weeks, err := p.Org.Trail().Activity(p.Context(), names, p.now(), weekHours)
+	if err != nil {
+		return nil, err
+	}
+	quiet := map[string]bool{}
+	for name, week := range weeks {
+		quiet[name] = fellSilent(week.Issued)
+	}
+	return quiet, nil
+}
+
+// regularly is on how many days of a week something happens that is regular.
+const regularly = 3
+
+// fellSilent tells whether what was counted by the hour came on several days, and
+// then for a day at least, and for longer than ever between, no more.
+func fellSilent(hours []int) bool {
+	days, last, longest := map[int]bool{}, -1, 0
+	for i, n := range hours {
+		if n == 0 {
+			continue
+		}
+		if last >= 0 {
+			longest = max(longest, i-last)
+		}
+		days[i/24], last = true, i
+	}
+	silent := len(hours) - 1 - last
+	return len(days) >= regularly && silent >= 24 && silent > longest
 }
 
 // firstLine is the beginning of a text, at most so many characters.

@@ -17,19 +17,20 @@ import (
 type connectionView struct {
 	State      connection.State
 	Provider   string
-	Newest     specView
+	Trusts     specView      // what is in force, or of a draft what would be
 	Changes    []changeWords // of the version that waits
 	Warnings   []connection.Warning
 	History    []connectionStep
 	Longer     bool // the history has more
 	Day        dayView
 	LastIssued time.Time
+	Quiet      bool // it issued on most days, and no more since
 	LastDenied time.Time
 	Reviewers  []domain.Name // who could activate it
 	Use        *useView      // how workloads use it; nil where it is not active
 	// What the person may do.
-	MayEdit, MayActivate, MayDeactivate, MayDelete bool
-	WhyNot                                         string // why those who draft may not edit this one
+	MayEdit, MayActivate, MayDeactivate, MayDelete, MaySimulate bool
+	WhyNot                                                      string // why those who draft may not edit this one
 }
 
 // connectionStep is something that happened to a connection.
@@ -67,13 +68,14 @@ func showConnection(p *page) error {
 		return err
 	}
 	v := connectionView{
-		State: c, Provider: providerTitle(c.Newest().Provider), Newest: saySpec(c.Newest()), Changes: sayChanges(c),
+		State: c, Provider: providerTitle(c.Newest().Provider), Trusts: saySpec(c.Current), Changes: sayChanges(c),
 		Warnings: connection.Warnings(c.Newest(), p.Org.Issuer()), MayEdit: connection.MayWrite(c, p.Person) == nil,
 		MayActivate:   p.Person.Has(domain.SecurityAdmin) && (c.Status != connection.Active || c.Pending != nil),
 		MayDeactivate: p.Person.Has(domain.SecurityAdmin) && c.Status != connection.Drafted,
 		Reviewers:     p.couldActivate(c),
 	}
 	v.WhyNot, v.Use = whyNotEdit(c, p.Person), useOf(c, p.Org.Issuer())
+	v.MaySimulate = slices.ContainsFunc(simulators, p.Person.Has)
 	v.MayDelete = v.MayEdit && c.Status != connection.Active
 	p.Org.Settle(p.Context())
 	if v.History, err = p.history(c.Name); err != nil {
@@ -86,6 +88,11 @@ func showConnection(p *page) error {
 	}
 	day := days[c.Name.String()]
 	v.Day, v.LastIssued, v.LastDenied = newDay(day), day.LastIssued, day.LastDenied
+	quiet, err := p.quiet([]connection.State{c}, days)
+	if err != nil {
+		return err
+	}
+	v.Quiet = quiet[c.Name.String()]
 	return p.render("connection", v)
 }
 

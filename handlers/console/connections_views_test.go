@@ -38,14 +38,14 @@ var (
 var (
 	connectionsViews = []any{
 		connectionsView{Q: "c", Any: true, MayDraft: true, Statuses: []option{{"", "Any"}}, Providers: providerOptions(), Pages: newPager("/a", "/b", "1 to 1 of 3"), Rows: []connectionRow{
-			{Name: "ci", Description: "Builds", Provider: "GitHub Actions", Status: connection.Active, Pending: true, LastIssued: time.Unix(1, 0),
+			{Name: "ci", Description: "Builds", Provider: "GitHub Actions", Status: connection.Active, Pending: true, Quiet: true, LastIssued: time.Unix(1, 0),
 				Day: dayView{Says: "3 exchanges", Issued: 3, Denied: 1, IssuedBars: "M4 24v-3", BadBars: "M4 21v-2"}},
 			{Name: "new", Status: connection.Drafted},
 		}},
 		connectionsView{Any: true}, connectionsView{MayDraft: true}, connectionsView{},
 	}
 	connectionViews = []any{
-		connectionView{State: fullState, Provider: "GitLab", Newest: saySpec(fullSpec), Changes: sayChanges(fullState), Warnings: fullWarnings,
+		connectionView{State: fullState, Provider: "GitLab", Trusts: saySpec(fullSpec), Changes: sayChanges(fullState), Warnings: fullWarnings,
 			History: []connectionStep{{What: "drafted", By: "dana", Position: "1.0"}}, Longer: true, Day: dayView{Issued: 1, IssuedBars: "M4 24v-3"}, LastIssued: time.Unix(1, 0), LastDenied: time.Unix(1, 0),
 			Reviewers: []domain.Name{"sam"}, Use: &useView{Where: "In the job:", Code: "curl", Program: "sallyport wl auth"}, MayEdit: true, MayActivate: true, MayDeactivate: true, MayDelete: true},
 		connectionView{State: connection.State{Name: "new", Status: connection.Drafted}, Reviewers: []domain.Name{"sam"}},
@@ -73,7 +73,7 @@ var (
 		denialsView{Code: "x"}, denialsView{},
 	}
 	denialViews = []any{
-		denialView{Position: "4.0", RequestID: "01", Reason: "A condition does not hold", Known: true, MayEdit: true, Older: true, Denied: token.WasDenied{
+		denialView{Position: "4.0", RequestID: "01", Reason: "A condition does not hold", Known: true, MayEdit: true, MayReach: true, Older: true, Denied: token.WasDenied{
 			Connection: "ci", Version: 1, Code: "proof.conditions", Identity: "x", Audience: "y", Source: "192.0.2.0/24", Proof: token.Proof{Issuer: "https://gitlab.com", KeyID: "k", ID: "j"}},
 			Checks: []denialCheck{{sayChecks(fullChecks)[1], true}, {sayChecks(fullChecks)[2], false}}},
 		denialView{Reason: "The connection is inactive", WhyNot: "It was activated."},

@@ -145,6 +145,7 @@ type denialView struct {
 	MayEdit   bool
 	WhyNot    string // why no condition is made, for those who draft them; "" one is, or none can be
 	Older     bool   // the connection is at another version by now
+	MayReach  bool   // it may be asked what the workload could reach
 }
 
 // denialCheck is a check of a denial, and whether a condition can be made of it.
@@ -195,6 +196,7 @@ func showDenial(p *page) error {
 		Position: p.param("position"), At: env.Time, RequestID: env.RequestID, Denied: d, Reason: sayCode(d.Code),
 		Known: c.Status != connection.None && c.Status != connection.Deleted, MayEdit: connection.MayWrite(c, p.Person) == nil, Older: c.CurrentVersion() != d.Version,
 	}
+	v.MayReach = v.Known && d.Identity != "" && slices.ContainsFunc(simulators, p.Person.Has)
 	for _, w := range sayChecks(d.Checks) {
 		_, possible := suggested(c.Newest(), w.Check)
 		v.Checks = append(v.Checks, denialCheck{w, v.Known && v.MayEdit && possible >= 0})

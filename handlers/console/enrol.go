@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"net/http"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/identity"
@@ -24,7 +25,7 @@ func (c *Console) enrol() []screen {
 	if c.passkeys == nil {
 		return nil
 	}
-	return []screen{{path: enrolPath, open: true, get: showEnrol, post: map[string]func(*page) error{"options": c.beginEnrol, "register": c.finishEnrol}}}
+	return []screen{{path: enrolPath, open: true, get: showEnrol, post: map[string]func(*page) error{"check": checkEnrol, "options": c.beginEnrol, "register": c.finishEnrol}}}
 }
 
 // ofEnrolment is the kind of attempts to use an enrolment.
@@ -51,6 +52,28 @@ type enrolling struct {
 	Person  domain.Name
 	Name    string // of the passkey
 	Attempt passkey.Attempt
+}
+
+// checkEnrol tells the page's script, when somebody opens a link, why it opens
+// nothing, before they fill in anything.
+func checkEnrol(p *page) error {
+	form, err := p.form()
+	if err == nil {
+		err = p.mayTry()
+	}
+	if err == nil {
+		err = p.Org.Fresh(p.Context())
+	}
+	if err == nil {
+		p.Org.Read(func(s *control.State, _ domain.Head) {
+			_, err = organisation.FindEnrolment(s, form.Get("secret"), p.now())
+		})
+	}
+	if err != nil {
+		p.recordEnrolRefusal(err)
+		return p.tellScript(err)
+	}
+	return p.Echo.NoContent(http.StatusNoContent)
 }
 
 // beginEnrol tells the browser of who knows the secret what to ask its

@@ -91,6 +91,9 @@ func openPerson(p *page, raw json.RawMessage, v *sheet) error {
 		t.Rows = append(t.Rows, []cell{linkCell(g.Group, p.url("/groups/"+g.Group)), until})
 	}
 	v.Tables = append([]sheetTable{t}, d.proofTables(p)...)
+	if slices.ContainsFunc(simulators, p.Person.Has) {
+		v.Actions = append(v.Actions, sheetAction{Do: "What they can reach", Path: p.url(reachPath) + "?person=" + url.QueryEscape(d.Name)})
+	}
 	if n := personNoun(); n.writes(p) {
 		if p.console.passkeys != nil && p.neverCame(d.Name) {
 			v.Actions = append(v.Actions, n.button(p, "Invite by a link", "invite"))

@@ -11,6 +11,7 @@ import (
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/policy"
+	"sallyport.dev/domain/request"
 	"sallyport.dev/domain/resource"
 	"sallyport.dev/projections/control"
 )
@@ -103,6 +104,7 @@ func openPolicy(p *page, raw json.RawMessage, v *sheet) error {
 		v.Notes = append(v.Notes, sheetNote{"bad", "It names something that is not there. That lets nobody in; it is marked below."})
 	}
 	v.Notes = append(v.Notes, noSuchAccounts(p, d.Spec)...)
+	v.Notes = append(v.Notes, draftTypes(p, d.Spec)...)
 	switch {
 	case d.Status == "draft":
 		v.Notes = append(v.Notes, sheetNote{"", "It is a draft, and decides nothing until it is published."})
@@ -157,7 +159,26 @@ func warnOfPolicy(p *page, raw json.RawMessage) []sheetNote {
 	if json.Unmarshal(raw, &spec) != nil {
 		return nil // /v1 says why
 	}
-	return noSuchAccounts(p, spec)
+	return append(noSuchAccounts(p, spec), draftTypes(p, spec)...)
+}
+
+// draftTypes tells of request types that a rule asks for and nobody can ask by yet,
+// since they are drafts or disabled. A policy may be published before them.
+func draftTypes(p *page, spec policy.Spec) (notes []sheetNote) {
+	told := map[domain.Name]bool{}
+	p.Org.Read(func(s *control.State, _ domain.Head) {
+		for _, r := range spec.Rules {
+			for _, c := range r.Conditions {
+				t, there := s.Requests().Type(c.RequestType)
+				if c.RequestType == "" || !there || t.Status == request.Published || told[t.Name] {
+					continue
+				}
+				told[t.Name] = true
+				notes = append(notes, sheetNote{"warn", "The request type " + t.Name.String() + " is not published, so nobody can ask for what the rule " + r.Name.String() + " opens. Publish it, too."})
+			}
+		}
+	})
+	return notes
 }
 
 // noSuchAccounts tells of accounts that a rule opens on a server it names, and

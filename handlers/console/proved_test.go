@@ -17,7 +17,7 @@ import (
 var anytime = []string{
 	// signing in and out, and being asked who one is
 	"/sign-in/with", "/step-up/with", "/sign-out/now", "/sign-in/passkey/options", "/sign-in/passkey/prove", "/step-up/passkey/options", "/step-up/passkey/prove",
-	"/enrol/options", "/enrol/register",
+	"/enrol/check", "/enrol/options", "/enrol/register",
 	"/sessions/end", "/sessions/end-program", "/sessions/end-others", "/people/:name/sign-out",
 	"/passkeys/new/add", // of what was begun with a fresh proof
 	// leading to their own page, which asks; TestACodeIsConfirmedByWhoJustProvedWhoTheyAre and the like hold them

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/request"
@@ -14,7 +15,8 @@ import (
 type delegationView struct {
 	Mine      request.Delegation // To is "" where there is none
 	Received  []request.Delegation
-	To, Until string // as typed
+	To, Until string   // as typed
+	People    []option // to choose from; nil: too many
 }
 
 func delegationPage(p *page, typed url.Values) (v delegationView) {
@@ -27,6 +29,7 @@ func delegationPage(p *page, typed url.Values) (v delegationView) {
 		v.Received = s.Requests().DelegatedTo(me, now)
 	})
 	v.To, v.Until = typed.Get("to"), typed.Get("until")
+	v.People = slices.DeleteFunc(p.peopleOptions(v.To), func(o option) bool { return o.Value == p.Person.ID && v.To != o.Value })
 	return v
 }
 
