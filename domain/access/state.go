@@ -55,9 +55,18 @@ func (s State) Checkout(ref resource.Ref, account domain.Name, now time.Time) (C
 }
 
 // Checkouts is everything that is checked out at now, by resource and account.
-func (s State) Checkouts(now time.Time) (out []Checkout) {
+func (s State) Checkouts(now time.Time) []Checkout {
+	return s.checkedOut(now, func(Checkout) bool { return true })
+}
+
+// CheckoutsOf is those of [State.Checkouts] that a person has.
+func (s State) CheckoutsOf(person string, now time.Time) []Checkout {
+	return s.checkedOut(now, func(c Checkout) bool { return c.By == person })
+}
+
+func (s State) checkedOut(now time.Time, is func(Checkout) bool) (out []Checkout) {
 	for _, c := range s.checkouts {
-		if now.Before(c.Until) {
+		if now.Before(c.Until) && is(c) {
 			out = append(out, c)
 		}
 	}

@@ -277,7 +277,7 @@ func (m *machine) check(*rapid.T) {
 			if ok != slices.Contains(approvers, n) {
 				m.rt.Fatalf("%v may decide %s, and %s may: %v", approvers, id, n, ok)
 			}
-			if waits := m.state.WaitingFor(n, m.now, m.world()); ok != slices.ContainsFunc(waits, func(r request.Request) bool { return r.ID == id }) {
+			if waits := m.state.WaitingFor(n, m.now, m.world()); ok != slices.Contains(waits, id) {
 				m.rt.Fatalf("%s waits for %s: %v, and they may: %v", id, n, !ok, ok)
 			} else if count := m.state.CountFor(n, m.now, m.world()); count != len(waits) {
 				m.rt.Fatalf("%d wait for %s, and %d are counted", len(waits), n, count)

@@ -4,7 +4,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"sallyport.dev/domain"
@@ -158,15 +157,15 @@ func (s State) Approvers(id string, now time.Time, w World) []domain.Name {
 	return slices.Compact(names)
 }
 
-// WaitingFor is the requests that somebody may decide at now, oldest first: those
-// among whose [State.Approvers] they are. It looks at each request for this one
-// person alone, so that a thousand that wait are found at once.
-func (s State) WaitingFor(who domain.Name, now time.Time, w World) (out []Request) {
+// WaitingFor is the ids of the requests that somebody may decide at now, oldest
+// first: those among whose [State.Approvers] they are. It looks at each request for
+// this one person alone, so that a thousand that wait are found at once.
+func (s State) WaitingFor(who domain.Name, now time.Time, w World) (ids []string) {
 	for r := range s.eachFor(who, now, w) {
-		out = append(out, *r)
+		ids = append(ids, r.ID)
 	}
-	slices.SortFunc(out, func(a, b Request) int { return strings.Compare(a.ID, b.ID) }) // ids begin with the time
-	return out
+	slices.Sort(ids) // they begin with the time
+	return ids
 }
 
 // CountFor is how many [State.WaitingFor] are.

@@ -84,10 +84,8 @@ func showAccess(p *page) error {
 	after := p.query("after")
 	p.Org.Read(func(s *control.State, _ domain.Head) {
 		now := s.Later(p.now())
-		for _, c := range s.Access().Checkouts(now) {
-			if c.By == p.Person.ID {
-				v.Held = append(v.Held, heldRow{c, heldSays(c), reachURL(p, c.Resource)})
-			}
+		for _, c := range s.Access().CheckoutsOf(p.Person.ID, now) {
+			v.Held = append(v.Held, heldRow{c, heldSays(c), reachURL(p, c.Resource)})
 		}
 		subject := p.subject(s, now)
 		found, more := access.ResolvePage(s.World(), subject, now, resource.Ref(after), v.wants, reachPerPage)

@@ -96,10 +96,8 @@ func (v *overviewView) lent(p *page, s *control.State, now time.Time) {
 		}
 		v.has(now, row) // one that is for good has no end
 	}
-	for _, c := range s.Access().Checkouts(now) {
-		if c.By == p.Person.ID {
-			v.has(now, openRow{What: heldSays(c), URL: reachURL(p, c.Resource), Kind: "checked out", Until: c.Until})
-		}
+	for _, c := range s.Access().CheckoutsOf(p.Person.ID, now) {
+		v.has(now, openRow{What: heldSays(c), URL: reachURL(p, c.Resource), Kind: "checked out", Until: c.Until})
 	}
 	looked := 0
 	for g := range s.Access().Newest() {
@@ -123,11 +121,12 @@ func (v *overviewView) inbox(p *page, s *control.State) {
 		return
 	}
 	n := need{Title: waits(len(waiting), "request", "requests") + " for you", URL: p.url("/inbox"), Do: "Open the inbox"}
-	for _, r := range slices.Backward(waiting) {
+	for _, id := range slices.Backward(waiting) {
 		if len(n.Items) == maxNamed {
 			n.Text = fmt.Sprintf("And %d more.", len(waiting)-maxNamed)
 			break
 		}
+		r, _ := s.Requests().Request(id)
 		n.Items = append(n.Items, needItem{What: whatIsAsked(r), By: "asked by " + visible(r.Requester), URL: p.url("/requests/" + r.ID)})
 	}
 	v.Needs = append(v.Needs, n)

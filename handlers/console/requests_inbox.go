@@ -71,13 +71,12 @@ func showInbox(p *page) error {
 	me := domain.Name(p.Person.ID)
 	p.Org.Read(func(s *control.State, _ domain.Head) {
 		now := s.Later(p.now())
-		for _, r := range s.WaitingFor(me, now) {
-			if len(v.Waiting) == maxInbox {
-				v.More++
-				continue
-			}
+		waiting := s.WaitingFor(me, now)
+		for _, id := range waiting[:min(len(waiting), maxInbox)] {
+			r, _ := s.Requests().Request(id)
 			v.Waiting = append(v.Waiting, requestRowOf(r))
 		}
+		v.More = len(waiting) - len(v.Waiting)
 		for _, d := range s.Requests().DelegatedTo(me, now) {
 			v.From = append(v.From, d.From)
 		}

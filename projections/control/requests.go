@@ -39,8 +39,8 @@ func (s *State) Approvers(id string, now time.Time) []domain.Name {
 	return s.requests.Approvers(id, now, s.RequestWorld(now))
 }
 
-// WaitingFor is the requests whose open step the person may decide at now, oldest first.
-func (s *State) WaitingFor(who domain.Name, now time.Time) []request.Request {
+// WaitingFor is the ids of the requests whose open step the person may decide at now, oldest first.
+func (s *State) WaitingFor(who domain.Name, now time.Time) []string {
 	return s.requests.WaitingFor(who, now, s.RequestWorld(now))
 }
 
