@@ -116,7 +116,9 @@ func memberCells(p *page, in string, m group.Member, changes bool) []cell {
 // memberForm adds somebody.
 func memberForm(p *page, v url.Values) *sheetForm {
 	who := sheetField{Pointer: "/person", Label: "Person", Value: v.Get("person"), Required: true}
-	who.Options = p.peopleOptions(who.Value)
+	if who.Options = p.peopleOptions(who.Value); who.Options == nil {
+		who.Hint = byName
+	}
 	return &sheetForm{
 		Path: p.url(groupNoun().at(p) + "/add"), Heading: "Add somebody", Do: "Add",
 		Fields: []sheetField{who,
@@ -168,7 +170,7 @@ func addMember(p *page) error {
 		if v.Form != nil {
 			v.Form = memberForm(p, form)
 		}
-		return p.refused("sheet", v, err)
+		return p.refused("sheet", v, p.orThose(err, "/person", form.Get("person")))
 	}
 	return p.done(groupNoun().at(p), form.Get("person")+" is in the group.")
 }

@@ -29,16 +29,20 @@ func reachScreen() screen {
 
 // showReach is the form; an address that says whom or what it is about is answered.
 func showReach(p *page) error {
-	v := url.Values{"subject.person": {p.query("person")}, "resource": {p.query("resource")}}
-	if p.query("person") == "" && p.query("resource") == "" {
-		return p.render("sheet", reachSheet(p, v))
+	v := url.Values{
+		"subject.person": {p.query("person")}, "subject.connection": {p.query("connection")}, "subject.identity": {p.query("identity")}, "resource": {p.query("resource")},
+	}
+	if p.query("person") == "" && p.query("identity") == "" && p.query("resource") == "" {
+		return p.render("sheet", reachSheet(p, v)) // of a connection alone: which of its workloads is still to be said
 	}
 	return answerReach(p, v)
 }
 
 func reachSheet(p *page, v url.Values) sheet {
 	who := sheetField{Pointer: "/subject/person", Label: "Person", Value: v.Get("subject.person"), Hint: "Without a resource: everything that they can reach."}
-	who.Options = p.peopleOptions(who.Value)
+	if who.Options = p.peopleOptions(who.Value); who.Options == nil {
+		who.Hint += " " + byName
+	}
 	what := sheetField{Pointer: "/resource", Label: "Resource", Value: v.Get("resource"), Mono: true, Hint: "server/ and a name, or secret/ and a path, such as server/web-1. With nobody below: who can reach it."}
 	from := sheetField{Pointer: "/subject/connection", Label: "Or a workload of the connection", Value: v.Get("subject.connection")}
 	from.Options = p.connectionOptions(from.Value)
@@ -139,7 +143,7 @@ func answerReach(p *page, form url.Values) error {
 		return p.refused("sheet", v, p.invalid("/subject/person", "say whom or what this is about: a person, a workload, or a resource"))
 	}
 	if err := answer(p, &v, form); err != nil {
-		return p.refused("sheet", v, err)
+		return p.refused("sheet", v, p.orThose(err, "/subject/person", form.Get("subject.person")))
 	}
 	v.Form.Folded = "Ask something else"
 	return p.render("sheet", v)

@@ -8,10 +8,25 @@ const status = text => {
   if (region) region.textContent = text;
 };
 
+// alertOf is a paragraph that is read out as it comes.
+const alertOf = (kind, text) => {
+  const says = document.createElement("p");
+  says.className = "error " + kind;
+  says.setAttribute("role", "alert");
+  says.textContent = text;
+  return says;
+};
+
 document.addEventListener("click", async event => {
   const copy = event.target.closest("[data-copy]");
   if (copy) {
-    await navigator.clipboard.writeText(copy.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(copy.dataset.copy);
+    } catch { // there is none without TLS, and people may refuse it
+      copy.parentElement.querySelector(":scope > .uncopied")?.remove();
+      copy.after(alertOf("uncopied", "The browser did not let this be copied: select it and copy it yourself."));
+      return;
+    }
     copy.classList.add("copied");
     status("Copied.");
     setTimeout(() => { copy.classList.remove("copied"); status(""); }, 2000);
@@ -40,12 +55,25 @@ const takeSecret = () => {
   secret = found[1];
   history.replaceState(null, "", location.pathname + location.search);
 };
-if (forms.length) {
+// A link that opens nothing says so before anything is filled in.
+const checkSecret = async () => {
   takeSecret();
-  addEventListener("hashchange", takeSecret); // a newer link, opened where an older one was
+  const form = document.querySelector("form[data-check]");
+  if (!form || !secret) return;
+  form.parentElement.querySelector(":scope > .over")?.remove();
+  const asked = secret;
+  const answer = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams({ secret }) }).catch(() => null);
+  if (asked !== secret) return; // another link was opened meanwhile
+  const over = answer?.status === 403;
+  form.hidden = over;
+  if (over) form.before(alertOf("over", (await answer.json()).detail));
+};
+if (forms.length) {
+  checkSecret();
+  addEventListener("hashchange", checkSecret); // a newer link, opened where an older one was
 }
 for (const form of forms) {
-  form.hidden = false;
+  form.hidden = false; // unless a link that was opened turns out to be over
   document.querySelector("[data-no-passkeys]")?.remove();
   form.addEventListener("submit", async event => {
     if (form.elements.credential.value) return;
@@ -63,14 +91,8 @@ for (const form of forms) {
       form.elements.credential.value = JSON.stringify(made.toJSON());
       form.requestSubmit();
     } catch (problem) {
-      let says = form.querySelector(".says");
-      if (!says) {
-        says = document.createElement("p");
-        says.className = "error says";
-        says.setAttribute("role", "alert");
-        form.append(says);
-      }
-      says.textContent = problem.name === "NotAllowedError" ? "No passkey was used." : "It did not work: " + problem.message;
+      form.querySelector(".says")?.remove();
+      form.append(alertOf("says", problem.name === "NotAllowedError" ? "No passkey was used." : "It did not work: " + problem.message));
     }
   });
 }
@@ -84,6 +106,15 @@ document.addEventListener("submit", event => {
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   for (const form of forms) form.elements.credential.value = ""; // an answer is good once
+});
+
+// What was typed into the first step of a wizard is in the address that Back leads
+// to: the page itself is not kept.
+const longest = 2000;
+document.addEventListener("submit", event => {
+  if (event.defaultPrevented || !event.target.matches("form[data-keep]")) return;
+  const typed = new URLSearchParams([...new FormData(event.target)].filter(([name, value]) => value && name[0] !== "_"));
+  if (String(typed).length < longest) history.replaceState(null, "", "?" + typed);
 });
 
 // Filters that choose take effect at once, where the form says so.
@@ -119,6 +150,9 @@ document.addEventListener("pointerup", event => {
   location.assign(to);
 });
 
+// Where one is in a long menu is seen: by the style, and here in browsers that do not know that.
+if (!CSS.supports("scroll-initial-target", "nearest")) document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest" });
+
 const units = [[60, "second"], [60, "minute"], [24, "hour"], [30, "day"]];
 const relative = (then, now) => {
   const ahead = then > now;
@@ -144,8 +178,15 @@ setInterval(refresh, 15000);
 
 // What was refused is read first; in a whole page by autofocus.
 document.addEventListener("htmx:after:swap", () => {
+  document.querySelector(".lost")?.remove();
   refresh();
   document.getElementById("problem")?.focus();
+});
+
+// What did not arrive is said where it would stand: what stands there is not the answer.
+document.addEventListener("htmx:error", event => {
+  const target = event.detail.ctx?.target;
+  if (target?.isConnected && !document.querySelector(".lost")) target.before(alertOf("lost", "The server did not answer, so what stands here is from before. Try again."));
 });
 
 // The live tail: paused it takes nothing off the stream, so that nothing is lost;
