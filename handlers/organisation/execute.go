@@ -156,5 +156,13 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", errLog, err)
 }
 
+// unreachable tells whether err says that the log could not be reached, and nothing
+// worse: a log that is not trusted has callers told the same.
+func unreachable(err error) bool {
+	var known *domain.Error
+	return errors.As(err, &known) && known != errHalted && domain.Damaged(err) == nil &&
+		(errors.Is(known, streams.ErrUnavailable) || errors.Is(known, streams.ErrUnclear))
+}
+
 var errLog = &domain.Error{Kind: domain.KindUnavailable, Code: "log.unavailable",
 	Message: "The log cannot be reached at the moment. Try again in a few seconds."}

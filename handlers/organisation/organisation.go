@@ -8,6 +8,7 @@
 package organisation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,8 +94,32 @@ type Organisation struct {
 }
 
 // Open opens an organisation, and makes it where there is none: it returns
-// once everything that was recorded is folded and there are keys to sign with.
-func Open(ctx context.Context, opt Options) (_ *Organisation, err error) {
+// once everything that was recorded is folded and there are keys to sign with. A
+// log of several processes that cannot be reached for a moment, as while it elects
+// a leader, is waited for.
+func Open(ctx context.Context, opt Options) (*Organisation, error) {
+	if !opt.Conn.Shared() {
+		return open(ctx, opt)
+	}
+	return reached(ctx, opt, open)
+}
+
+// reachedWithin bounds how long a start waits for the log of several processes.
+const reachedWithin = time.Minute
+
+// reached opens again and again while the log cannot be reached, and nothing is worse.
+func reached(ctx context.Context, opt Options, open func(context.Context, Options) (*Organisation, error)) (*Organisation, error) {
+	for begun := time.Now(); ; {
+		o, err := open(ctx, opt)
+		if err == nil || !unreachable(err) || time.Since(begun) > reachedWithin || ctx.Err() != nil {
+			return o, err
+		}
+		cmp.Or(opt.Log, slog.Default()).Warn("the log cannot be reached yet; trying again", "org", opt.Name, "error", err)
+		pause(ctx, firstWait)
+	}
+}
+
+func open(ctx context.Context, opt Options) (_ *Organisation, err error) {
 	o := &Organisation{
 		name: opt.Name, issuer: opt.BaseURL + "/orgs/" + opt.Name.String(), log: opt.Log, now: opt.Now,
 		catalogue: events.New(), gate: opt.Gate, resolver: opt.Resolver, conn: opt.Conn, sealDir: opt.SealDir, sealer: newSealer(opt.SealDir, opt.Name), every: opt.Intervals.withDefaults(), control: control.New(), tests: limit.New(testsPerSecond, testsBurst, 10_000),
