@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 
 	"sallyport.dev/domain"
@@ -32,6 +33,9 @@ type ProviderConfig struct {
 	// one. With several it has to be said: who controls the provider can be any of
 	// their people.
 	Organisations []string `json:"organisations"`
+	// Scopes are asked for beside openid, profile and email, such as groups of a
+	// provider that tells groups for it.
+	Scopes []string `json:"scopes"`
 	// NameClaim names whoever is made at their first sign-in. Default: preferred_username.
 	NameClaim string `json:"name_claim"`
 	// GroupsClaim lists people's groups at the provider. Empty: it says nothing of groups.
@@ -55,6 +59,9 @@ func (c *ProviderConfig) UnmarshalJSON(b []byte) error {
 	d.DisallowUnknownFields()
 	return d.Decode((*plain)(c))
 }
+
+// scopeForm is a scope-token (RFC 6749 section 3.3).
+var scopeForm = regexp.MustCompile(`\A[!#-\[\]-~]{1,100}\z`)
 
 // checkSignIn adds the rules that the providers break.
 func (c Config) checkSignIn(p *problems) {
@@ -80,6 +87,11 @@ func (c Config) checkSignIn(p *problems) {
 			}
 		}
 		c.checkProviderOrganisations(p, one)
+		for _, scope := range one.Scopes {
+			if !scopeForm.MatchString(scope) {
+				p.add(key, "%s: scopes has %q, which is no scope", one.Name, scope)
+			}
+		}
 		if (one.GroupsClaim == "") != (len(one.Groups) == 0) {
 			p.add(key, "%s: groups_claim and groups go together", one.Name)
 		}
@@ -114,7 +126,7 @@ func (c Config) signIn() (signin.Options, error) {
 		}
 		s := signin.Settings{
 			Name: domain.Name(one.Name), Issuer: one.Issuer, ClientID: one.ClientID, ClientSecret: secret,
-			NameClaim: one.NameClaim, GroupsClaim: one.GroupsClaim, Groups: map[string]domain.Name{},
+			Scopes: one.Scopes, NameClaim: one.NameClaim, GroupsClaim: one.GroupsClaim, Groups: map[string]domain.Name{},
 			Create: one.Create, MFA: one.MFAAMR, FirstPasskey: one.FirstPasskey,
 		}
 		for _, org := range one.Organisations {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +20,7 @@ sign_in:
       client_secret_file: SECRET
       groups_claim: groups
       groups: {"Platform on call": on-call}
+      scopes: [groups]
       create: true
       mfa_amr: [mfa, swk]
     - {name: google, issuer: "https://accounts.google.com", client_id: "1.apps"}
@@ -45,7 +47,7 @@ func TestProvidersAreReadFromTheFileAndTheEnvironment(t *testing.T) {
 		t.Fatalf("got %+v, %v", o, err)
 	}
 	p := o.Providers[0]
-	if p.Name != "okta" || p.ClientSecret.Reveal() != "s3cret" || p.Groups["Platform on call"] != domain.Name("on-call") || !p.Create || len(p.MFA) != 2 || p.TrustNames {
+	if p.Name != "okta" || p.ClientSecret.Reveal() != "s3cret" || p.Groups["Platform on call"] != domain.Name("on-call") || !p.Create || len(p.MFA) != 2 || !slices.Equal(p.Scopes, []string{"groups"}) || p.TrustNames {
 		t.Errorf("got %+v", p)
 	}
 	if _, err := (&Main{SignIn: o, Gate: c.gate()}).providers(); err != nil {
@@ -73,6 +75,8 @@ func TestWhatIsWrongWithAProviderIsNamed(t *testing.T) {
 		{"groups_claim: groups", "groups_claim: ''", "go together"},
 		{": on-call", ": On Call", `"Platform on call"`},
 		{"create: true", "create: maybe", "sign_in.providers"},
+		{"scopes: [groups]", "scopes: [groups email]", "is no scope"},
+		{"scopes: [groups]", "scopes: [\"\"]", "is no scope"},
 		{"create: true", "trust_names: true", "trust_names"},
 		{"create: true", "client_secret: s3cret", "client_secret"},
 	} {

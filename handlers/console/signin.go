@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -30,8 +31,9 @@ func (c *Console) signIn() []screen {
 
 // signInView is the page where people prove who they are.
 type signInView struct {
-	Again     bool // they are signed in, and prove anew who they are
-	Over      bool // they did something in a session that is over
+	Again     bool     // they are signed in, and prove anew who they are
+	Over      bool     // they did something in a session that is over
+	Timeless  *problem // why the provider that they signed in at proves nothing anew; nil: it may
 	Return    string
 	Providers []domain.Name
 	Passkeys  bool // can be used
@@ -51,8 +53,33 @@ func (p *page) renderSignIn(again bool) error {
 	v := signInView{Again: again, Over: !again && p.query(overParameter) != "", Return: p.query("return"), Passkeys: p.console.passkeys != nil}
 	for _, one := range p.console.opt.SignIn.Of(p.Org.Name()) {
 		v.Providers = append(v.Providers, one.Name)
+		if again && one.Name.String() == p.Session.Provider && p.Session.FreshAt.IsZero() {
+			v.Timeless = p.timeless(one.Name, v.Return) // it did not say at the sign-in; some say when they are asked
+		}
 	}
 	return p.render("signin", v)
+}
+
+// timeless tells who is to prove anew who they are what they can do, as a sign-in at a
+// provider that does not say when they did proves nothing anew.
+func (p *page) timeless(provider domain.Name, returnTo string) *problem {
+	told := &problem{Status: http.StatusForbidden, Code: signin.ErrTimeless.Code,
+		Detail: provider.String() + " does not say when you proved who you are, so signing in there once more proves nothing: use a passkey."}
+	at := p.console.opt.SignIn.Find(p.Org.Name(), provider)
+	switch {
+	case p.console.passkeys == nil:
+		told.Detail = provider.String() + " does not say when you proved who you are, and browsers have no passkeys at an address such as this server's: ask who runs it to give it a name."
+	case len(p.passkeysOf(p.Session.Person)) > 0:
+		told.Do, told.URL = "Use a passkey", p.url(stepUpPath)+"?return="+url.QueryEscape(p.returnTo(returnTo))
+	case p.mayRegister():
+		told.Do, told.URL = "Register a passkey", p.url("/passkeys/new")
+		told.Detail += " You have none yet, and may register your first now."
+	case at != nil && at.FirstPasskey:
+		told.Detail += " You have none yet: sign out, sign in again, and register your first within five minutes of it, under Passkeys."
+	default:
+		told.Detail += " You have none yet, and a sign-in at " + provider.String() + " is not trusted with the first: who runs the server sets first_passkey for it."
+	}
+	return told
 }
 
 // returnTo is a path of this organisation's console to go to after a sign-in:
@@ -172,6 +199,9 @@ func (c *Console) callback(ec echo.Context) error {
 	}
 	if err != nil {
 		p.recordRefusal(provider.Name.String(), proof.Account, err)
+		if errors.Is(err, signin.ErrTimeless) && p.Session.ID != "" {
+			return p.timeless(provider.Name, a.Return)
+		}
 		return err
 	}
 	return p.redirect(p.returnTo(a.Return))
@@ -271,7 +301,7 @@ func (p *page) endSurplus(m domain.Meta) {
 func (p *page) recordRefusal(provider string, account identity.Account, err error) {
 	var told *domain.Error
 	if !errors.As(err, &told) || told.Kind != domain.KindForbidden && told.Kind != domain.KindConflict ||
-		errors.Is(err, signin.ErrState) || errors.Is(err, signin.ErrDenied) ||
+		errors.Is(err, signin.ErrState) || errors.Is(err, signin.ErrDenied) || errors.Is(err, signin.ErrTimeless) ||
 		!p.console.doors.refusals.Allow(source(p.Echo), p.console.now()) {
 		return
 	}

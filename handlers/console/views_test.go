@@ -35,7 +35,7 @@ var views = map[string][]any{
 	},
 	"signin": {
 		signInView{Return: "/console/orgs/acme/", Providers: []domain.Name{"okta", "google"}},
-		signInView{Again: true, Providers: []domain.Name{"okta"}}, signInView{},
+		signInView{Again: true, Providers: []domain.Name{"okta"}, Timeless: &problem{Detail: "x", Do: "Register a passkey", URL: "/x"}}, signInView{Over: true},
 	},
 	"signin-on":  {signInOnView{"okta", "https://login.example.com/authorize?client_id=a&scope=openid+profile"}},
 	"signed-out": {struct{}{}},

@@ -36,6 +36,8 @@ type Settings struct {
 	ClientSecret domain.Secret // zero: a public client, by PKCE alone
 	// Organisations are those whose people sign in there; none: every one that is served.
 	Organisations []domain.Name
+	// Scopes are asked for beside openid, profile and email.
+	Scopes []string
 	// NameClaim is where the name of somebody who is made here is from; "" is preferred_username.
 	NameClaim string
 	// GroupsClaim lists their groups at the provider; "" has none. Groups says which of
@@ -351,7 +353,7 @@ func ReadState(state string) (org domain.Name, tag string, ok bool) {
 func (p *Provider) config(d *discovered) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID: p.ClientID, ClientSecret: p.ClientSecret.Reveal(), Endpoint: d.endpoint,
-		RedirectURL: p.redirectURL, Scopes: []string{oidc.ScopeOpenID, "profile", "email"},
+		RedirectURL: p.redirectURL, Scopes: append([]string{oidc.ScopeOpenID, "profile", "email"}, p.Scopes...),
 	}
 }
 
@@ -375,6 +377,8 @@ var (
 		Message: "The identity provider did not let you in, or you cancelled: begin again, or ask who runs it."}
 	ErrProof = &domain.Error{Kind: domain.KindForbidden, Code: "sign_in.proof",
 		Message: "What the identity provider says cannot be accepted: begin again; if it stays so, ask an owner to look at the settings of the provider."}
+	ErrTimeless = &domain.Error{Kind: domain.KindForbidden, Code: "sign_in.timeless",
+		Message: "The identity provider does not say when you proved who you are, so a sign-in there proves nothing anew: use a passkey."}
 	ErrStale = &domain.Error{Kind: domain.KindForbidden, Code: "sign_in.stale",
 		Message: "The identity provider did not ask you anew who you are: sign out there, and begin again."}
 )
@@ -418,8 +422,12 @@ func (p *Provider) Finish(ctx context.Context, a Attempt, q url.Values) (Proof, 
 		return Proof{}, err
 	}
 	proof := p.proof(id, claims)
-	// Their clock and ours may differ, and theirs counts whole seconds.
-	if a.Person != "" && proof.At.Before(a.At.Add(-clockSkew)) {
+	switch {
+	case a.Person == "":
+		return proof, nil
+	case proof.At.IsZero():
+		return Proof{}, ErrTimeless
+	case proof.At.Before(a.At.Add(-clockSkew)): // their clock and ours may differ, and theirs counts whole seconds
 		return Proof{}, ErrStale
 	}
 	return proof, nil

@@ -131,11 +131,14 @@ func TestTheRequestIsBoundToTheAttempt(t *testing.T) {
 	for name, want := range map[string]string{
 		"client_id": "console", "response_type": "code", "redirect_uri": "https://sallyport.example.com/console/callback",
 		"state": a.State, "nonce": a.Nonce, "code_challenge_method": "S256", "code_challenge": base64.RawURLEncoding.EncodeToString(sum[:]),
-		"prompt": "", "max_age": "", "client_secret": "", "code_verifier": "",
+		"prompt": "", "max_age": "", "client_secret": "", "code_verifier": "", "scope": "openid profile email",
 	} {
 		if q.Get(name) != want {
 			t.Errorf("%s is %q, want %q", name, q.Get(name), want)
 		}
+	}
+	if _, q := w.begin(t, w.provider(t, func(s *signin.Settings) { s.Scopes = []string{"groups"} }), "", nil); q.Get("scope") != "openid profile email groups" {
+		t.Errorf("it asks for %q", q.Get("scope"))
 	}
 	b, again := w.begin(t, p, "carol", nil)
 	if again.Get("prompt") != "login" || again.Get("max_age") != "0" {
@@ -289,8 +292,8 @@ func TestAFreshProofIsFresh(t *testing.T) {
 		{"now", time.Now().Unix(), nil},
 		{"an hour ago", time.Now().Add(-time.Hour).Unix(), signin.ErrStale},
 		{"a minute ago", time.Now().Add(-time.Minute).Unix(), signin.ErrStale},
-		{"nobody knows when", nil, signin.ErrStale},
-		{"a text", "1795348800", signin.ErrStale},
+		{"nobody knows when", nil, signin.ErrTimeless},
+		{"a text", "1795348800", signin.ErrTimeless},
 	} {
 		p := w.provider(t, nil)
 		a, _ := w.begin(t, p, "carol", map[string]any{"auth_time": tt.at})
