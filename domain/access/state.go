@@ -116,7 +116,7 @@ func (s State) each(ids iter.Seq[string]) iter.Seq[*Glass] {
 	}
 }
 
-// Newest is the glasses that were broken, newest first: what is pointed to is the
+// Newest is every glass that was broken, newest first: what is pointed to is the
 // next one's then.
 func (s State) Newest() iter.Seq[*Glass] {
 	return s.each(func(yield func(string) bool) {
@@ -126,15 +126,6 @@ func (s State) Newest() iter.Seq[*Glass] {
 			}
 		}
 	})
-}
-
-// Glasses is every glass that was broken, oldest first.
-func (s State) Glasses() []Glass {
-	out := make([]Glass, 0, len(s.order))
-	for _, id := range s.order {
-		out = append(out, s.glasses[id])
-	}
-	return out
 }
 
 // Next is when the next checkout ends that is not recorded as ended; zero if none does.

@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -205,7 +206,7 @@ func TestWhoIsCalledLikeAUserOfTheSystemIsNotThatUser(t *testing.T) {
 func TestABrokenGlassIsReviewedBySomebodyElse(t *testing.T) {
 	x := stateScene(t)
 	x.breaks(carol(), askedDBA, "fire")
-	g := x.w.Access.Glasses()[0]
+	g := kept(x.w.Access.Newest())[0]
 	if g.By != "carol" || g.Reason != "fire" || g.Until.Sub(g.At) != 10*time.Minute || !slices.Equal(g.RequestTypes, []domain.Name{"prod"}) || g.ReviewedBy != "" {
 		t.Fatalf("it is %+v", g)
 	}
@@ -370,12 +371,17 @@ func TestInNoOrderIsSomethingTwoPeoples(t *testing.T) {
 					glass[by], open[by] = x.now.Add(10*time.Minute), true
 				}
 			case "review":
-				for _, g := range x.w.Access.Glasses() {
+				for _, g := range kept(x.w.Access.Newest()) {
 					if g.ReviewedBy == "" && g.By != by {
 						x.does(access.Review{ID: g.ID, Approver: true}, domain.Actor{ID: by})
 						open[g.By] = false
 					}
 				}
+			}
+			waiting := kept(x.w.Access.Newest())
+			waiting = slices.DeleteFunc(waiting, func(g access.Glass) bool { return g.ReviewedBy != "" })
+			if slices.Reverse(waiting); !slices.EqualFunc(kept(x.w.Access.Waiting()), waiting, func(a, b access.Glass) bool { return a.ID == b.ID }) {
+				r.Fatalf("%v wait for a review, and %v are told", waiting, kept(x.w.Access.Waiting()))
 			}
 			for name, s := range subjects {
 				a := x.resolve(s, "server/web-1")
@@ -390,4 +396,12 @@ func TestInNoOrderIsSomethingTwoPeoples(t *testing.T) {
 			}
 		}
 	})
+}
+
+// kept is glasses that are told one after the other.
+func kept(all iter.Seq[*access.Glass]) (out []access.Glass) {
+	for g := range all {
+		out = append(out, *g)
+	}
+	return out
 }

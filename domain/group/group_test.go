@@ -266,6 +266,38 @@ func TestADeletedGroupLetsNobodyIn(t *testing.T) {
 	}
 }
 
+func TestAGroupLendsWhatItSaysNow(t *testing.T) {
+	s := given(t, group.MemberWasAdded{Group: "plain", Person: "owner2", Source: group.Local})
+	lent := func(want ...domain.Role) {
+		t.Helper()
+		if got := s.Roles("owner2", noon); !slices.Equal(got, want) {
+			t.Errorf("owner2 is lent %v, want %v", got, want)
+		}
+	}
+	lent(domain.SecurityAdmin, domain.ResourceAdmin)
+	s = fold(t, s, "owner", noon, group.WasEdited{Name: "plain", Version: 2, Spec: group.Spec{Roles: []domain.Role{domain.DevOpsAdmin}}})
+	lent(domain.DevOpsAdmin, domain.SecurityAdmin, domain.ResourceAdmin)
+	s = fold(t, s, "owner", noon, group.WasEdited{Name: "admins", Version: 2})
+	lent(domain.DevOpsAdmin)
+	s = fold(t, s, "owner", noon, group.WasDeleted{Name: "plain"})
+	lent()
+}
+
+func TestWhoIsInAGroupIsToldByName(t *testing.T) {
+	s := given(t, group.MemberWasAdded{Group: "plain", Person: "alice", Source: group.Local}, group.MemberWasAdded{Group: "plain", Person: "dana", Until: noon, Source: group.Local},
+		group.MemberWasRemoved{Group: "plain", Person: "carol", Reason: group.Removed}, group.WasCreated{Name: "another"})
+	if got := s.People("plain", noon); !slices.Equal(got, []domain.Name{"alice", "owner"}) || s.Count("plain", noon) != 2 {
+		t.Errorf("%v are in it, %d", got, s.Count("plain", noon))
+	}
+	var names []domain.Name
+	for g := range s.Each() {
+		names = append(names, g.Name)
+	}
+	if !slices.Equal(names, []domain.Name{"admins", "another", "plain"}) {
+		t.Errorf("the groups are %v", names)
+	}
+}
+
 func TestGroupsAndPeopleAreBounded(t *testing.T) {
 	s := given(t)
 	for i := range group.MaxGroups {

@@ -1,6 +1,7 @@
 package person_test
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -178,6 +179,24 @@ func TestACloneStaysWhenTheStateGoesOn(t *testing.T) {
 	}
 	if _, err := kept.Authenticate(hash1, noon, nil); err != nil {
 		t.Errorf("the clone knows of a later revocation: %v", err)
+	}
+}
+
+func TestPeopleAreToldByNameAndAsTheyAre(t *testing.T) {
+	s := given(t)
+	kept, before := s.Clone(), s.Count()
+	for _, e := range []domain.Event{person.WasAdded{Name: "zoe"}, person.WasAdded{Name: "adam"}, person.WasRemoved{Name: "zoe"}} {
+		var err error
+		if s, err = person.Evolve(s, domain.Envelope{Event: e, Time: noon}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := s.People()
+	if len(all) != before+1 || s.Count() != before+1 || all[0].Name != "adam" || !slices.IsSortedFunc(all, func(a, b person.Person) int { return cmp.Compare(a.Name, b.Name) }) {
+		t.Errorf("there are %v", all)
+	}
+	if kept.Count() != before || slices.ContainsFunc(kept.People(), func(p person.Person) bool { return p.Name == "adam" }) {
+		t.Error("a copy knows who came later")
 	}
 }
 

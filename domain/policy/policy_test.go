@@ -144,6 +144,13 @@ func TestAGroupIsNamedByWhatIsWrittenAndByWhatDecides(t *testing.T) {
 	if s.Names("ops") {
 		t.Error("nothing names it any more")
 	}
+	s, _, _ = run(t, s, security, policy.Draft{Name: "another", Spec: other}, policy.Remove{Name: "p", Version: 2})
+	if !s.Names("dba") {
+		t.Error("the draft still names it")
+	}
+	if s, _, _ = run(t, s, security, policy.Remove{Name: "another", Version: 1}); s.Names("dba") {
+		t.Error("what is deleted names nothing")
+	}
 }
 
 // What decides is listed by name, and what was read stays as it was read.

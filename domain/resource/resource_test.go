@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +173,29 @@ func TestANameIsNeverGivenAgain(t *testing.T) {
 	}
 	if len(s.Destroyed()) != 3 || s.Standing("id-1") || s.Standing("pw-1") {
 		t.Errorf("destroyed are %v, want all three", s.Destroyed())
+	}
+}
+
+func TestAProjectHoldsWhatSaysItIsInIt(t *testing.T) {
+	s := then(t, begun(t), resource.CreateProject{Name: "shop"})
+	if s.In("payments") != 2 || s.In("shop") != 0 {
+		t.Errorf("%d and %d are in the projects", s.In("payments"), s.In("shop"))
+	}
+	moved := server(personal, dba)
+	moved.Project = "shop"
+	s = then(t, s, resource.EditServer{Name: "db-1", Version: 1, Spec: moved}, version(3))
+	if s.In("payments") != 1 || s.In("shop") != 1 {
+		t.Errorf("once one is moved, %d and %d are", s.In("payments"), s.In("shop"))
+	}
+	if s = then(t, s, resource.DeleteServer{Name: "db-1", Version: 2}); s.In("shop") != 0 {
+		t.Error("what is deleted is in it")
+	}
+	var refs []resource.Ref
+	for r := range s.Behind("") {
+		refs = append(refs, r.Ref)
+	}
+	if !slices.Equal(refs, []resource.Ref{resource.SecretRef(path)}) {
+		t.Errorf("there are %v", refs)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -134,6 +135,36 @@ func decided(rt *rapid.T, p *control.Projection, by domain.Actor, i int, now tim
 		}
 	})
 	return facts
+}
+
+// What is counted and listed beside the connections is what they say.
+func TestListsOfConnectionsAreWhatTheConnectionsSay(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		folded(t, drawn(rt, t)).Read(func(s *control.State, _ domain.Head) {
+			tally := map[connection.Status]int{}
+			var waits, wants, warned []domain.Name
+			for _, c := range s.Connections() {
+				tally[c.Status]++
+				if c.Pending != nil || !c.EverActivated {
+					waits = append(waits, c.Name)
+				}
+				if c.Status == connection.Active && len(c.Acknowledged) > 0 {
+					warned = append(warned, c.Name)
+				}
+			}
+			for c := range s.ToActivate() {
+				wants = append(wants, c.Name)
+			}
+			for _, status := range []connection.Status{connection.Drafted, connection.Active, connection.Inactive, connection.Deleted, connection.None} {
+				if got := s.CountConnections(status); got != tally[status] {
+					rt.Errorf("%d connections with status %q are counted, of %d", got, status, tally[status])
+				}
+			}
+			if !slices.Equal(wants, waits) || !slices.Equal(s.WithWarnings(), warned) {
+				rt.Errorf("%v wait and %v have warnings; told are %v and %v", waits, warned, wants, s.WithWarnings())
+			}
+		})
+	})
 }
 
 // Wherever a history is cut, in whatever pieces it comes, and whether its

@@ -161,6 +161,30 @@ func TestCursors(t *testing.T) {
 	}
 }
 
+func TestABarePageIsThePageWithoutItsEvents(t *testing.T) {
+	tr := morning(t)
+	q := trail.Query{Order: trail.Descending, Limit: 2}
+	for range 3 {
+		whole, err := tr.Query(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bare := q
+		bare.Bare = true
+		got, err := tr.Query(t.Context(), bare)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range whole.Events {
+			whole.Events[i].JSON = nil
+		}
+		if diff := cmp.Diff(whole, got); diff != "" {
+			t.Errorf("(-whole +bare):\n%s", diff)
+		}
+		q.After = got.Next
+	}
+}
+
 func TestACursorOfAnotherFilterIsRefusedByQuery(t *testing.T) {
 	tr := morning(t)
 	next := query(t, tr, trail.Query{Limit: 1}).Next
