@@ -59,6 +59,7 @@ type cluster struct {
 	sites  []*site
 	issuer string
 	tokens map[string]string // API tokens of people, by name
+	told   bool              // what the programs said
 }
 
 // options change what a cluster is.
@@ -104,6 +105,7 @@ func newCluster(t testing.TB, o options) *cluster {
 		c.sites = append(c.sites, c.newSite(n, listens[n-1], nats, routes))
 	}
 	t.Cleanup(c.end)
+	t.Cleanup(func() { c.tell(t) })
 	for _, s := range c.sites {
 		c.configure(s, base, o)
 		s.nats.start()
@@ -211,18 +213,24 @@ func (c *cluster) people() {
 	}
 }
 
-// end kills what still runs, and shows what it said if the test failed.
+// end kills what still runs.
 func (c *cluster) end() {
 	for _, s := range c.sites {
 		s.serve.end()
 		s.nats.end()
 		s.client.CloseIdleConnections()
 	}
+}
+
+// tell shows once, behind why a test failed, what the programs said last.
+func (c *cluster) tell(t testing.TB) {
+	if !t.Failed() || c.told {
+		return
+	}
+	c.told = true
 	for _, s := range c.sites {
-		if c.t.Failed() {
-			c.t.Log(s.serve.said())
-			c.t.Log(s.nats.said())
-		}
+		t.Log(s.serve.said())
+		t.Log(s.nats.said())
 	}
 }
 
@@ -243,7 +251,7 @@ func (c *cluster) await(s *site) {
 	c.t.Helper()
 	c.until(s.serve.name+" is ready", func() bool {
 		if !s.serve.running() {
-			c.t.Fatalf("%s ended: %s", s.serve.name, s.serve.said())
+			c.t.Fatalf("%s ended, and said last: %s", s.serve.name, s.serve.last())
 		}
 		return s.ready()
 	})

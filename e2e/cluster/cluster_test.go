@@ -45,6 +45,7 @@ func long() bool { return os.Getenv("SALLYPORT_CLUSTER") != "" }
 func apply(t *testing.T, c *cluster, h harm) {
 	t.Run(h.id, func(t *testing.T) {
 		c.t = t
+		t.Cleanup(func() { c.tell(t) })
 		for _, s := range c.sites {
 			s.nats.t, s.serve.t = t, t
 		}

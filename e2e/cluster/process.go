@@ -131,6 +131,12 @@ func (p *process) said() string {
 	return fmt.Sprintf("%s said:\n%s", p.name, b[max(0, len(b)-4000):])
 }
 
+// last is the last line of it.
+func (p *process) last() string {
+	said := strings.TrimSpace(p.said())
+	return said[strings.LastIndexByte(said, '\n')+1:]
+}
+
 var buildNATS sync.Once
 
 // natsServer builds the NATS server of the version in go.mod, once, beside our
