@@ -38,12 +38,13 @@ func span(s string) (d time.Duration, ok bool) {
 		}
 		d, s = time.Duration(n)*24*time.Hour, rest
 		if s == "" {
-			return d, d <= maxAgo
+			return d, d > 0 && d <= maxAgo
 		}
 	}
 	more, err := time.ParseDuration(s)
 	if err != nil || more < 0 || more > maxAgo || strings.HasPrefix(s, "+") {
 		return 0, false
 	}
-	return d + more, d+more <= maxAgo
+	d += more
+	return d, d > 0 && d <= maxAgo
 }

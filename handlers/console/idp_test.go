@@ -170,3 +170,27 @@ func (s *site) links(who domain.Name, a identity.Account) {
 		s.t.Fatal(err)
 	}
 }
+
+// Who cancelled at the provider, or is nobody here, begins again from where they are
+// told so, and comes to where they were going.
+func TestWhoIsRefusedAtTheProviderMayBeginAgain(t *testing.T) {
+	s := newSite(t)
+	p := s.withProvider("okta", nil)
+	b := s.browser()
+	for name, change := range map[string]func(url.Values){
+		"cancelled": func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") },
+		"nobody":    func(url.Values) {},
+	} {
+		u, err := url.Parse(p.vouches(b, signInPath, "1", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := u.Query()
+		change(q)
+		u.RawQuery = q.Encode()
+		w := b.get(u.String())
+		if again := `href="` + s.path(signInPath) + "?return=" + url.QueryEscape(s.path("/sessions")) + `"`; w.status != http.StatusForbidden || !strings.Contains(w.body, "This sign-in did not work") || !strings.Contains(w.body, again) {
+			t.Errorf("%s: %d, without %s: %s", name, w.status, again, mainOf(w.body))
+		}
+	}
+}

@@ -24,6 +24,7 @@ type overView struct {
 	Hidden []sentField
 	Typed  []sentField
 	Secret []string // what has to be typed again
+	Now    string   // who is signed in now, where somebody else opened the form; "": nobody is
 }
 
 // sentField is one value of a form.
@@ -32,11 +33,13 @@ type sentField struct {
 	Lines                  bool // it is more than a line
 }
 
-// Fields whose values no page of ours repeats; and what is of no use in another
-// session: the answer of an authenticator.
+// Fields whose values no page of ours repeats; those that nobody types; and those that
+// are of no use in another session: the answer of an authenticator, and the code of a
+// program, which is compared on its own page.
 var (
 	secretFields = []string{"value", "token", "secret", "password"}
-	deadFields   = []string{"credential"}
+	givenFields  = []string{"etag", onceField, "step", "version", "session", "program", "passkey", "issuer", "may_return"}
+	deadFields   = []string{"credential", codeField}
 )
 
 // maxSent bounds how many values are kept.
@@ -84,7 +87,7 @@ func keptOf(sent url.Values) (v overView, kept bool) {
 		}
 		for j, value := range sent[name] {
 			f := sentField{fmt.Sprintf("f-%d-%d", i, j), name, fieldLabel(name), value, strings.Contains(value, "\n") || len(value) > 100}
-			if name == "etag" || name == onceField || value == "" {
+			if value == "" || slices.Contains(givenFields, name) {
 				v.Hidden = append(v.Hidden, f)
 			} else {
 				v.Typed = append(v.Typed, f)

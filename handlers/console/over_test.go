@@ -90,19 +90,25 @@ func TestAButtonOfASessionThatIsOverLeadsBackToItsPage(t *testing.T) {
 	s := newSite(t)
 	ask := s.path("/access/request")
 	for name, tt := range map[string]struct{ path, referer, back string }{
-		"a button":                  {"/policies/p/publish", "", s.path("/policies/p")},
-		"with the page's query":     {"/access/request/raise", siteURL + ask + "?resource=server/web", ask + "?resource=server/web"},
-		"of another page":           {"/access/request/raise", siteURL + s.path("/access") + "?x=1", ask},
-		"of another site":           {"/access/request/raise", "https://evil.example.com" + s.path("/x") + "?x=1", ask},
-		"an address that is none":   {"/access/request/raise", "::", ask},
-		"to prove who they are":     {"/step-up/with", "", s.path("/keys")},
-		"too many fields":           {"/policies/-/new/save", "", s.path("/policies/-/new")},
-		"an authenticator's answer": {"/passkeys/new/add", "", s.path("/passkeys/new")},
+		"a button":                   {"/policies/p/publish", "", s.path("/policies/p")},
+		"with the page's query":      {"/access/request/raise", siteURL + ask + "?resource=server/web", ask + "?resource=server/web"},
+		"of another page":            {"/access/request/raise", siteURL + s.path("/access") + "?x=1", ask},
+		"of another site":            {"/access/request/raise", "https://evil.example.com" + s.path("/x") + "?x=1", ask},
+		"an address that is none":    {"/access/request/raise", "::", ask},
+		"an approval without a word": {"/requests/x/approve", "", s.path("/requests/x")},
+		"a program's code":           {"/device/allow", siteURL + s.path("/device") + "?user_code=BCDF-GHJK", s.path("/device") + "?user_code=BCDF-GHJK"},
+		"to prove who they are":      {"/step-up/with", "", s.path("/keys")},
+		"too many fields":            {"/policies/-/new/save", "", s.path("/policies/-/new")},
+		"an authenticator's answer":  {"/passkeys/new/add", "", s.path("/passkeys/new")},
 	} {
 		form := url.Values{"etag": {`"1"`}, onceField: {"a"}}
 		switch name {
 		case "to prove who they are":
 			form = url.Values{"return": {s.path("/keys")}, "provider": {"okta"}}
+		case "an approval without a word":
+			form.Set("step", "1")
+		case "a program's code":
+			form.Set("user_code", "BCDF-GHJK")
 		case "too many fields":
 			form["x"] = make([]string, 1000)
 		case "an authenticator's answer":

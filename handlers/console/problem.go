@@ -95,6 +95,9 @@ type errorView struct {
 
 // Heading says what kind of error it is.
 func (v errorView) Heading() string {
+	if strings.HasPrefix(v.Code, "sign_in.") && v.Status < http.StatusInternalServerError {
+		return "This sign-in did not work"
+	}
 	switch v.Status {
 	case http.StatusForbidden:
 		return "You may not do this"

@@ -299,7 +299,7 @@ func TestTheLinkOfANotificationLeadsToSignInAndBack(t *testing.T) {
 		t.Errorf("%d to %q, want to %q", w.Code, w.Header().Get("Location"), want)
 	}
 	w = h.post("", path+"/approve", "step=1")
-	if want := h.path("/sign-in") + "?return=" + url.QueryEscape(path); w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {
+	if want := h.path("/sign-in") + "?over=yes&return=" + url.QueryEscape(path); w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {
 		t.Errorf("an approval: %d to %q, want to %q", w.Code, w.Header().Get("Location"), want)
 	}
 }

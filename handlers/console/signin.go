@@ -202,9 +202,23 @@ func (c *Console) callback(ec echo.Context) error {
 		if errors.Is(err, signin.ErrTimeless) && p.Session.ID != "" {
 			return p.timeless(provider.Name, a.Return)
 		}
-		return err
+		return p.mayBeginAgain(a, err)
 	}
 	return p.redirect(p.returnTo(a.Return))
+}
+
+// mayBeginAgain has a refusal of who came back from a provider lead to where they begin
+// again, and from there to where they were going.
+func (p *page) mayBeginAgain(a signin.Attempt, err error) error {
+	status, told := api.Explain(err)
+	if status != http.StatusForbidden && status != http.StatusConflict {
+		return err
+	}
+	at := signInPath
+	if a.Person != "" && p.Session.ID != "" {
+		at = stepUpPath
+	}
+	return &problem{Status: status, Code: told.Code, Detail: told.Message, Do: "Begin again", URL: p.url(at) + "?return=" + url.QueryEscape(p.returnTo(a.Return))}
 }
 
 // enterWith signs in whom the provider vouches for.
