@@ -1,7 +1,6 @@
 package console
 
 import (
-	"crypto/rand"
 	"embed"
 	"errors"
 	"fmt"
@@ -111,9 +110,8 @@ func (f frame) Home() string { return f.home }
 // Static is where a static file is.
 func (f frame) Static(file string) string { return f.static.url(file) }
 
-// Once is a new text for the hidden field by which a form that is sent twice does
-// its work once.
-func (frame) Once() string { return rand.Text() }
+// Once is a new text for the hidden field of a form, see [onceOf].
+func (f frame) Once() string { return onceOf(f.Person) }
 
 // Has tells whether the person bears a role.
 func (f frame) Has(role domain.Role) bool { return slices.Contains(f.Roles, role) }

@@ -108,7 +108,7 @@ func memberCells(p *page, in string, m group.Member, changes bool) []cell {
 	}
 	row := []cell{linkCell(m.Person.String(), p.url("/people/"+m.Person.String())), until, from, timeCell(m.AddedAt), textCell("")}
 	if changes {
-		row[4] = actionCell(sheetAction{Do: "Remove", About: m.Person.String(), Path: p.url("/groups/" + in + "/remove"), Post: true, Sure: "Remove now", Hidden: map[string]string{"person": m.Person.String()}})
+		row[4] = actionCell(sheetAction{Do: "Remove", About: m.Person.String(), Path: p.url("/groups/" + in + "/remove"), Post: true, By: p.Person.ID, Sure: "Remove now", Hidden: map[string]string{"person": m.Person.String()}})
 	}
 	return row
 }

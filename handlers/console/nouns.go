@@ -308,7 +308,7 @@ func (n noun) act(word, notice string, fresh bool) func(*page) error {
 
 // button is the action of that word on what was just read.
 func (n noun) button(p *page, do, word string) sheetAction {
-	return sheetAction{Do: do, Path: p.url(n.at(p) + "/" + word), Post: true, Hidden: map[string]string{"etag": p.ETag}}
+	return sheetAction{Do: do, Path: p.url(n.at(p) + "/" + word), Post: true, By: p.Person.ID, Hidden: map[string]string{"etag": p.ETag}}
 }
 
 func (n noun) confirmDelete(p *page) (confirmView, error) {

@@ -120,6 +120,8 @@ func (p *page) identify() error {
 // any other error stays what it is.
 func (p *page) signInFirst(err error) error {
 	switch {
+	case errors.Is(err, errOpener):
+		return p.openedByAnother()
 	case !isOver(err):
 		return err
 	case p.action != "" && p.Session.ID == "": // before anything was done
@@ -302,6 +304,9 @@ func (p *page) formUpTo(limit int64) (url.Values, error) {
 	if p.Session.ID != "" { // it may have taken its time, and a session that ended meanwhile does nothing more
 		if err := p.identify(); err != nil {
 			p.Session = session.Session{}
+			return nil, err
+		}
+		if err := p.opened(); err != nil {
 			return nil, err
 		}
 	}

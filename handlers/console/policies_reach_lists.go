@@ -282,7 +282,7 @@ func reachMore(p *page, form url.Values, after string) *sheetAction {
 			hidden[name] = value
 		}
 	}
-	return &sheetAction{Do: "Show more", Path: p.url(reachPath + "/ask"), Post: true, Hidden: hidden}
+	return &sheetAction{Do: "Show more", Path: p.url(reachPath + "/ask"), Post: true, By: p.Person.ID, Hidden: hidden}
 }
 
 // resourceCell names a resource, with its page where it is there: what a rule lets

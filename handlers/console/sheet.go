@@ -33,6 +33,7 @@ type sheetAction struct {
 	Do, Path        string
 	About           string // what it is done to, for readers alone
 	Post            bool
+	By              string // whom a form is shown to: who must be the one that sends it
 	Primary, Danger bool
 	Sure            string // the button that really does it, shown after this one; "" asks nothing
 	Hidden          map[string]string
@@ -44,8 +45,8 @@ func (a sheetAction) sure(do string) sheetAction {
 	return a
 }
 
-// Once is new each time: a button pressed twice does its work once.
-func (sheetAction) Once() string { return frame{}.Once() }
+// Once is a new text for the hidden field of its form, see [onceOf].
+func (a sheetAction) Once() string { return onceOf(a.By) }
 
 // sheetNote is a sentence that stands out; Tone is "", good, warn or bad.
 type sheetNote struct{ Tone, Text string }

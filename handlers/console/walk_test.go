@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,8 @@ var elsewhere = map[string]string{
 	"/secrets/-/one": "/secrets", "/secrets/-/one/delete": "/secrets", "/secrets/-/one/destroy": "/secrets", "/secrets/-/one/edit": "/secrets",
 	"/sign-in": "/", "/sign-in/passkey": "/step-up?return=", "/sign-out": "/", "/step-up/passkey": "/step-up?return=",
 }
+
+var onceFields = regexp.MustCompile(`name="_once" value="([^"]*)"`)
 
 // every screen without a parameter in its path is walked by every person.
 func TestEveryScreenIsShownToWhoMaySeeItAndToNobodyElse(t *testing.T) {
@@ -49,6 +52,11 @@ func TestEveryScreenIsShownToWhoMaySeeItAndToNobodyElse(t *testing.T) {
 				t.Errorf("%s: status %d", where, w.Code)
 			}
 			checkAnswer(t, where, w)
+			for _, once := range onceFields.FindAllStringSubmatch(w.Body.String(), -1) {
+				if m := openedBy.FindStringSubmatch(once[1]); m == nil || m[1] != openerOf(string(who)) {
+					t.Errorf("%s: a form does not say who opened it: %q", where, once[1])
+				}
+			}
 			if n := strings.Count(w.Body.String(), `aria-current="page"`); screen.menu != "" && admitted && n < 2 {
 				t.Errorf("%s: the menu marks nothing", where) // it is there twice, for wide and narrow
 			}
