@@ -68,12 +68,13 @@ func showConnection(p *page) error {
 		return err
 	}
 	v := connectionView{
-		State: c, Provider: providerTitle(c.Newest().Provider), Trusts: saySpec(c.Current), Changes: sayChanges(c),
+		State: c, Provider: providerTitle(c.Newest().Provider), Trusts: saySpec(c.Current), Changes: shortened(sayChanges(c)),
 		Warnings: connection.Warnings(c.Newest(), p.Org.Issuer()), MayEdit: connection.MayWrite(c, p.Person) == nil,
-		MayActivate:   p.Person.Has(domain.SecurityAdmin) && (c.Status != connection.Active || c.Pending != nil),
 		MayDeactivate: p.Person.Has(domain.SecurityAdmin) && c.Status != connection.Drafted,
 		Reviewers:     p.couldActivate(c),
 	}
+	waits := c.Status != connection.Active || c.Pending != nil
+	p.Org.Read(func(s *control.State, _ domain.Head) { v.MayActivate = waits && p.activation(s, c, p.Person) == nil })
 	v.WhyNot, v.Use = whyNotEdit(c, p.Person), useOf(c, p.Org.Issuer())
 	v.MaySimulate = slices.ContainsFunc(simulators, p.Person.Has)
 	v.MayDelete = v.MayEdit && c.Status != connection.Active
@@ -94,6 +95,17 @@ func showConnection(p *page) error {
 	}
 	v.Quiet = quiet[c.Name.String()]
 	return p.render("connection", v)
+}
+
+// maxChange is how much of what was, and will be, a connection's page shows of each
+// change, in bytes. Where somebody decides on it, it is whole.
+const maxChange = 300
+
+func shortened(changes []changeWords) []changeWords {
+	for i, c := range changes {
+		changes[i].From, changes[i].To = cut(c.From, maxChange), cut(c.To, maxChange)
+	}
+	return changes
 }
 
 // namedReviewers is how many people are named of those who could do something.
@@ -139,18 +151,14 @@ const historySteps = 20
 // history is what people did with a connection, newest first.
 func (p *page) history(name domain.Name) (steps []connectionStep, err error) {
 	found, err := p.Org.Trail().Query(p.Context(), trail.Query{
-		Connection: name.String(), Order: trail.Descending, Limit: historySteps,
+		Connection: name.String(), Order: trail.Descending, Limit: historySteps, Bare: true,
 		Type: "connection.drafted,connection.edited,connection.activated,connection.deactivated,connection.tested",
 	})
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range found.Events {
-		env, err := domain.ParseEvent(e.JSON)
-		if err != nil {
-			return nil, err
-		}
-		steps = append(steps, connectionStep{What: strings.TrimPrefix(env.Type, "connection."), By: env.Actor, At: env.Time, Position: e.Position.String()})
+		steps = append(steps, connectionStep{What: strings.TrimPrefix(e.Type, "connection."), By: e.Actor, At: e.Time, Position: e.Position.String()})
 	}
 	return steps, nil
 }

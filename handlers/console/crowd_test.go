@@ -188,7 +188,8 @@ func (c *crowd) membersOf(i int) (in []domain.Name) {
 	return in
 }
 
-// trust is connections, two in a hundred of which are drafts and others are changed, and workload roles.
+// trust is connections, two in a hundred of which are drafts and as many have a
+// change that waits, and workload roles.
 func (c *crowd) trust() {
 	spec, err := connection.Complete(gitLab("acme"), c.world.Issuer())
 	if err != nil {
@@ -212,6 +213,18 @@ func (c *crowd) trust() {
 		}
 	}
 	c.put("security", active...)
+	changed := spec
+	changed.Description, changed.Conditions = c.text(999), slices.Clone(spec.Conditions)
+	for i := range changed.Conditions {
+		if c.long && i > 0 {
+			changed.Conditions[i].Value = c.text(1023)
+		}
+	}
+	var edited []domain.Fact
+	for i := 2; i < c.connections; i += 50 {
+		edited = append(edited, domain.Fact{Subject: subject(i), Event: connection.WasEdited{Version: 2, Spec: changed, Pending: true}})
+	}
+	c.put("devops", edited...)
 	c.put("security", each(20, func(i int) domain.Fact {
 		return domain.Fact{Subject: "role/" + fmt.Sprintf("role-%d", i), Event: role.WasCreated{Spec: role.Spec{Description: c.text(1000), Requirements: []role.Requirement{{Connection: c.called("ci", i)}}}}}
 	})...)
@@ -418,7 +431,7 @@ func (c *crowd) where(path string) []string {
 	}
 	server := string(resource.ServerRef(c.called("server", 0)))
 	secret := "?" + url.Values{"path": {c.secret(0)}, "version": {"1"}}.Encode()
-	ci := c.called("ci", 1).String() // one that is active; the one of number 0 is a draft
+	ci := c.called("ci", 1).String() // one that is active; that of number 0 is a draft, and that of number 2 has a change that waits
 	switch first, _, _ := strings.Cut(path[1:], "/"); {
 	case path == "/audit":
 		hour := c.world.Now().Truncate(time.Hour).Add(-time.Hour)
@@ -441,7 +454,7 @@ func (c *crowd) where(path string) []string {
 	case path == "/access":
 		return []string{path, path + "?kind=secret", path + "?q=9", path + "?q=nothing"}
 	case strings.HasPrefix(path, "/connections/:name"):
-		return []string{of("ci", ""), strings.ReplaceAll(path, ":name", ci)}
+		return []string{of("ci", ""), strings.ReplaceAll(path, ":name", ci), strings.ReplaceAll(path, ":name", c.called("ci", 2).String())}
 	case path == "/access/resource":
 		return []string{path + at(server, "")}
 	case path == "/access/request" || path == "/access/break-glass":
