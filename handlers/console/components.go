@@ -63,6 +63,7 @@ type fieldView struct {
 	Rows                                int // of a text area; zero is none
 	Options                             []option
 	Required, Mono                      bool
+	Optional                            bool // said of a choice, too
 }
 
 // newField is a field for what /v1 knows by that pointer: "/conditions/0/value"

@@ -178,6 +178,7 @@ func activate(p *page) error {
 		}
 		if told := (*problem)(nil); errors.As(err, &told) && told.Code == connection.ErrBlocked.Code {
 			told.Detail = "Nothing is activated yet: tick every warning below that you accept, or have it repaired."
+			told.Fields = map[string]string{"/acknowledge": plural(len(v.Blocking)-len(v.Accepted), "warning is", "warnings are") + " not ticked."}
 		}
 		return p.refused("connection_activate", v, err)
 	}

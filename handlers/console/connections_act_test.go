@@ -62,7 +62,7 @@ func TestAnActivationIsReviewedByAnotherPerson(t *testing.T) {
 	at := s.path("/connections/ci/activate")
 	shows(t, s.get("kim", at), "not tested", "written by sam", "audience.not_pinned", "<h2>Warnings</h2>", `<div class="note warn"><p><strong>Tokens live long`)
 	s.post("sam", s.path("/connections/ci/test/run"), url.Values{"token": {p.Mint(p.Claims(s.world.Now(), s.world.Issuer(), "a", nil))}}.Encode())
-	for who, why := range map[domain.Name]string{"sam": "Nobody activates a connection whose changes", "dana": "Only a security_admin activates"} {
+	for who, why := range map[domain.Name]string{"sam": "Nobody activates a connection whose changes", "dana": "Only a security admin activates"} {
 		if body := shows(t, s.get(who, at), why, "It can be activated by kim."); strings.Contains(body, "activate/confirm") {
 			t.Errorf("%s is offered to activate", who)
 		}
@@ -196,7 +196,7 @@ func TestADenialIsExplainedAndMadeACondition(t *testing.T) {
 	}
 	s.signIn("dana", domain.DevOpsAdmin)
 	for _, path := range []string{denial, "/connections/ci"} {
-		const why = "since then only a security_admin edits"
+		const why = "since then only a security admin edits"
 		if body := shows(t, s.get("dana", s.path(path)), why); strings.Contains(body, "/connections/ci/edit") {
 			t.Errorf("%s offers a devops admin to edit what is active", path)
 		}

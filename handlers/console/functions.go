@@ -15,16 +15,17 @@ import (
 // functions is what templates call; docs/console.md lists them.
 func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
-		"time":  func(t any) template.HTML { return timeTag(t, c.clock()) },
-		"exact": exact,
-		"copy":  copyButton,
-		"badge": badge,
-		"tone":  tone,
-		"icon":  icon,
-		"json":  indented,
-		"words": func(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "_", " ") },
-		"plain": duration,
-		"join":  join,
+		"time":   func(t any) template.HTML { return timeTag(t, c.clock()) },
+		"exact":  exact,
+		"copy":   copyButton,
+		"badge":  badge,
+		"tone":   tone,
+		"icon":   icon,
+		"json":   indented,
+		"words":  func(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "_", " ") },
+		"plain":  duration,
+		"worded": worded,
+		"join":   join,
 
 		"browser": browserWords, "below": below, "spoken": spoken,
 		"denied": sayCode, "titled": warningTitle, "label": columnLabel, "visible": visible,
@@ -36,6 +37,12 @@ func (c *Console) functions() template.FuncMap {
 		"sparkline": newSparkline, "histogram": newHistogram,
 	}
 }
+
+// roleCodes are the roles that have two words, as /v1 writes them and as people do.
+var roleCodes = strings.NewReplacer("devops_admin", "devops admin", "security_admin", "security admin", "resource_admin", "resource admin")
+
+// worded is a sentence of /v1 with its roles as people say them.
+func worded(sentence string) string { return roleCodes.Replace(sentence) }
 
 // timeTag shows a time as people say it, exact in its title and for machines.
 func timeTag(at any, now time.Time) template.HTML {

@@ -125,7 +125,7 @@ func TestARefusalShowsTheFormAgainWithWhatIsWrong(t *testing.T) {
 		t.Errorf("got %d: %s", w.Code, body)
 	}
 	s.signIn("alice", domain.Member)
-	if w := s.post("alice", s.path("/trial/x/do"), "name=ops"); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "owner or security_admin") {
+	if w := s.post("alice", s.path("/trial/x/do"), "name=ops"); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "owner or security admin") {
 		t.Errorf("somebody without the role: %d: %s", w.Code, w.Body)
 	}
 }

@@ -152,8 +152,12 @@ func personFields(p *page, v url.Values, added bool) []sheetField {
 	if manager.Options = p.peopleOptions(manager.Value); manager.Options != nil {
 		manager.Options[0].Label = "nobody"
 	}
+	chosen := v["roles"]
+	if added && len(v) == 0 { // the form as it is opened
+		chosen = []string{string(domain.Member)}
+	}
 	fields := []sheetField{
-		{Pointer: "/roles", Label: "Roles", Kind: "checks", Options: roleOptions(true), Chosen: chosenOf(v["roles"]), Hint: "At least one; member is for those who administer nothing."},
+		{Pointer: "/roles", Label: "Roles", Kind: "checks", Options: roleOptions(true), Chosen: chosenOf(chosen), Hint: "At least one; member is for those who administer nothing."},
 		{Pointer: "/email", Label: "Email", Value: v.Get("email"), Type: "email", Hint: "Where Sallyport tells them of requests. At an identity provider it is also how they are known at their first sign-in, if they are added with it."},
 		manager,
 	}

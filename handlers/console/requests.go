@@ -63,7 +63,7 @@ func askedView(f frame, a fieldAsked) inputView {
 		hint = "A day, in UTC."
 	}
 	v := inputView{Field: newField(f, "/fields/"+a.Name.String(), labelOf(a.Field), a.Value, hint), Type: a.Type, Options: []option{{"", "Choose"}}}
-	v.Field.Required = a.Required
+	v.Field.Required, v.Field.Optional = a.Required, !a.Required
 	for _, c := range a.Choices {
 		v.Options = append(v.Options, option{c, visible(c)})
 	}

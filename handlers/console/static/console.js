@@ -117,6 +117,12 @@ document.addEventListener("submit", event => {
   if (String(typed).length < longest) history.replaceState(null, "", "?" + typed);
 });
 
+// A filter that is not set is not in the address, which people send each other.
+document.addEventListener("formdata", event => {
+  if (event.target.method !== "get") return;
+  for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+});
+
 // Filters that choose take effect at once, where the form says so.
 document.addEventListener("change", event => {
   const form = event.target.closest("form[data-auto]");
