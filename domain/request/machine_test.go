@@ -282,6 +282,9 @@ func (m *machine) check(*rapid.T) {
 			} else if count := m.state.CountFor(n, m.now, m.world()); count != len(waits) {
 				m.rt.Fatalf("%d wait for %s, and %d are counted", len(waits), n, count)
 			}
+			if ok && !m.state.Sees(r, domain.Actor{ID: n.String()}, m.now, m.world()) {
+				m.rt.Fatalf("%s may decide %s, and does not see it", n, id)
+			}
 		}
 	}
 }
