@@ -145,6 +145,9 @@ var changeLabels = map[string]string{
 	"proof_max_age": "Proofs are taken for", "ttl_within_proof": "Tokens end with their proof", "description": "Description", "provider": "Provider",
 }
 
+// switchWords say what a field is that is on or off.
+var switchWords = map[string]string{"false": "no", "true": "yes"}
+
 // sayChanges is how the version that waits differs from the current one.
 // Conditions are said as the form and the list say them.
 func sayChanges(s connection.State) (words []changeWords) {
@@ -165,6 +168,9 @@ func sayChanges(s connection.State) (words []changeWords) {
 		}
 		if step == "conditions" {
 			c.From, c.To = cmp.Or(said[c.From], c.From), cmp.Or(said[c.To], c.To)
+		}
+		if step == "single_use" || step == "ttl_within_proof" {
+			c.From, c.To = switchWords[c.From], switchWords[c.To]
 		}
 		words = append(words, changeWords{label, c.From, c.To})
 	}
