@@ -37,6 +37,44 @@ test('a filter that the server never answered is told, once, until one is answer
   await page.context().close()
 })
 
+test('a part that is refused is told above it, and no page stands within the page', async () => {
+  const page = await person('devops')
+  await page.goto(at('/connections'))
+  const words = page.getByLabel('Name or description')
+  const rows = await page.locator('#list tbody tr').count()
+  const answers = [
+    [{ status: 502, contentType: 'text/html', body: '<html><main><h1>Bad gateway</h1></main></html>' }, 'The server did not answer'],
+    [{ status: 403, contentType: 'text/plain', headers: { 'x-request-id': '1' }, body: 'This page needs the role auditor.' }, 'This page needs the role auditor'],
+  ]
+  for (const [answer, says] of answers) {
+    await page.route(/\/connections\?/, (route) => route.fulfill(answer)) // as a proxy does, or we once a role is gone
+    await words.fill(says)
+    await words.press('Enter')
+    await page.getByRole('alert').filter({ hasText: says }).waitFor()
+    assert.equal(await page.locator('main').count(), 1)
+    assert.equal(await page.locator('.lost').count(), 1)
+    assert.equal(await page.locator('#list tbody tr').count(), rows)
+    assert.equal(new URL(page.url()).search, '', 'the address is of what is shown')
+    await page.unroute(/\/connections\?/)
+  }
+  assert.deepEqual(page.complaints, [])
+  await page.context().close()
+})
+
+test('a session that ends while somebody types takes nothing away', async () => {
+  const page = await person('devops')
+  await page.goto(at('/connections/lost-one/edit'))
+  await page.context().clearCookies()
+  const what = page.getByLabel('Description')
+  await what.fill('for the release of May')
+  await what.press('Tab')
+  await page.getByRole('alert').filter({ hasText: 'Your session is over' }).waitFor()
+  assert.match(page.url(), /lost-one\/edit$/)
+  assert.equal(await what.inputValue(), 'for the release of May')
+  assert.deepEqual(page.complaints, [])
+  await page.context().close()
+})
+
 test('what could not be copied is told', async () => {
   const page = await person('devops')
   await page.goto(at('/connections/not-there'))

@@ -411,7 +411,7 @@ func newForm(act func(*page, *connectionForm, url.Values) error) func(*page) err
 // formAgain shows a form again where something is wrong with it. What /v1 says
 // of a part of a field is told at the field.
 func (p *page) formAgain(f connectionForm, err error) error {
-	f.Live = p.Echo.Request().Header.Get("HX-Request") != ""
+	f.Live = asksForPart(p.Echo)
 	if err == nil || errors.Is(err, errForm) {
 		return err
 	}

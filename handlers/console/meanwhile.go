@@ -25,8 +25,7 @@ const meanwhilePart = "meanwhile"
 // asksByItself tells whether the page asks, and nobody in front of it: that keeps no
 // session alive, and takes no notice away.
 func (p *page) asksByItself() bool {
-	r := p.Echo.Request().Header
-	return r.Get("HX-Request") != "" && strings.HasSuffix(r.Get("HX-Target"), "#"+meanwhilePart)
+	return asksForPart(p.Echo) && strings.HasSuffix(p.Echo.Request().Header.Get("HX-Target"), "#"+meanwhilePart)
 }
 
 // stillSo is the part of a page at path that shows this; says tells what happened

@@ -38,7 +38,7 @@ var errOpener = errors.New("the form was opened by somebody else")
 // nothing is answered; so is a form that strangers may send.
 func (p *page) opened() error {
 	m := openedBy.FindStringSubmatch(p.once)
-	if m == nil || m[1] == openerOf(p.Person.ID) || p.screen.open || p.Echo.Request().Header.Get("HX-Request") != "" {
+	if m == nil || m[1] == openerOf(p.Person.ID) || p.screen.open || asksForPart(p.Echo) {
 		return nil
 	}
 	return errOpener

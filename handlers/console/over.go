@@ -55,6 +55,9 @@ func (p *page) sessionOver() error {
 	if p.action == "options" { // which a script asks for
 		return p.tellScript(session.ErrNone)
 	}
+	if asksForPart(p.Echo) { // by itself, of a form that somebody fills in
+		return p.Echo.String(http.StatusUnauthorized, "Your session is over. Sign in in another tab, then go on here: what you typed is still in the form.")
+	}
 	sent, err := p.sent, error(nil)
 	if sent == nil {
 		sent, err = p.readForm(maxLargeForm)
@@ -65,7 +68,7 @@ func (p *page) sessionOver() error {
 	}
 	again := p.url(signInPath) + "?" + url.Values{"return": {back}, overParameter: {"yes"}}.Encode()
 	v, kept := keptOf(sent)
-	if err != nil || !kept || strings.HasPrefix(p.screen.path, stepUpPath) || p.Echo.Request().Header.Get("HX-Request") != "" {
+	if err != nil || !kept || strings.HasPrefix(p.screen.path, stepUpPath) {
 		return p.redirect(again)
 	}
 	v.Action, v.SignIn = p.Echo.Request().URL.Path, p.url(signInPath)+"?return="+url.QueryEscape(p.url(provedPath))

@@ -195,9 +195,13 @@ func local(path string) string {
 	return path
 }
 
+// asksForPart tells whether a page of ours asks, to show a part of itself anew. A
+// refusal of that is a sentence, which the page shows above the part.
+func asksForPart(ec echo.Context) bool { return ec.Request().Header.Get("HX-Request") != "" }
+
 // redirect leads the browser on, with GET.
 func (p *page) redirect(to string) error {
-	if p.Echo.Request().Header.Get("HX-Request") != "" {
+	if asksForPart(p.Echo) {
 		p.Echo.Response().Header().Set("HX-Redirect", to)
 		return p.Echo.NoContent(http.StatusOK)
 	}
@@ -352,7 +356,7 @@ func (p *page) render(name string, view any) error {
 		return fmt.Errorf("there is no template %s", name)
 	}
 	part := "layout"
-	if r := p.Echo.Request().Header; r.Get("HX-Request") != "" && r.Get("HX-Request-Type") != "full" {
+	if r := p.Echo.Request().Header; asksForPart(p.Echo) && r.Get("HX-Request-Type") != "full" {
 		if _, id, found := strings.Cut(r.Get("HX-Target"), "#"); found && t.Lookup("#"+id) != nil {
 			part = "#" + id
 		}

@@ -205,6 +205,32 @@ func TestHtmxGetsTheScreenItsRedirectAndNotAPageInsideAPage(t *testing.T) {
 	}
 }
 
+func TestAPartThatIsRefusedIsASentence(t *testing.T) {
+	s := newSite(t)
+	s.signIn("alice", domain.Member)
+	part := func(who domain.Name, method, path, body string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, s.path(path), strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		r.Header.Set("HX-Request", "true")
+		r.Header.Set("HX-Target", "section#list")
+		return s.as(who, r)
+	}
+	for name, c := range map[string]struct {
+		w      *httptest.ResponseRecorder
+		status int
+		says   string
+	}{
+		"a role that was taken away":     {part("alice", http.MethodGet, "/policies?q=x", ""), http.StatusForbidden, "This page needs the role"},
+		"a session that ended meanwhile": {part("", http.MethodPost, "/connections/ci/edit/preview", "description=x"), http.StatusUnauthorized, "what you typed is still in the form"},
+	} {
+		if body := c.w.Body.String(); c.w.Code != c.status || !strings.Contains(body, c.says) || strings.ContainsAny(body, "<>") ||
+			!strings.HasPrefix(c.w.Header().Get("Content-Type"), "text/plain") || c.w.Header().Get("HX-Redirect") != "" || c.w.Header().Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: %d, %v: %s", name, c.w.Code, c.w.Header(), body)
+		}
+	}
+}
+
 func TestRelativeTimesAndDurations(t *testing.T) {
 	s := newSite(t)
 	now := s.world.Now()

@@ -83,6 +83,9 @@ func (c *Console) fail(ec echo.Context, err error) error {
 	if !signedIn {
 		p = c.stranger(ec)
 	}
+	if asksForPart(ec) {
+		return ec.String(told.Status, told.Detail)
+	}
 	p.status, p.problem = told.Status, nil
 	return p.render("error", errorView{problem: told, RequestID: api.RequestID(ec)})
 }

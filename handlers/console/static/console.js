@@ -189,10 +189,22 @@ document.addEventListener("htmx:after:swap", () => {
   document.getElementById("problem")?.focus();
 });
 
-// What did not arrive is said where it would stand: what stands there is not the answer.
-document.addEventListener("htmx:error", event => {
-  const target = event.detail.ctx?.target;
-  if (target?.isConnected && !document.querySelector(".lost")) target.before(alertOf("lost", "The server did not answer, so what stands here is from before. Try again."));
+// A part of a page that could not be had stays as it was, and why is said above it:
+// what stands there is not the answer. Ours says in a sentence why it refused; what
+// else is answered, by a proxy, is none of ours.
+const noAnswer = "The server did not answer, so what stands here is from before. Try again.";
+const lost = (target, text) => {
+  if (!target?.isConnected || document.querySelector(".lost")?.textContent === text) return;
+  document.querySelector(".lost")?.remove();
+  target.before(alertOf("lost", text));
+};
+document.addEventListener("htmx:error", event => lost(event.detail.ctx?.target, noAnswer));
+document.addEventListener("htmx:before:swap", event => {
+  const { target, response, text } = event.detail.ctx;
+  if (!(response?.status >= 400) || target === document.body || text.includes(`id="${target.id}"`)) return;
+  event.preventDefault();
+  const sentence = response.headers.has("X-Request-Id") && response.headers.get("Content-Type")?.startsWith("text/plain");
+  lost(target, sentence ? text : noAnswer);
 });
 
 // The live tail: paused it takes nothing off the stream, so that nothing is lost;
