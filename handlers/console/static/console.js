@@ -235,7 +235,24 @@ setInterval(() => {
   if (came) status(came === 1 ? "1 new event." : came + " new events.");
   came = 0;
 }, 10000);
+// Silence while nothing arrives must not look as if nothing happened.
+const connected = is => {
+  const says = document.getElementById("tail-says");
+  if (!says || ended) return;
+  says.dataset.going ??= says.textContent;
+  const text = is ? says.dataset.going : "Not connected: trying again. What happens meanwhile appears then.";
+  if (says.textContent === text) return;
+  says.textContent = text;
+  status(text);
+};
+let ended = false;
+document.addEventListener("htmx:sse:error", () => connected(false));
+document.addEventListener("htmx:sse:before:connection", event => {
+  if (event.detail.connection.attempt > 0) connected(false);
+});
+document.addEventListener("htmx:sse:after:connection", () => connected(true));
 document.addEventListener("ended", event => {
+  ended = true;
   const says = document.getElementById("tail-says");
   if (says) says.textContent = event.detail?.data ?? "";
   status(says?.textContent ?? "");
