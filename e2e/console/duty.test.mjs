@@ -15,10 +15,11 @@ async function draft(by, name) {
 
 const status = async (name) => (await api('auditor', 'GET', `/connections/${name}`)).status
 
-// form is what the page of the review sends, as somebody who may see it is shown it.
+// form is what the page of the review sends, as somebody who may see it is shown it;
+// but for what says who that was, which whoever forges it leaves out.
 async function form(page, name) {
   await page.goto(at(`/connections/${name}/activate`))
-  return page.locator('main form[method=post]').last().evaluate((f) => [...new FormData(f)].concat([...f.querySelectorAll('[type=checkbox]')].map((c) => [c.name, c.value])))
+  return page.locator('main form[method=post]').last().evaluate((f) => [...new FormData(f)].filter(([name]) => name !== '_once').concat([...f.querySelectorAll('[type=checkbox]')].map((c) => [c.name, c.value])))
 }
 
 // force sends it from a page of their own, as a person with a console would.
