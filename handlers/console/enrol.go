@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"sallyport.dev/domain"
 	"sallyport.dev/domain/identity"
@@ -47,8 +48,9 @@ func showEnrol(p *page) error {
 
 // enrolling is an attempt to use an enrolment, by who has shown its secret.
 type enrolling struct {
-	ID      string // of the enrolment, or invitation
-	Owner   bool   // it makes an owner
+	At      time.Time // when it was begun, which is how old the proof is
+	ID      string    // of the enrolment, or invitation
+	Owner   bool      // it makes an owner
 	Person  domain.Name
 	Name    string // of the passkey
 	Attempt passkey.Attempt
@@ -106,7 +108,7 @@ func (p *page) mayEnrol() (enrolling, error) {
 	if err := p.Org.Fresh(p.Context()); err != nil {
 		return enrolling{}, err
 	}
-	begun := enrolling{Name: form.Get("name")}
+	begun := enrolling{At: p.now(), Name: form.Get("name")}
 	m := domain.Meta{Actor: signin.Actor(), Now: p.now()}
 	p.Org.Read(func(s *control.State, _ domain.Head) {
 		if begun.ID, err = organisation.FindEnrolment(s, form.Get("secret"), m.Now); err != nil {
@@ -141,9 +143,8 @@ func (c *Console) finishEnrol(p *page) error {
 		return err
 	}
 	made.Name = begun.Name
-	now := p.now()
 	s := session.Session{
-		Method: "passkey", FreshAt: now, MFAAt: now, Proofs: []session.Proof{{Passkey: made.ID}},
+		Method: "passkey", FreshAt: begun.At, MFAAt: begun.At, Proofs: []session.Proof{{Passkey: made.ID}},
 		Notice: "You are signed in. Register a second passkey before you lose this one.",
 	}
 	if begun.Owner {

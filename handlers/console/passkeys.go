@@ -216,6 +216,13 @@ func backToSignIn(p *page) error {
 	return p.redirect(p.url(path) + "?return=" + url.QueryEscape(p.query("return")))
 }
 
+// proving is an attempt to prove with a passkey who one is. The proof is as old as the
+// challenge: when it was signed since, nobody knows, and it may be sent ten minutes later.
+type proving struct {
+	At      time.Time
+	Attempt passkey.Attempt
+}
+
 // beginProof tells the browser what to ask an authenticator to prove.
 func (c *Console) beginProof(p *page) error {
 	if _, err := p.form(); err != nil {
@@ -228,7 +235,7 @@ func (c *Console) beginProof(p *page) error {
 	if err != nil {
 		return err
 	}
-	return p.tellOptions(ofPasskey, options, a)
+	return p.tellOptions(ofPasskey, options, proving{p.now(), a})
 }
 
 // prove signs in whose passkey it is. Who is to prove anew who they are does so
@@ -238,11 +245,11 @@ func (c *Console) prove(p *page) error {
 	if err != nil {
 		return err
 	}
-	var a passkey.Attempt
-	if err := p.finishAttempt(ofPasskey, &a); err != nil {
+	var begun proving
+	if err := p.finishAttempt(ofPasskey, &begun); err != nil {
 		return err
 	}
-	if err := c.enterByPasskey(p, a, []byte(form.Get("credential"))); err != nil {
+	if err := c.enterByPasskey(p, begun, []byte(form.Get("credential"))); err != nil {
 		p.recordRefusal("", identity.Account{}, err)
 		return err
 	}
@@ -250,24 +257,23 @@ func (c *Console) prove(p *page) error {
 }
 
 // enterByPasskey signs in whom an authenticator's answer proves.
-func (c *Console) enterByPasskey(p *page, a passkey.Attempt, answer []byte) error {
+func (c *Console) enterByPasskey(p *page, begun proving, answer []byte) error {
 	if err := p.Org.Fresh(p.Context()); err != nil {
 		return err
 	}
 	again := p.screen.path == stepUpPath+"/passkey"
-	used, err := c.passkeys.FinishSignIn(p.Org.Issuer(), a, answer, func(id string) (k identity.Passkey, known bool) {
+	used, err := c.passkeys.FinishSignIn(p.Org.Issuer(), begun.Attempt, answer, func(id string) (k identity.Passkey, known bool) {
 		p.Org.Read(func(s *control.State, _ domain.Head) { k, known = s.Identities().Passkey(id) })
 		return k, known
 	})
 	if err != nil {
 		return p.noPasskey(err)
 	}
-	now := p.now()
 	var since time.Time
 	if again { // a passkey alone makes no session longer than the provider's sign-in did
 		since = p.Session.SignedInAt
 	}
-	s := session.Session{Method: "passkey", SignedInAt: since, FreshAt: now, MFAAt: now, Proofs: []session.Proof{{Passkey: used.ID}}} // what one has, and what one knows or is
+	s := session.Session{Method: "passkey", SignedInAt: since, FreshAt: begun.At, MFAAt: begun.At, Proofs: []session.Proof{{Passkey: used.ID}}} // what one has, and what one knows or is
 	return p.enter(s, func(s *control.State, m domain.Meta) (domain.Name, []domain.Fact, error) {
 		key, known := s.Identities().Passkey(used.ID)
 		if _, there := s.Person(key.Person); !known || !there {
