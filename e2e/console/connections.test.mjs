@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import { api, at, exchange, mint, person, start, stop, world } from './browser.mjs'
+import { api, at, exchange, leave, mint, person, start, stop, world } from './browser.mjs'
 
 before(start)
 after(stop)
@@ -89,4 +89,20 @@ test('new events come into the live tail by themselves, and wait while it is pau
   assert.equal(await row('journey-live').count(), 1)
   assert.deepEqual(page.complaints, [])
   await page.context().close()
+})
+
+test('a filter that is not set is not in the address', async () => {
+  const page = await person('devops')
+  await page.goto(at('/connections'))
+  await page.getByLabel('State').selectOption('draft')
+  await page.waitForURL(at('/connections?status=draft'))
+  await page.goto(at('/denials'))
+  await page.getByLabel('Connection').fill('journey')
+  await page.getByRole('button', { name: 'Filter' }).click()
+  await page.waitForURL(at('/denials?connection=journey'))
+  await page.goto(at('/people'))
+  await page.getByLabel('Find people').fill('ali')
+  await page.getByRole('button', { name: 'Find' }).click()
+  await page.waitForURL(at('/people?q=ali'))
+  await leave(page)
 })
