@@ -106,7 +106,9 @@ const base = "/console"
 
 // Mount serves the console on e.
 func (c *Console) Mount(e *echo.Echo) {
-	e.GET(base, func(ec echo.Context) error { return ec.Redirect(http.StatusSeeOther, base+"/") })
+	home := func(ec echo.Context) error { return ec.Redirect(http.StatusSeeOther, base+"/") }
+	e.GET("/", home) // which people type who know the server's name alone
+	e.GET(base, home)
 	g := e.Group(base)
 	g.GET("/static/:hash/:file", c.static.serve)
 	g.Use(c.guard)

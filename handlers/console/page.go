@@ -60,6 +60,10 @@ func (c *Console) serve(s screen, action string, f func(*page) error) echo.Handl
 			return errNothing
 		}
 		p.Org = c.orgs[name]
+		if path, slash := strings.CutSuffix(ec.Request().URL.Path, "/"); slash && ec.Request().Method == http.MethodGet && path+"/" != p.url("/") {
+			to := url.URL{Path: path, RawQuery: ec.Request().URL.RawQuery} // as people and mail programs add one
+			return p.redirect(to.String())
+		}
 		if err := p.identify(); err != nil {
 			if asked, told := p.askedInVain(err); asked {
 				return told
