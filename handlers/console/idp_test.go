@@ -30,6 +30,7 @@ type idp struct {
 
 	mu    sync.Mutex
 	codes map[string]map[string]any // the claims of each code that is out, once
+	asked []string                  // codes that it was shown
 }
 
 // withProvider has the site believe one more provider, which tells who it is when it
@@ -73,6 +74,7 @@ func (p *idp) serve(w http.ResponseWriter, r *http.Request) {
 	case "/token":
 		p.mu.Lock()
 		defer p.mu.Unlock()
+		p.asked = append(p.asked, r.FormValue("code"))
 		claims, out := p.codes[r.FormValue("code")]
 		delete(p.codes, r.FormValue("code"))
 		if !out {

@@ -37,10 +37,9 @@ func TestTheAnswerOfOneProviderIsTakenToNoOther(t *testing.T) {
 		return u.Query()
 	}
 	for name, change := range map[string]func(q, theirs url.Values){
-		"its code, and it says so":              func(q, theirs url.Values) { q.Set("code", theirs.Get("code")); q.Set("iss", theirs.Get("iss")) },
-		"its code, and it does not say whose":   func(q, theirs url.Values) { q.Set("code", theirs.Get("code")); q.Del("iss") },
-		"its whole answer, to our state":        func(q, theirs url.Values) { q.Set("code", theirs.Get("code")); q.Set("iss", good.URL+"/") },
-		"its code, under the name of the other": func(q, theirs url.Values) { q.Set("code", theirs.Get("code")) }, // who lies about it knows no code of ours
+		"its code, and it says so":            func(q, theirs url.Values) { q.Set("code", theirs.Get("code")); q.Set("iss", theirs.Get("iss")) },
+		"its code, and it does not say whose": func(q, theirs url.Values) { q.Set("code", theirs.Get("code")); q.Del("iss") },
+		"its whole answer, to our state":      func(q, theirs url.Values) { q.Set("code", theirs.Get("code")); q.Set("iss", good.URL+"/") },
 	} {
 		theirs := of(good.vouches(b, signInPath, "1", nil))
 		q := of(evil.vouches(b, signInPath, "1", nil))
@@ -54,6 +53,11 @@ func TestTheAnswerOfOneProviderIsTakenToNoOther(t *testing.T) {
 			t.Errorf("%s: the code is spent", name)
 		}
 		good.mu.Unlock()
+		evil.mu.Lock()
+		if len(evil.asked) > 0 {
+			t.Errorf("%s: the other provider is shown the code", name)
+		}
+		evil.mu.Unlock()
 		if slices.Contains(s.world.Types(at), "person.signed_in") {
 			t.Errorf("%s: somebody is signed in", name)
 		}
