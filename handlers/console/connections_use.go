@@ -33,8 +33,7 @@ func useOf(c connection.State, issuer string) *useView {
 		u = uses[provider.GenericJWT]
 	}
 	fill := strings.NewReplacer("ISSUER", issuer, "AUDIENCE", audience, "ASKED", url.QueryEscape(audience), "NAME", c.Name.String())
-	lines := strings.Split(fill.Replace(exchangeCode), "\n")
-	u.Code = putIn(fill.Replace(u.Code), lines)
+	u.Code = fill.Replace(putIn(u.Code, strings.Split(exchangeCode, "\n")))
 	u.Where, u.Then, u.Program = fill.Replace(u.Where), fill.Replace(u.Then), fill.Replace(u.Program)
 	return &u
 }

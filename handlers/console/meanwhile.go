@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"sallyport.dev/handlers/session"
@@ -50,7 +51,7 @@ func (p *page) askedInVain(err error) (ok bool, told error) {
 	if !p.asksByItself() || !errors.Is(err, session.ErrNone) {
 		return false, nil
 	}
-	v := struct{ Meanwhile meanwhileView }{meanwhileView{Says: "Your session is over: what happens from now on is not shown here.", Show: p.url(signInPath) + "?return=" + p.Echo.Request().URL.Path, Do: "Sign in again"}}
+	v := struct{ Meanwhile meanwhileView }{meanwhileView{Says: "Your session is over: what happens from now on is not shown here.", Show: p.url(signInPath) + "?return=" + url.QueryEscape(p.Echo.Request().URL.Path), Do: "Sign in again"}}
 	return true, p.render("request", v)
 }
 
