@@ -366,6 +366,9 @@ func (p *page) render(name string, view any) error {
 		}
 	}
 	var b bytes.Buffer
+	if part == "layout" {
+		b.Grow(32 << 10) // most pages are about as long, and would be copied as often as they doubled
+	}
 	if err := t.ExecuteTemplate(&b, part, f); err != nil {
 		return fmt.Errorf("rendering %s: %w", name, err)
 	}
