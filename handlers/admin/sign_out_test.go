@@ -78,9 +78,7 @@ func TestWhoIsSignedOutIsSignedOutOfEverySession(t *testing.T) {
 		t.Fatalf("got %d %s", r.Status, r.Raw)
 	}
 	_, late = e.SignedIn(late)
-	if err := other.WaitFor(t.Context(), e.Last()); err != nil {
-		t.Fatal(err)
-	}
+	other.Await(e.Last())
 	for _, o := range []*orgtest.World{e.World, other} {
 		o.Read(func(s *control.State, _ domain.Head) {
 			if standing, over := session.Standing(s, append(all, late), e.Now()); len(standing) > 0 || len(over) != more+1 {

@@ -31,12 +31,10 @@ func (s *site) happens(facts ...domain.Fact) domain.Position {
 	s.t.Helper()
 	m := domain.Meta{Actor: domain.System("exchange"), Now: s.world.Now(), RequestID: "01REQUEST"}
 	at, err := s.world.Record(s.t.Context(), m, func(*control.State) ([]domain.Fact, string, error) { return facts, "", nil })
-	if err == nil {
-		err = s.world.WaitFor(s.t.Context(), at)
-	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.world.Await(at)
 	return domain.Position{Sequence: at.Sequence, Index: at.Index - len(facts) + 1}
 }
 

@@ -35,14 +35,14 @@ func TestReplicasWithClocksAnHourApart(t *testing.T) {
 			at   *edge
 			want string
 		}{{"right", right, ""}, {"an hour ahead", ahead, "proof.expired"}, {"an hour behind", behind, "proof.not_yet_valid"}} {
-			if got := c.at.ask(now).text("error_code"); got != c.want {
+			if got := c.at.reached(now).text("error_code"); got != c.want {
 				t.Errorf("%s: %q, want %q", c.name, got, c.want)
 			}
 		}
 	})
 
 	t.Run("a token is judged so, too", func(t *testing.T) {
-		r := right.ask(form(p.Mint(p.Claims(right.Now(), right.Issuer(), subject, nil)), "connection", "ci"))
+		r := right.reached(form(p.Mint(p.Claims(right.Now(), right.Issuer(), subject, nil)), "connection", "ci"))
 		for i, want := range []bool{true, false, false} {
 			if _, holds := all[i].ReadToken(r.text("access_token")); holds != want {
 				t.Errorf("replica %d says %v, want %v", i, holds, want)
@@ -51,12 +51,12 @@ func TestReplicasWithClocksAnHourApart(t *testing.T) {
 	})
 
 	t.Run("what is issued by a clock ahead takes nothing from the others", func(t *testing.T) {
-		if r := ahead.ask(form(p.Mint(p.Claims(ahead.Now(), right.Issuer(), subject, nil)), "connection", "ci")); r.Status != 200 {
+		if r := ahead.reached(form(p.Mint(p.Claims(ahead.Now(), right.Issuer(), subject, nil)), "connection", "ci")); r.Status != 200 {
 			t.Fatalf("the replica whose clock is ahead: %d %v", r.Status, r.Body)
 		}
 		everywhere(t, all)
 		once := form(p.Mint(p.Claims(right.Now(), right.Issuer(), subject, map[string]any{"jti": "first"})), "connection", "once")
-		if r := right.ask(once); r.Status != 200 {
+		if r := right.reached(once); r.Status != 200 {
 			t.Fatalf("the replica whose clock is right: %d %v", r.Status, r.Body)
 		}
 	})
@@ -71,7 +71,7 @@ func TestReplicasWithClocksAnHourApart(t *testing.T) {
 				var wg sync.WaitGroup
 				for _, e := range append(all, all...) {
 					wg.Go(func() {
-						switch r := e.ask(form(proof, "connection", "once")); {
+						switch r := e.reached(form(proof, "connection", "once")); {
 						case r.Status == 200:
 							issued.Add(1)
 						case r.text("error_code") != "proof.replayed":

@@ -15,12 +15,12 @@ func TestAConnectionMadeOnOneReplicaIsKnownToTheNext(t *testing.T) {
 	p := orgtest.NewProvider(t, "ES256")
 	for round := range 20 {
 		made, asked := all[round%3], all[(round+1)%3]
-		if err := asked.Fresh(t.Context()); err != nil {
+		if err := orgtest.Reached(func() error { return asked.Fresh(t.Context()) }); err != nil {
 			t.Fatal(err)
 		}
 		name := fmt.Sprint("ci-", round)
 		made.Activated(domain.Name(name), p.Spec(made.Issuer(), subject))
-		if r := asked.ask(form(p.Mint(p.Claims(made.Now(), made.Issuer(), subject, nil)), "connection", name)); r.Status != 200 {
+		if r := asked.reached(form(p.Mint(p.Claims(made.Now(), made.Issuer(), subject, nil)), "connection", name)); r.Status != 200 {
 			t.Fatalf("round %d: %d %v", round, r.Status, r.Body)
 		}
 	}

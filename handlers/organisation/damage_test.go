@@ -136,17 +136,22 @@ func (s *site) tryRecord() error {
 	return err
 }
 
-// awaitSealed restarts nothing: it stops the sealer's wait by closing and opening again.
+// awaitSealed closes the site, which seals what there is if there is time for it,
+// opens it again, and waits for the rest.
 func (s *site) awaitSealed() {
 	s.t.Helper()
 	s.stop()
 	if err := s.start(); err != nil {
 		s.t.Fatal(err)
 	}
+	await(s.t, "all is sealed", func() bool {
+		now := s.Sealed()
+		return now.Err == nil && now.Lag == 0 && now.Checkpoint.Size > 0
+	})
 }
 
 // await waits until f, and fails the test after a minute.
-func await(t *testing.T, what string, f func() bool) {
+func await(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	late := time.After(time.Minute)
 	for !f() {

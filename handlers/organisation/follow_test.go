@@ -26,9 +26,7 @@ func everything(w *orgtest.World, t *testing.T) (positions []string, err error) 
 
 func caughtUp(t *testing.T, w *orgtest.World) []string {
 	t.Helper()
-	if err := w.WaitFor(t.Context(), w.Last()); err != nil {
-		t.Fatal(err)
-	}
+	w.Await(w.Last())
 	all, err := everything(w, t)
 	if err != nil {
 		t.Fatal(err)

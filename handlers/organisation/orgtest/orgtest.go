@@ -5,6 +5,7 @@ package orgtest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -69,10 +70,38 @@ func newIn(t testing.TB, log, data string) *World {
 	return w
 }
 
-// Join opens a world on a log that others may have opened too, as one of several replicas.
+// Join opens a world on a log that others may have opened too, as one of several
+// replicas, which have the machine's clock.
 func Join(t testing.TB, conn *streams.Conn) *World {
 	t.Helper()
-	return join(t, conn, t.TempDir())
+	w := join(t, conn, t.TempDir())
+	w.RunClock()
+	return w
+}
+
+// Reached does something again for as long as it is told that the log cannot be
+// reached and nothing was done, and for a minute at most: a cluster that gets no
+// processor for a second has no leader for a moment.
+func Reached(do func() error) error {
+	for deadline := time.Now().Add(time.Minute); ; {
+		if err := do(); !errors.Is(err, streams.ErrUnavailable) || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// Await waits until a position is folded, for a minute at most.
+func (w *World) Await(at domain.Position) {
+	w.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		err := w.WaitFor(w.t.Context(), at)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 func join(t testing.TB, conn *streams.Conn, data string) *World {
@@ -180,7 +209,11 @@ func (w *World) SignedIn(s session.Session) (cookie string, _ session.Session) {
 // Do runs a command on a connection and fails the test if it is refused.
 func (w *World) Do(m domain.Meta, name domain.Name, c connection.Command) domain.Position {
 	w.t.Helper()
-	p, err := Try(w.t.Context(), w.Organisation, m, name, c)
+	var p domain.Position
+	err := Reached(func() (err error) {
+		p, err = Try(w.t.Context(), w.Organisation, m, name, c)
+		return err
+	})
 	if err != nil {
 		w.t.Fatalf("%T on %s: %v", c, name, err)
 	}
