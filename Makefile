@@ -66,7 +66,7 @@ bench-ready: build ## A start over a million events and ten thousand connections
 	go run ./e2e/load ready --bin bin/sallyportd $(LOAD)
 
 .PHONY: bench-console
-bench-console: ## Every page of the console over a million events and ten thousand connections; two minutes
+bench-console: ## Every page of the console over a million events and ten thousand connections; ten minutes
 	SALLYPORT_BENCH_EVENTS=1000000 go test ./handlers/console -run '^$$' -bench 'Screens$$' -benchtime 1x -timeout 60m
 
 .PHONY: fuzz
