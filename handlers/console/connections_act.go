@@ -37,6 +37,9 @@ type checkWords struct {
 func sayChecks(all []proof.Check) (words []checkWords) {
 	for i, c := range all {
 		w := checkWords{Check: c, Number: i, Said: c.Expected}
+		if c.Check == proof.Keys || c.Check == proof.Times { // what others say is left as it is
+			w.Message = readableTimes(c.Message)
+		}
 		if c.Check == proof.Condition && c.Operator != "" {
 			w.Said = sayOperator(c)
 		}

@@ -24,8 +24,8 @@ func (c *Console) functions() template.FuncMap {
 		"json":   indented,
 		"words":  func(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "_", " ") },
 		"plain":  duration,
-		"worded": worded,
-		"join":   join,
+		"worded": worded, "readable": readableTimes,
+		"join": join,
 
 		"browser": browserWords, "below": below, "spoken": spoken,
 		"denied": sayCode, "titled": warningTitle, "label": columnLabel, "visible": visible,

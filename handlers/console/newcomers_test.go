@@ -148,3 +148,16 @@ func TestTheListTellsOfAConnectionThatFellSilent(t *testing.T) {
 	shows(t, s.get("aurora", s.path("/connections")), "quiet since")
 	shows(t, s.get("aurora", s.path("/connections/ci")), "Do its workloads still run?")
 }
+
+func TestTimesInSentencesAreSaidAsPeopleSayThem(t *testing.T) {
+	for text, want := range map[string]string{
+		"It was issued 1s ago and expires 59m59s from now (clocks may be 30s apart).": "It was issued 1 second ago and expires 59 minutes 59 seconds from now (clocks may be 30 seconds apart).",
+		"The provider's keys of 2026-11-23T01:23:59Z are used.":                       "The provider's keys of 23 Nov 2026, 01:23 UTC are used.",
+		"Once approved, it holds for 1h30m.":                                          "Once approved, it holds for 1 hour 30 minutes.",
+		"It expired 0s ago, of key v2s, web-1s and 5m.":                               "It expired 0s ago, of key v2s, web-1s and 5m.",
+	} {
+		if got := readableTimes(text); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -235,10 +235,22 @@ func (m reachMethod) says() string {
 	return strings.Join(parts, " ")
 }
 
-var timeInText = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+// Times and lengths of time, as sentences of /v1 have them.
+var (
+	timeInText = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+	spanInText = regexp.MustCompile(`\b(for|issued|expires|expired|be|than|from|is|was) (\d+(?:h(?:\d+m)?(?:\d+s)?|m(?:\d+s)?|s))([ .,;)]|$)`)
+)
 
 // readableTimes is a sentence whose times are written as the console writes them.
 func readableTimes(text string) string {
+	text = spanInText.ReplaceAllStringFunc(text, func(s string) string {
+		part := spanInText.FindStringSubmatch(s)
+		d, err := time.ParseDuration(part[2])
+		if err != nil || d < time.Second {
+			return s
+		}
+		return part[1] + " " + domain.Lasting(d) + part[3]
+	})
 	return timeInText.ReplaceAllStringFunc(text, func(s string) string {
 		t, err := time.Parse(time.RFC3339, s)
 		if err != nil {
