@@ -17,11 +17,16 @@ export const phone = { width: 390, height: 844 }
 
 let browser
 
-export async function start() {
+async function launch(more) {
   const executablePath = places.find(existsSync)
   assert.ok(executablePath, 'Chromium is missing; scripts/setup installs it')
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'], ...more })
 }
+
+export const start = () => launch({})
+
+// startKeeping starts one that keeps pages alive behind others, as people's do.
+export const startKeeping = () => launch({ ignoreDefaultArgs: ['--disable-back-forward-cache'] })
 
 export const stop = () => browser?.close()
 

@@ -124,3 +124,19 @@ test('of a denial that the version of now would not give, or of a claim that was
   await page.getByText('The condition of that denial is not in this version any more').waitFor()
   await leave(page)
 })
+
+test('of several filters the last one is what a list shows, however slow the answers come', async () => {
+  await trust('denial-listed', [one('project_path', 'acme/shop')])
+  const page = await person('auditor')
+  for (const [path, field, values] of [['/denials', 'Reason', ['proof.expired', 'proof.replayed', 'proof.algorithm']], ['/connections', 'Provider', ['gitlab', 'kubernetes', 'github']]]) {
+    await page.goto(at(path))
+    let go
+    const gone = new Promise((done) => { go = done })
+    await page.route('**/*', async (route) => { await gone; await route.continue() })
+    for (const value of values) await page.getByLabel(field).selectOption(value)
+    go()
+    await page.waitForURL((u) => u.search.includes(values.at(-1)))
+    await page.unroute('**/*')
+  }
+  await leave(page)
+})
