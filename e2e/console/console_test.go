@@ -55,10 +55,14 @@ func TestJourneys(t *testing.T) {
 		t.Run(strings.TrimSuffix(file, ".test.mjs"), func(t *testing.T) {
 			t.Parallel()
 			s := program.Dev(t, "--listen", "localhost:0") // browsers have passkeys for names alone
-			world, err := json.Marshal(map[string]any{
+			about := map[string]any{
 				"base_url": s.BaseURL, "issuer": s.Issuer, "tokens": s.Tokens, "provider": s.Provider,
 				"programs": program.Build(t), "screens": screens, "screenshots": pictures, "certificate": pair, "ports": ports.Take(t, servers),
-			})
+			}
+			if withPast[file] {
+				about["past"] = past(t, about["ports"].([]int)[0])
+			}
+			world, err := json.Marshal(about)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import net from 'node:net'
 import { after, before, test } from 'node:test'
 
 import { api, at, leave, person, start, stop, world } from './browser.mjs'
+import * as tail from './tail.mjs'
 
 before(start)
 after(stop)
@@ -57,43 +58,22 @@ async function write(n) {
 // ends closes a page; that its stream broke is what it had to complain of.
 async function ends({ way, page }) {
   way.close()
-  page.complaints = page.complaints.filter((c) => !c.includes('htmx:sse:error'))
+  tail.forgive(page)
   await leave(page)
 }
-
-const isStream = (r) => r.headers()['content-type']?.startsWith('text/event-stream')
 
 // watch is an auditor at the live tail of those events, by a road of their own.
 async function watch() {
   const way = await road()
   const page = await person('auditor')
-  const stream = page.waitForResponse(isStream)
+  const stream = page.waitForResponse(tail.isStream)
   await page.goto(way.url('/audit/live?type=group.created'))
   await stream
   return { way, page }
 }
 
-// shown is which events the page shows, from top to bottom, by their positions.
-const shown = (page) => page.locator('#rows tr').evaluateAll((rows) => rows.map((r) => r.querySelector('a[href*="/audit/events/"]').getAttribute('href').split('/').pop()))
-
-// happened is which there are, newest first, as /v1 tells them.
-async function happened() {
-  const out = []
-  for (let after = ''; ; ) {
-    const page = await api('auditor', 'GET', `/audit?type=group.created&order=desc&limit=200${after}`)
-    out.push(...page.events.map((e) => e.position))
-    if (!page.has_more) return out
-    after = `&after=${encodeURIComponent(page.next)}`
-  }
-}
-
-// whole is that the page shows all there is: no gap, no double, in order.
-async function whole(page) {
-  const all = await happened()
-  await page.waitForFunction((newest) => document.querySelector('#rows tr a')?.getAttribute('href').endsWith(`/${newest}`), all[0])
-  assert.deepEqual(await shown(page), all.slice(0, await page.locator('#rows tr').count()))
-  return all
-}
+const { shown } = tail
+const whole = (page) => tail.whole(page, api)
 
 test('a tail that is cut again and again while events happen shows each of them once', async () => {
   const { way, page } = await watch()

@@ -67,9 +67,11 @@ async function company(tls) {
   return c
 }
 
-// production starts all of it, with these people, each a name and a role, and an owner.
-export async function production(people) {
-  const p = await serve()
+// production starts all of it, with these people, each a name and a role, and an
+// owner, who are of the first organisation; past is a folder with what a server left
+// there, data and kek.json, where it is to go on.
+export async function production(people, organisations, past) {
+  const p = await serve(organisations, past)
   const token = async (person, role) => {
     p.tokens[person] = (await p.run('token', 'create', '--person', person, '--role', role)).stdout.trim()
   }
@@ -82,7 +84,7 @@ export async function production(people) {
 }
 
 // serve starts all of it, and knows nobody yet.
-export async function serve() {
+export async function serve(organisations = ['default'], past) {
   const { ca, cert, key } = world.certificate
   const tls = { cert: await readFile(cert), key: await readFile(key) }
   const authority = await readFile(ca)
@@ -93,18 +95,22 @@ export async function serve() {
   const config = join(dir, 'config.yaml')
   const env = { ...process.env, SSL_CERT_FILE: ca }
   const sallyportd = join(world.programs, 'sallyportd')
-  await run(sallyportd, ['keys', 'kek', '--out', join(dir, 'kek.json')])
+  if (!past) await run(sallyportd, ['keys', 'kek', '--out', join(dir, 'kek.json')])
   await writeFile(config, JSON.stringify({
-    listen: `127.0.0.1:${port}`, base_url: base, data_dir: join(dir, 'data'), key_encryption_key_file: join(dir, 'kek.json'),
+    listen: `127.0.0.1:${port}`, base_url: base, data_dir: join(past ?? dir, 'data'), key_encryption_key_file: join(past ?? dir, 'kek.json'),
     tls: { cert_file: cert, key_file: key }, shutdown: { wait: '0s' },
     jwks: { private_cidrs: ['127.0.0.0/8'], ports: [443, Number(new URL(idp.issuer).port)] },
-    sign_in: { providers: [{ name: 'company', issuer: idp.issuer, client_id: 'sallyport' }] },
+    organisations, sign_in: { providers: [{ name: 'company', issuer: idp.issuer, client_id: 'sallyport', organisations }] },
   }))
-  const server = spawn(sallyportd, ['serve', '--config', config], { env, stdio: ['ignore', 'pipe', 'pipe'] })
   const said = { out: '', err: '' }
-  server.stdout.on('data', (b) => { said.out += b })
-  server.stderr.on('data', (b) => { said.err += b })
-  const ended = new Promise((done) => server.on('exit', done))
+  let server, ended
+  const begin = () => {
+    server = spawn(sallyportd, ['serve', '--config', config], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    server.stdout.on('data', (b) => { said.out += b })
+    server.stderr.on('data', (b) => { said.err += b })
+    ended = new Promise((done) => server.on('exit', done))
+  }
+  begin()
   const ask = (token, method, path, body, headers = {}) => new Promise((done, failed) => {
     const req = request(`${base}${path}`, { method, ca: authority, headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body && { 'content-type': 'application/json' }), ...headers } }, async (res) => {
       let text = ''
@@ -114,13 +120,16 @@ export async function serve() {
     req.on('error', failed)
     req.end(body && JSON.stringify(body))
   })
-  const until = Date.now() + 60_000
-  for (;;) {
-    const ready = await ask('', 'GET', '/readyz').catch(() => ({ status: 0 }))
-    if (ready.status === 200) break
-    assert.ok(server.exitCode === null && Date.now() < until, `the server is not ready: ${said.err}`)
-    await new Promise((done) => setTimeout(done, 50))
+  const answers = async () => {
+    const until = Date.now() + 60_000
+    for (;;) {
+      const ready = await ask('', 'GET', '/readyz').catch(() => ({ status: 0 }))
+      if (ready.status === 200) break
+      assert.ok(server.exitCode === null && Date.now() < until, `the server is not ready: ${said.err}`)
+      await new Promise((done) => setTimeout(done, 50))
+    }
   }
+  await answers()
   const tokens = {}
   const p = {
     idp, tokens,
@@ -145,10 +154,19 @@ export async function serve() {
       await page.getByRole('button', { name: 'Sign in with company' }).click()
       await page.waitForURL(p.at('/'))
     },
+    // ends has the server end by a signal.
+    async ends(signal) {
+      server.kill(signal)
+      await ended
+    },
+    // again starts it anew on the same data.
+    again() {
+      begin()
+      return answers()
+    },
     // stop gives what the server logged.
     async stop() {
-      server.kill('SIGTERM')
-      await ended
+      await p.ends('SIGTERM')
       idp.server.close()
       await rm(dir, { recursive: true })
       return said.err
