@@ -84,7 +84,7 @@ func TestReplicasWithClocksAnHourApart(t *testing.T) {
 			show()
 			everywhere(t, all)
 			show()
-			if issued.Load() != 1 {
+			if n := issued.Load(); n > 1 || n == 0 && !unclear(all) {
 				t.Fatalf("round %d: %d tokens for one proof", round, issued.Load())
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type edge struct {
 	URL      string
 	exchange *exchange.Exchange
 	t        testing.TB
+	unclear  atomic.Int64 // answers that it is not known whether a token was recorded
 }
 
 func newEdge(t testing.TB) *edge { return newEdgeWith(t, exchange.Options{}) }
