@@ -80,7 +80,7 @@ async function picture(who, size, name, path, prepare = async () => {}) {
 }
 
 const desk = { width: 1280, height: 860, scale: 1 }
-const phone = { width: 390, height: 844, scale: 2 }
+const phone = { width: 390, height: 780, scale: 2 }
 
 export async function pictures() {
   await picture('security', desk, 'console-overview', '/')
