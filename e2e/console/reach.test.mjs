@@ -5,6 +5,11 @@ import { after, before, test } from 'node:test'
 
 import { api, at, exchange, leave, mint, person, start, stop, world } from './browser.mjs'
 
+const browsers = {}
+
+// browser is somebody at their browser: each has one, and is signed in once.
+const browser = async (who) => (browsers[who] ??= await person(who))
+
 const claims = { iss: 'https://gitlab.com', aud: world.issuer, namespace_path: 'acme', project_path: 'acme/reach', ref: 'main', sub: 'project_path:acme/reach:ref_type:branch:ref:main' }
 const publish = (kind, name) => api('security', 'POST', `/${kind}/${name}/publish`, undefined, { 'if-match': '"1"' })
 
@@ -32,7 +37,10 @@ before(async () => {
   })
   await publish('policies', 'fleet')
 })
-after(stop)
+after(async () => {
+  await leave(...Object.values(browsers))
+  await stop()
+})
 
 // newest is where the trail ends.
 const newest = async () => (await api('auditor', 'GET', '/audit?limit=1')).events[0].position
@@ -62,14 +70,14 @@ async function asks(page, fields) {
   assert.equal(new URL(page.url()).search, '', 'claims are in no address')
 }
 
-const missing = 'Missing: Raise an access request; once approved as root-access says, it holds for 15m.'
+const missing = 'Missing: Raise an access request; once approved as root-access says, it holds for 15 minutes.'
 const daily = (through) => ['Log in to reach-1 as deploy', 'open', 'fleet', 'daily', through, 'nothing besides']
 const root = (through) => ['Log in to reach-1 as root', 'something is missing', 'fleet', 'root', through, missing]
 const leftOut = ['Log in to reach-1 as root', 'left out: a workload cannot meet it', 'fleet', 'root', 'role/deployers', 'Missing: This needs a human, and a workload asks.']
 const key = (through) => ['See the value of reach/key', 'open', 'fleet', 'key', through, 'nothing besides']
 
 test('of a person: what is open and what is missing, which an approval then opens', async () => {
-  const page = await person('auditor')
+  const page = await browser('auditor')
   const before = await newest()
   await presses(page, '/people/alice', 'What they can reach')
   assert.equal(await page.getByLabel('Person').inputValue(), 'alice')
@@ -89,12 +97,11 @@ test('of a person: what is open and what is missing, which an approval then open
   const opened = (await table(page, 'Ways in'))[1]
   assert.deepEqual(opened.slice(0, 5), ['Log in to reach-1 as root', 'open', 'fleet', 'root', 'group/operators'])
   assert.match(opened[5], /^Met: Approved until \d+ \w+ 20\d\d, \d\d:\d\d UTC by request/)
-  await leave(page)
 })
 
 test('of a workload: what its claims open, what is left out, and nothing by other claims', async () => {
   assert.equal((await exchange('reach-ci', await mint('/gitlab', { ...claims, project_path: 'acme/else' }))).status, 400)
-  const page = await person('security')
+  const page = await browser('security')
   const before = await newest()
   await presses(page, '/connections/reach-ci', 'What it can reach')
   assert.equal(await page.getByLabel('Or a workload of the connection').inputValue(), 'reach-ci')
@@ -114,11 +121,10 @@ test('of a workload: what its claims open, what is left out, and nothing by othe
   assert.equal(await page.getByLabel('Its identity').inputValue(), claims.sub)
   await page.getByText('bears no role now').waitFor() // of its claims nothing was proven
   assert.equal(await newest(), before, 'asking is not written')
-  await leave(page)
 })
 
 test('of a resource: everybody who can, by name and by role, and nobody where no rule is', async () => {
-  const page = await person('auditor')
+  const page = await browser('auditor')
   const before = await newest()
   await presses(page, '/servers/reach-1', 'Who can reach it')
   assert.equal(await page.getByLabel('Resource').inputValue(), 'server/reach-1')
@@ -130,11 +136,10 @@ test('of a resource: everybody who can, by name and by role, and nobody where no
   await presses(page, '/secrets/-/one?path=reach/other', 'Who can reach it')
   for (const nobody of ['Nobody', 'No workload']) await page.getByRole('heading', { name: nobody, exact: true }).waitFor()
   assert.equal(await newest(), before, 'asking is not written')
-  await leave(page)
 })
 
 test('what cannot be asked is refused at its field, and who may not ask is not answered', async () => {
-  const page = await person('auditor')
+  const page = await browser('auditor')
   await page.goto(at('/policies/-/reach'))
   const refused = async (field, says) => {
     await page.getByRole('button', { name: 'Ask', exact: true }).click()
@@ -149,7 +154,7 @@ test('what cannot be asked is refused at its field, and who may not ask is not a
   await page.getByLabel('Its claims').fill('ref: main')
   const typed = await refused('Its claims', 'this is no JSON')
   assert.equal(await typed.inputValue(), 'ref: main', 'what was typed is kept')
-  const alice = await person('alice')
+  const alice = await browser('alice')
   assert.equal(await alice.getByRole('link', { name: 'Who can reach what' }).count(), 0)
   const before = await newest()
   const answers = await alice.evaluate(async (url) => {
@@ -159,5 +164,4 @@ test('what cannot be asked is refused at its field, and who may not ask is not a
   }, at('/policies/-/reach'))
   assert.deepEqual(answers, [[403, false], [403, false]])
   assert.equal(await newest(), before)
-  await leave(page, alice)
 })

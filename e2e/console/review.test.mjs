@@ -5,8 +5,16 @@ import { before, after, test } from 'node:test'
 
 import { api, at, exchange, leave, mint, person, start, stop, world } from './browser.mjs'
 
+const browsers = {}
+
+// browser is somebody at their browser: each has one, and is signed in once.
+const browser = async (who) => (browsers[who] ??= await person(who))
+
 before(start)
-after(stop)
+after(async () => {
+  await leave(...Object.values(browsers))
+  await stop()
+})
 
 const iss = 'https://gitlab.com'
 const equals = (claim, value) => ({ claim, operator: 'equals', value })
@@ -37,7 +45,7 @@ async function activations(name) {
 }
 
 async function review(who, name) {
-  const page = await person(who)
+  const page = await browser(who)
   await page.goto(at(`/connections/${name}`))
   await page.getByRole('link', { name: 'Review and activate' }).click()
   await page.getByRole('heading', { name: `Activate ${name}` }).waitFor()
@@ -58,7 +66,7 @@ test('a review says who wrote what, that nobody tested it, and then who did and 
   await security.getByText('This version was not tested with a token.').waitFor()
   assert.deepEqual(await table(security, 'Conditions'), [['iss', 'is', iss], ['aud', 'is', world.issuer], ['project_path', 'is', 'acme/review-draft']])
   const { sub } = claims('acme/review-draft')
-  const devops = await person('devops')
+  const devops = await browser('devops')
   for (const [project, told] of [['acme/else', 'This token would be refused'], ['acme/review-draft', 'This token would be accepted']]) {
     await devops.goto(at('/connections/review-draft/test'))
     await devops.getByLabel('Token of a workload').fill(await mint('/gitlab', { ...claims(project), sub }))
@@ -71,7 +79,6 @@ test('a review says who wrote what, that nobody tested it, and then who did and 
   await security.reload()
   assert.match(await says(), /Version 2, written by devops, security2, last changed/)
   await security.getByText('This version was not tested with a token.').waitFor() // what was tested was another
-  await leave(security, devops)
 })
 
 test('a change of an active connection is shown row by row, and no other row', async () => {
@@ -91,7 +98,6 @@ test('a change of an active connection is shown row by row, and no other row', a
   const mine = await mint('/gitlab', claims('acme/review-rows'))
   assert.equal((await exchange('review-rows', mine)).status, 200, 'the version that is active decides')
   assert.equal((await exchange('review-rows', await mint('/gitlab', { ...claims('acme/else'), ref: 'refs/heads/main' }))).status, 400)
-  await leave(page)
 })
 
 test('a warning that blocks is ticked or nothing is activated, and the trail has what was ticked', async () => {
@@ -121,11 +127,10 @@ test('a warning that blocks is ticked or nothing is activated, and the trail has
   assert.equal(event.actor, 'security')
   assert.deepEqual(event.data, { version: (await get('review-block')).active_version, acknowledged: ['audience.not_pinned'] })
   assert.equal((await exchange('review-block', await foreign())).status, 200)
-  const auditor = await person('auditor')
+  const auditor = await browser('auditor')
   await auditor.goto(at(`/audit/events/${event.position}`))
   assert.match(await auditor.getByRole('heading', { level: 1 }).innerText(), /security activated .*review-block/)
   assert.deepEqual((await table(auditor, 'Fields of the event')).find(([name]) => name.startsWith('acknowledged')).slice(1), ['audience.not_pinned'])
-  await leave(page, auditor)
 })
 
 test('what was ticked for one version is not ticked for the one that came meanwhile', async () => {
@@ -141,5 +146,4 @@ test('what was ticked for one version is not ticked for the one that came meanwh
   await page.getByText('Nothing is activated yet').waitFor()
   assert.equal((await get('review-stale')).status, 'draft')
   assert.deepEqual(await activations('review-stale'), [])
-  await leave(page)
 })
