@@ -62,6 +62,13 @@ async function enters(page) {
   await page.keyboard.press('Enter')
 }
 
+// swaps presses a key by which a part of the page is replaced, and waits until it is.
+async function swaps(page, key) {
+  const swapped = page.evaluate(() => new Promise((done) => document.addEventListener('htmx:after:swap', () => done(), { once: true })))
+  await page.keyboard.press(key)
+  await swapped
+}
+
 // goes follows what the focus is on, to another page.
 async function goes(page, where, key = 'Enter') {
   await Promise.all([page.waitForURL(where), page.keyboard.press(key)])
@@ -85,6 +92,25 @@ test('an approver finds a request, writes a comment and approves', async () => {
   await page.keyboard.press('Enter')
   await page.getByText('for one hour, no longer').waitFor()
   assert.equal((await api('alice', 'GET', `/access/requests/${id}`)).status, 'approved')
+  await leave(page)
+})
+
+test('a list is filtered, and the focus stays where one filters', async () => {
+  const page = await person('devops')
+  await page.goto(at('/connections'))
+  await enters(page)
+  await tabsTo(page, /^Name or description/)
+  await page.keyboard.type('key-o')
+  await swaps(page, 'Enter')
+  assert.equal(await page.locator('#list tbody tr').count(), 1)
+  assert.deepEqual(await page.evaluate(stands).then((s) => [s.id, s.wrong]), ['f-q', ''])
+  await tabsTo(page, /^State/, 'select')
+  for (const key of ['ArrowDown', 'Home']) {
+    await swaps(page, key)
+    assert.deepEqual(await page.evaluate(stands).then((s) => [s.id, s.wrong]), ['f-status', ''])
+  }
+  await tabsTo(page, /^key-open$/)
+  await goes(page, at('/connections/key-open'))
   await leave(page)
 })
 

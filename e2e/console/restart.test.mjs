@@ -33,6 +33,7 @@ for (const [how, signal] of [['is stopped', 'SIGTERM'], ['is killed', 'SIGKILL']
     const during = write(40)
     await page.locator('#rows tr').nth(seen.length).waitFor({ state: 'attached' }) // one of those is shown
     await p.ends(signal)
+    await page.locator('#tail-says').filter({ hasText: 'Not connected' }).waitFor()
     const recorded = (await during).filter((r) => r.status === 'fulfilled').length
     assert.ok(recorded > 0)
     await p.again()
