@@ -163,7 +163,7 @@ func command(t *testing.T, name string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = within // a proxy outlives its ssh for as long as the machine is busy, and holds stderr
 	return cmd
 }
 
