@@ -96,7 +96,7 @@ async function sentAgain(page, who) {
   await page.getByRole('button', { name: 'Send it again' }).click()
 }
 
-const why = 'the disk of the shop is full,\n"and" <b>so</b> & so on'
+const why = 'The disk of the Shop is full,\n"and" <b>so</b> & so on'
 
 test('a request whose session ended while it was written is sent once its person is back', async () => {
   const alice = await person('alice')
