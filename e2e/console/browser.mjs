@@ -17,16 +17,11 @@ export const phone = { width: 390, height: 844 }
 
 let browser
 
-async function launch(more) {
+export async function start() {
   const executablePath = places.find(existsSync)
   assert.ok(executablePath, 'Chromium is missing; scripts/setup installs it')
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'], ...more })
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
 }
-
-export const start = () => launch({})
-
-// startKeeping starts one that keeps pages alive behind others, as people's do.
-export const startKeeping = () => launch({ ignoreDefaultArgs: ['--disable-back-forward-cache'] })
 
 export const stop = () => browser?.close()
 

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 
-import { addPage, api, at, authenticator, leave, person, startKeeping, stop } from './browser.mjs'
+import { addPage, api, at, authenticator, leave, person, start, stop } from './browser.mjs'
 import { patternOf } from './screens.mjs'
 
 // A value that is nowhere by chance, which HTML and JSON write as it is.
@@ -21,7 +21,7 @@ const browsers = {}
 const browser = async (who) => (browsers[who] ??= await person(who))
 
 before(async () => {
-  await startKeeping()
+  await start()
   for (const [name, who] of [['keepers', 'alice'], ['leads', 'bob']]) {
     await api('security', 'POST', '/groups', { name })
     await api('security', 'POST', `/groups/${name}/members`, { person: who })
@@ -135,6 +135,9 @@ test('a value is shown once it is asked for, approved, proven and revealed, and 
   assert.ok(await said.isVisible())
   assert.equal((await page.content()).split(key).length, 3, 'it is there to be read, and to be copied')
   assert.ok(!holds(await kept(page)), 'the browser keeps it')
+  // As a browser does that keeps the page behind the next one; this one keeps none.
+  await page.evaluate(() => dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })))
+  assert.equal(await shows(page), false, 'the page that is left keeps it')
   const { events } = await api('auditor', 'GET', '/audit?type=secret.revealed')
   assert.deepEqual(events.map((e) => [e.actor, e.data.resource]), [['alice', `secret/${path}`]])
   assert.ok(!holds(JSON.stringify(events)))

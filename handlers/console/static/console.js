@@ -108,6 +108,12 @@ addEventListener("pageshow", () => {
   for (const form of forms) form.elements.credential.value = ""; // an answer is good once
 });
 
+// What was revealed leaves with who leaves the page, also where a browser keeps pages
+// behind others that it was told not to keep.
+addEventListener("pagehide", () => {
+  for (const shown of document.querySelectorAll("[data-revealed]")) shown.remove();
+});
+
 // What was typed into the first step of a wizard is in the address that Back leads
 // to: the page itself is not kept.
 const longest = 2000;
