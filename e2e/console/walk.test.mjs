@@ -99,9 +99,12 @@ async function settled(page, screen, size, problems) {
   if (shift.total > maxShift) tell(`it moves by ${shift.total} while it loads: ${shift.what.join(', ')}`)
 }
 
-// measure is run in the page: how much wider than the window it is, and what has moved.
+// measure is run in the page: how much wider than the window it is, and what has
+// moved by itself since it began to load. An observer alone is told of that.
 function measure() {
-  const shifts = performance.getEntriesByType('layout-shift')
+  const observer = new PerformanceObserver(() => {})
+  observer.observe({ type: 'layout-shift', buffered: true })
+  const shifts = observer.takeRecords().filter((s) => !s.hadRecentInput)
   return {
     across: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     owned: window.owned,
