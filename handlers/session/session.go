@@ -170,6 +170,15 @@ func (m *Manager) Find(ctx context.Context, cookie string) (Session, error) {
 }
 
 func (m *Manager) get(ctx context.Context, key string) (s Session, revision uint64, err error) {
+	if s, revision, err = m.load(ctx, key); err == nil && m.life(s) <= 0 {
+		return Session{}, 0, ErrNone
+	}
+	return s, revision, err
+}
+
+// load is a session that is kept, whether or not it is over by this process's clock:
+// by another's it may not be, and be renewed there.
+func (m *Manager) load(ctx context.Context, key string) (s Session, revision uint64, err error) {
 	b, revision, err := m.bucket.Get(ctx, key)
 	switch {
 	case errors.Is(err, streams.ErrNoKey):
@@ -179,9 +188,6 @@ func (m *Manager) get(ctx context.Context, key string) (s Session, revision uint
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
 		return Session{}, 0, fmt.Errorf("reading a session: %w", err)
-	}
-	if m.life(s) <= 0 {
-		return Session{}, 0, ErrNone
 	}
 	s.key = key
 	return s, revision, nil
@@ -238,8 +244,8 @@ func (m *Manager) List(ctx context.Context, person domain.Name) (out []Session, 
 	}
 	found := make([]Session, len(keys))
 	err = each(len(keys), func(i int) error {
-		s, _, err := m.get(ctx, ofSessions+strings.TrimPrefix(keys[i], ofPeople+"."+person.String()))
-		if err == nil {
+		s, _, err := m.load(ctx, ofSessions+strings.TrimPrefix(keys[i], ofPeople+"."+person.String()))
+		if err == nil && m.life(s) > 0 {
 			found[i] = s
 		}
 		if errors.Is(err, ErrNone) {

@@ -212,7 +212,38 @@ func TestASessionThatEndedByItselfIsForgotten(t *testing.T) {
 	}
 	listed(3)
 	w.Advance(session.Idle + time.Second)
+	listed(2) // by another's clock it is not over, and renewed there it must be found
+	of, err := keys.Keys(t.Context(), "s")
+	if err != nil || len(of) != 1 {
+		t.Fatalf("%v, %v", of, err)
+	}
+	_, revision, err := keys.Get(t.Context(), of[0])
+	if err == nil {
+		err = keys.Take(t.Context(), of[0], revision) // as the bucket does once its time is over
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	listed(1)
+}
+
+// What one process takes for over, because its clock is ahead, another renews: it is
+// found, and ended, as any other.
+func TestASessionThatAnotherClockRenewsIsStillListed(t *testing.T) {
+	w := orgtest.New(t)
+	cookie, s := w.SignedIn(session.Session{Person: "carol"})
+	w.Advance(session.Idle - 15*time.Second)
+	w.Advance(30 * time.Second) // the one that is ahead
+	if all, err := w.Sessions().List(t.Context(), "carol"); err != nil || len(all) != 0 {
+		t.Fatalf("%+v, %v: it is over by this clock", all, err)
+	}
+	w.Advance(-30 * time.Second)
+	if err := w.Sessions().Seen(t.Context(), cookie, s); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := w.Sessions().List(t.Context(), "carol"); err != nil || len(all) != 1 {
+		t.Errorf("%+v, %v: it was renewed, and is in no list", all, err)
+	}
 }
 
 // However many end at once, the trail tells of all, in so many lines.
