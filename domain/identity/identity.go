@@ -181,7 +181,7 @@ func (c SignIn) decide(_ State, m domain.Meta) ([]domain.Fact, error) {
 
 func (e WasSignedIn) evolve(s State, _ domain.Envelope) (State, error) {
 	s.proved[e.Person] = true
-	return s, nil
+	return s.spendsPromise(e.Person), nil
 }
 
 // SignOut records that a session ended: by whose it was, by an owner, or by

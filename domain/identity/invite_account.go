@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -36,6 +37,7 @@ func ascii(s string, most int) bool {
 type promised struct {
 	person domain.Name
 	by     string
+	spent  bool // they have proved who they are since, in whichever way
 }
 
 // ErrSameHand means that what says whose an account is was written by who took from
@@ -67,7 +69,7 @@ func (s State) MayBecome(n domain.Name, a Account, by string, first bool) error 
 // it still may be.
 func (s State) InvitedAs(a Account) (domain.Name, bool) {
 	p, said := s.promised[a]
-	return p.person, said && s.MayBecome(p.person, a, p.by, true) == nil
+	return p.person, said && !p.spent && s.MayBecome(p.person, a, p.by, true) == nil
 }
 
 // InvitedAccount is the account with which a person is to sign in first; no other is
@@ -107,6 +109,8 @@ func (c InviteAccount) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, domain.ErrFields(CheckAccount(c.Account))
 	case linked && of == c.Person, open && was == c.Account:
 		return nil, nil // already so
+	case was == c.Account && errors.Is(s.MayBecome(c.Person, was, m.Actor.ID, true), ErrProved):
+		return nil, nil // it was so, and they came in another way
 	case linked:
 		return nil, ErrLinked
 	}
@@ -136,7 +140,7 @@ func (e AccountWasInvited) evolve(s State, env domain.Envelope) (State, error) {
 		return s, fmt.Errorf("%q was invited with an account that is %q's", e.Person, of)
 	}
 	s = s.keepsNoPromise(e.Person)
-	s.promised[e.Account] = promised{e.Person, env.Actor}
+	s.promised[e.Account] = promised{person: e.Person, by: env.Actor}
 	s.said[e.Person]++
 	return s, nil
 }
@@ -158,6 +162,19 @@ func (e AccountWasUninvited) evolve(s State, _ domain.Envelope) (State, error) {
 	s = s.keepsNoPromise(e.Person)
 	s.said[e.Person]++
 	return s, nil
+}
+
+// spendsPromise makes of a person's account no invitation any more: what an owner said
+// of somebody unknown holds for nobody who has proved who they are, whatever they lose
+// later.
+func (s State) spendsPromise(n domain.Name) State {
+	for a, p := range s.promised {
+		if p.person == n {
+			p.spent = true
+			s.promised[a] = p
+		}
+	}
+	return s
 }
 
 // keepsNoPromise forgets with which account a person was to sign in first.

@@ -65,6 +65,8 @@ func TestAnOwnerSaysWithWhichAccountSomebodyComes(t *testing.T) {
 		{name: "one with which another came to be otherwise", given: []act{{owner, invites("carol", account)}, key}, by: owner, when: invites("dana", account), want: "person.identity_invited"},
 		{name: "who has an account", given: []act{links("carol", another)}, by: owner, when: invites("carol", account), err: identity.ErrProved},
 		{name: "who has a passkey", given: []act{key}, by: owner, when: invites("carol", account), err: identity.ErrProved},
+		{name: "the same, once they came in another way", given: []act{{owner, invites("carol", account)}, key}, by: owner, when: invites("carol", account)},
+		{name: "another, once they did", given: []act{{owner, invites("carol", account)}, key}, by: owner, when: invites("carol", another), err: identity.ErrProved},
 		{name: "who signed in ever", given: []act{{system, identity.SignIn{Person: "carol"}}}, by: owner, when: invites("carol", account), err: identity.ErrProved},
 		{name: "an account that was taken from them", given: []act{links("carol", account), away(owner)}, by: olga, when: invites("carol", account), err: identity.ErrUnlinked},
 		{name: "that may return", given: []act{links("carol", account), away(owner), {owner, identity.Unlink{Person: "carol", Account: account, MayReturn: true}}}, by: owner, when: invites("carol", account), want: "person.identity_invited"},
@@ -119,6 +121,21 @@ func TestAnAccountThatIsToBeSomebodysIsSoUntilTheirFirstProof(t *testing.T) {
 	}
 	if s.Invitations("carol") != 1 || before.Invitations("dana") != 0 {
 		t.Error("how often it was said is not known")
+	}
+}
+
+// What an owner said of somebody unknown does not come back when they lose what they
+// proved with later.
+func TestAWordIsSpentByAnyProof(t *testing.T) {
+	s := after(t, act{system, identity.Link{Person: "carol", Account: account}},
+		act{olga, identity.Unlink{Person: "carol", Account: account}}, act{owner, identity.InviteAccount{Person: "carol", Account: another}})
+	s, _ = done(t, s, holder, laptop())
+	s, _ = done(t, s, holder, identity.RemovePasskey{Person: "carol", ID: laptop().ID})
+	if who, is := s.InvitedAs(another); is {
+		t.Errorf("it is to be %q's again", who)
+	}
+	if facts, err := identity.Decide(s, identity.InviteAccount{Person: "carol", Account: another}, domain.Meta{Actor: owner, Now: at}); err != nil || len(facts) != 1 {
+		t.Errorf("an owner says so anew: %v, %v", facts, err)
 	}
 }
 

@@ -129,7 +129,7 @@ func (e PasskeyWasRegistered) evolve(s State, env domain.Envelope) (State, error
 		ID: e.ID, Person: e.Person, Name: e.Name, PublicKey: e.PublicKey, AAGUID: e.AAGUID, Synced: e.Synced,
 		Counter: e.Counter, RegisteredAt: env.Time,
 	}
-	return s, nil
+	return s.spendsPromise(e.Person), nil
 }
 
 // RemovePasskey says that a passkey opens nothing any more: whose it is says so,
