@@ -12,13 +12,19 @@ import (
 	"sallyport.dev/handlers/organisation/orgtest"
 )
 
-func TestADelegateIsChosenAmongThePeople(t *testing.T) {
+func TestADelegateIsChosenAmongThePeopleByWhoMayKnowThem(t *testing.T) {
 	h := newHouse(t)
-	html := h.get("carol", h.path("/delegation")).Body.String()
-	for who, want := range map[string]bool{"bob": true, "mallory": true, "carol": false} {
-		if got := strings.Contains(html, `<option value="`+who+`"`); got != want {
-			t.Errorf("%s is offered: %v, want %v", who, got, want)
+	for who, names := range map[domain.Name]map[string]bool{
+		"sec":   {"bob": true, "mallory": true, "sec": false},
+		"carol": {"bob": false, "mallory": false, "carol": false}, // a member: /people is closed to her
+	} {
+		html := h.get(who, h.path("/delegation")).Body.String()
+		for name, want := range names {
+			if got := strings.Contains(html, `<option value="`+name+`"`); got != want {
+				t.Errorf("%s is offered %s: %v, want %v", who, name, got, want)
+			}
 		}
+		has(t, html, `name="to"`)
 	}
 }
 

@@ -29,7 +29,9 @@ func delegationPage(p *page, typed url.Values) (v delegationView) {
 		v.Received = s.Requests().DelegatedTo(me, now)
 	})
 	v.To, v.Until = typed.Get("to"), typed.Get("until")
-	v.People = slices.DeleteFunc(p.peopleOptions(v.To), func(o option) bool { return o.Value == p.Person.ID && v.To != o.Value })
+	if slices.ContainsFunc(readers, p.Person.Has) { // anybody else is not told who there is
+		v.People = slices.DeleteFunc(p.peopleOptions(v.To), func(o option) bool { return o.Value == p.Person.ID && v.To != o.Value })
+	}
 	return v
 }
 

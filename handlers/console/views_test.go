@@ -47,7 +47,7 @@ var views = map[string][]any{
 			Programs: []person.Token{{ID: "01KASE0000000000000000000A", Source: "192.0.2.8", CreatedAt: viewAt, ExpiresAt: viewAt}, {}}},
 		sessionsView{},
 	},
-	"over":          {overView{Action: "/x", SignIn: "/y", Hidden: []sentField{{Name: "etag", Value: `"1"`}}, Typed: []sentField{{ID: "a", Name: "a", Label: "A", Value: "<b>"}, {ID: "b", Name: "b", Label: "B", Value: "\nx", Lines: true}}, Secret: []string{"Value", "Token"}}},
+	"over":          {overView{Action: "/x", SignIn: "/y", Hidden: []sentField{{Name: "etag", Value: `"1"`}, {Name: onceField, Value: "a"}}, Typed: []sentField{{ID: "a", Name: "a", Label: "A", Value: "<b>"}, {ID: "b", Name: "b", Label: "B", Value: "\nx", Lines: true}}, Secret: []string{"Value", "Token"}}},
 	"organisations": {organisationsView{}, organisationsView{Name: "x", Known: []domain.Name{"acme", "default"}}},
 	"request":       {viewedRequest(), viewedRequest().others()},
 	"access":        {accessView{}, accessView{Any: true}, viewedAccess()},
@@ -62,6 +62,13 @@ var views = map[string][]any{
 	"delegation":    {delegationView{}, viewedDelegation()},
 	"membership":    {membershipView{}, membershipView{Types: viewedMembership().Types}, viewedMembership()},
 }
+
+// anybodys are the forms that change nothing in the name of who is signed in, or that
+// strangers send.
+var (
+	postForm = regexp.MustCompile(`(?s)<form method="post"[^>]*action="([^"]*)".*?</form>`)
+	anybodys = regexp.MustCompile(`/(sign-out/now|theme|sign-in/.*|step-up/.*|enrol/register)$`)
+)
 
 func TestEveryTemplateIsRenderedWithFilledViews(t *testing.T) {
 	c, err := New(Options{BaseURL: "http://sallyport.test"})
@@ -80,6 +87,11 @@ func TestEveryTemplateIsRenderedWithFilledViews(t *testing.T) {
 					checkPage(t, name, html)
 				}
 				checkInline(t, name+" "+part, html)
+				for _, form := range postForm.FindAllStringSubmatch(html, -1) {
+					if !strings.Contains(form[0], `name="`+onceField+`"`) && !anybodys.MatchString(form[1]) {
+						t.Errorf("%s, view %d, %s: the form for %s does not say who opened it", name, i, part, form[1])
+					}
+				}
 				if strings.Contains(html, "ZgotmplZ") {
 					t.Errorf("%s, view %d, %s: html/template refused to write something", name, i, part)
 				}
