@@ -153,12 +153,12 @@ func rowsOf(p *page, shown []connection.State) (rows []connectionRow, err error)
 const weekHours = 7 * 24
 
 // quiet names the active connections that issued tokens regularly and fell silent.
-// Only of those that issued nothing for a day, and something in the week, more is asked.
+// Only of those that issued nothing for so long, and something in the week, more is asked.
 func (p *page) quiet(shown []connection.State, days map[string]trail.Activity) (map[string]bool, error) {
 	var names []string
 	for _, c := range shown {
 		since := p.now().Sub(days[c.Name.String()].LastIssued)
-		if c.Status == connection.Active && since > dayHours*time.Hour && since < weekHours*time.Hour {
+		if c.Status == connection.Active && since > silentHours*time.Hour && since < weekHours*time.Hour {
 			names = append(names, c.Name.String())
 		}
 	}
@@ -179,8 +179,12 @@ func (p *page) quiet(shown []connection.State, days map[string]trail.Activity) (
 // regularly is on how many days of a week something happens that is regular.
 const regularly = 3
 
+// silentHours is how long nothing happens before that is worth a word: longer than a
+// weekend, which a week does not show twice.
+const silentHours = 72
+
 // fellSilent tells whether what was counted by the hour came on several days, and
-// then for a day at least, and for longer than ever between, no more.
+// then for [silentHours] at least, and for longer than ever between, no more.
 func fellSilent(hours []int) bool {
 	days, last, longest := map[int]bool{}, -1, 0
 	for i, n := range hours {
@@ -193,7 +197,7 @@ func fellSilent(hours []int) bool {
 		days[i/24], last = true, i
 	}
 	silent := len(hours) - 1 - last
-	return len(days) >= regularly && silent >= 24 && silent > longest
+	return len(days) >= regularly && silent >= silentHours && silent > longest
 }
 
 // firstLine is the beginning of a text, at most so many characters.

@@ -123,11 +123,12 @@ func TestAConnectionIsQuietIfItIssuedRegularlyAndDoesNoMore(t *testing.T) {
 		hours []int
 		want  bool
 	}{
-		{"each night, and then two nights no more", week(48, 72, 96, 120), true},
-		{"each hour, and then a day no more", week(25, 26, 27, 50, 51, 75, 76), true},
+		{"each night, and then three nights no more", week(72, 96, 120, 144), true},
+		{"each hour, and then three days no more", week(73, 74, 75, 98, 99, 123, 124), true},
+		{"on working days, and then no more on a weekend", week(62, 63, 64, 86, 87, 110, 111, 134), false},
 		{"each night, and last night", week(20, 44, 68, 92), false},
-		{"it was as silent before", week(30, 60, 61, 90, 120), false},
-		{"on two days alone", week(60, 61, 62, 85), false},
+		{"it was as silent before", week(73, 148, 149, 167), false},
+		{"on two days alone", week(80, 81, 82, 100), false},
 		{"never", week(), false},
 	} {
 		if got := fellSilent(test.hours); got != test.want {
@@ -149,7 +150,7 @@ func TestTheListTellsOfAConnectionThatFellSilent(t *testing.T) {
 	if body := shows(t, s.get("audra", s.path("/connections"))); strings.Contains(body, "quiet since") {
 		t.Error("it is called quiet before it was silent for longer than between")
 	}
-	s.world.Advance(24 * time.Hour)
+	s.world.Advance(2 * 24 * time.Hour)
 	s.signIn("aurora", domain.Auditor)
 	shows(t, s.get("aurora", s.path("/connections")), "quiet since")
 	shows(t, s.get("aurora", s.path("/connections/ci")), "Do its workloads still run?")
