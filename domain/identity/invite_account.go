@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -109,7 +108,7 @@ func (c InviteAccount) decide(s State, m domain.Meta) ([]domain.Fact, error) {
 		return nil, domain.ErrFields(CheckAccount(c.Account))
 	case linked && of == c.Person, open && was == c.Account:
 		return nil, nil // already so
-	case was == c.Account && errors.Is(s.MayBecome(c.Person, was, m.Actor.ID, true), ErrProved):
+	case was == c.Account && s.promised[was].spent && (len(s.Passkeys(c.Person)) > 0 || len(s.Accounts(c.Person)) > 0):
 		return nil, nil // it was so, and they came in another way
 	case linked:
 		return nil, ErrLinked

@@ -39,6 +39,8 @@ func TestAnOwnerSaysWithWhichAccountSomebodyComes(t *testing.T) {
 		return identity.Account{Issuer: account.Issuer, Subject: subject}
 	}
 	key := act{holder, laptop()}
+	phone := laptop()
+	phone.ID = "phone"
 	away := func(by domain.Actor) act { return act{by, identity.Unlink{Person: "carol", Account: account}} }
 	for _, tt := range []struct {
 		name  string
@@ -66,6 +68,8 @@ func TestAnOwnerSaysWithWhichAccountSomebodyComes(t *testing.T) {
 		{name: "who has an account", given: []act{links("carol", another)}, by: owner, when: invites("carol", account), err: identity.ErrProved},
 		{name: "who has a passkey", given: []act{key}, by: owner, when: invites("carol", account), err: identity.ErrProved},
 		{name: "the same, once they came in another way", given: []act{{owner, invites("carol", account)}, key}, by: owner, when: invites("carol", account)},
+		{name: "the same, by who took a passkey from them since", given: []act{{owner, invites("carol", account)}, key, {holder, phone}, {owner, identity.RemovePasskey{Person: "carol", ID: laptop().ID}}}, by: owner, when: invites("carol", account)},
+		{name: "the same, by who took all they had", given: []act{{owner, invites("carol", account)}, key, {owner, identity.RemovePasskey{Person: "carol", ID: laptop().ID}}}, by: owner, when: invites("carol", account), err: identity.ErrSameHand},
 		{name: "another, once they did", given: []act{{owner, invites("carol", account)}, key}, by: owner, when: invites("carol", another), err: identity.ErrProved},
 		{name: "who signed in ever", given: []act{{system, identity.SignIn{Person: "carol"}}}, by: owner, when: invites("carol", account), err: identity.ErrProved},
 		{name: "an account that was taken from them", given: []act{links("carol", account), away(owner)}, by: olga, when: invites("carol", account), err: identity.ErrUnlinked},

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -113,6 +114,11 @@ func (h *Admin) inviteAccount(s *control.State, n domain.Name, a *ident.Account,
 		a = &ident.Account{}
 	}
 	facts, err := ident.Decide(s.Identities(), ident.InviteAccount{Person: n, Account: *a}, m)
+	if of, linked := s.Identities().Person(*a); linked && errors.Is(err, ident.ErrLinked) {
+		if _, there := s.Person(of); !there {
+			return nil, ident.ErrLinked.With("This account was that of %s, who was removed, and whoever was removed stays out with it: name no account, and invite them by a link under their new name.", of)
+		}
+	}
 	if err != nil || len(facts) == 0 || *a == (ident.Account{}) {
 		return facts, err
 	}

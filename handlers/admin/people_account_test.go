@@ -3,6 +3,7 @@ package admin_test
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"sallyport.dev/domain"
@@ -102,6 +103,21 @@ func TestWhatIsNoAccountIsRefusedByItsField(t *testing.T) {
 		if r.Status != 422 || !slices.Contains(r.pointers(), tt.want) {
 			t.Errorf("%s: got %d %v, want %s", name, r.Status, r.pointers(), tt.want)
 		}
+	}
+}
+
+func TestTheAccountOfWhoWasRemovedStaysOut(t *testing.T) {
+	e := withProviders(t)
+	account := doc{"issuer": okta.Issuer, "subject": okta.Subject}
+	e.comes(t, "alice", okta)
+	again := doc{"name": "alice-2", "roles": []string{"member"}, "account": account}
+	if r := e.as("owner", "POST", "/people", again); r.Status != 409 || strings.Contains(r.Raw, "removed") {
+		t.Errorf("somebody's account: %d %s", r.Status, r.Raw)
+	}
+	r := e.must(200, e.as("owner", "GET", "/people/alice", nil))
+	e.must(204, e.as("owner", "DELETE", "/people/alice", nil, "If-Match", r.Header.Get("ETag")))
+	if r := e.as("owner", "POST", "/people", again); r.Status != 409 || !strings.Contains(r.Raw, "that of alice, who was removed") {
+		t.Errorf("the account of who was removed: %d %s", r.Status, r.Raw)
 	}
 }
 
