@@ -129,7 +129,7 @@ func TestEveryOrganisationIsServedAndNoOther(t *testing.T) {
 	r := start(t, nil)
 	for path, want := range map[string]int{
 		"/livez": 200, "/readyz": 200, "/openapi.yaml": 200, "/orgs/default/jwks": 200, "/orgs/acme/jwks": 200,
-		"/.well-known/oauth-authorization-server/orgs/acme": 200, "/orgs/other/jwks": 404, "/orgs/default/v1/connections": 401, "/": 404,
+		"/.well-known/oauth-authorization-server/orgs/acme": 200, "/orgs/other/jwks": 404, "/orgs/default/v1/connections": 401, "/nothing": 404,
 	} {
 		res := r.get(t, path, "")
 		res.Body.Close()

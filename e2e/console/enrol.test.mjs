@@ -103,6 +103,19 @@ test('the first owner comes by the link that the first start printed, and nobody
   await leave(page, late)
 })
 
+test('a gateway that refuses the first look at a link hides nothing', async () => {
+  const link = await recover('fay')
+  const page = await newPage({ ignoreHTTPSErrors: true })
+  await page.route(/\/enrol\/check$/, (route) => route.fulfill({ status: 403, contentType: 'text/html', body: '<h1>Forbidden</h1>' }))
+  const looked = page.waitForResponse(/\/enrol\/check$/)
+  await page.goto(link)
+  await (await looked).finished()
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+  await page.getByRole('button', { name: 'Register and sign in' }).waitFor()
+  assert.equal(await page.locator('.over').count(), 0)
+  await leave(page)
+})
+
 test('recover makes a second owner, whose name the link has; a link without its secret does nothing', async () => {
   const link = await recover('erik')
   const bare = await opens(link.split('#')[0])

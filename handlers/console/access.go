@@ -19,7 +19,7 @@ import (
 // access is the pages about what one can reach and how, and about access requests.
 func (c *Console) access() []screen {
 	return []screen{
-		{path: "/inbox", menu: "Inbox", icon: "inbox", group: "Access", count: countInbox, get: showInbox},
+		{path: "/inbox", menu: "Inbox", icon: "inbox", group: "Access", count: countInbox, get: showInbox, asks: true},
 		{path: "/access", menu: "My access", icon: "door", group: "Access", get: showAccess},
 		{path: "/access/resource", get: showReachable, post: map[string]func(*page) error{
 			"take": takeCheckout, "release": releaseCheckout, "reveal": revealValue,
@@ -29,7 +29,7 @@ func (c *Console) access() []screen {
 		{path: "/requests", menu: "Requests", icon: "form", group: "Access", get: showRequests},
 		{path: "/requests/membership", get: showMembership, post: map[string]func(*page) error{"raise": raiseMembership}},
 		// Where notifications lead: request.Link.
-		{path: "/requests/:id", get: showRequest, post: map[string]func(*page) error{
+		{path: "/requests/:id", get: showRequest, asks: true, post: map[string]func(*page) error{
 			"approve": approveRequest, "deny": denyRequest, "cancel": cancelRequest,
 		}},
 		{path: "/break-glass", menu: "Break glass", icon: "glass", group: "Access", count: countGlass, get: showGlasses},

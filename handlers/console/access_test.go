@@ -133,7 +133,7 @@ func TestASecretIsShownOnceOnItsPageAndNowhereElse(t *testing.T) {
 	if strings.Count(body, "hunter2&lt;b&gt;") != 2 || !strings.Contains(body, `data-copy="hunter2&lt;b&gt;"`) || strings.Contains(body, "hunter2<b>") {
 		t.Errorf("the value is there as text in its place, and to be copied: %s", body)
 	}
-	if !strings.Contains(body, `<details class="value"><summary>`) || strings.Contains(body, "<details open") {
+	if !strings.Contains(body, `<details class="value" data-revealed><summary>`) || strings.Contains(body, "<details open") {
 		t.Error("it is not hidden until it is asked for")
 	}
 	title := body[strings.Index(body, "<title>"):strings.Index(body, "</title>")]

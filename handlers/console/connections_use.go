@@ -17,8 +17,8 @@ type useView struct {
 	Program     string // the same by our program; "" where it reads no environment or file
 }
 
-// plainWord is what needs no quotes in a shell, in YAML and in a provider's own
-// language. People write audiences, and others run what is copied from the page.
+// plainWord is what needs no quotes in a shell and in a provider's own language, and
+// ends none in YAML, which reads 123 and true as something else. People write audiences, and others run what is copied from the page.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]*$`)
 
 // useOf tells how workloads use a connection that is active; nil where nothing
@@ -94,7 +94,7 @@ var uses = map[provider.Kind]useView{
 		Code: `deploy:
   id_tokens:
     SALLYPORT_ID_TOKEN:
-      aud: AUDIENCE
+      aud: 'AUDIENCE'
   script:
     - |
       TOKEN=$(printf %s "$SALLYPORT_ID_TOKEN" | EXCHANGE)`,
@@ -133,7 +133,7 @@ jobs:
     - name: sallyport
       projected:
         sources:
-          - serviceAccountToken: { path: token, audience: AUDIENCE, expirationSeconds: 600 }
+          - serviceAccountToken: { path: token, audience: 'AUDIENCE', expirationSeconds: 600 }
 
 # in the container
 TOKEN=$(cat /var/run/secrets/sallyport/token | EXCHANGE)`,

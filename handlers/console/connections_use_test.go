@@ -21,14 +21,15 @@ func TestHowAConnectionIsUsed(t *testing.T) {
 		conditions []claim.Condition
 		want       string // "" shows nothing
 	}{
-		{"a GitLab job asks for the audience that is compared", provider.GitLab, connection.Active, aud(claim.Equals, "https://sp.example"), "aud: https://sp.example\n"},
-		{"of several audiences it is the first", provider.GitLab, connection.Active, aud(claim.OneOf, "", "one", "two"), "aud: one\n"},
-		{"where no audience is compared it is our issuer", provider.GitLab, connection.Active, nil, "aud: " + issuer + "\n"},
-		{"one that only has to be there says nothing", provider.GitLab, connection.Active, aud(claim.Exists, ""), "aud: " + issuer + "\n"},
+		{"a GitLab job asks for the audience that is compared", provider.GitLab, connection.Active, aud(claim.Equals, "https://sp.example"), "aud: 'https://sp.example'\n"},
+		{"of several audiences it is the first", provider.GitLab, connection.Active, aud(claim.OneOf, "", "one", "two"), "aud: 'one'\n"},
+		{"an audience is text, also where YAML reads a number", provider.GitLab, connection.Active, aud(claim.Equals, "12345"), "aud: '12345'\n"},
+		{"where no audience is compared it is our issuer", provider.GitLab, connection.Active, nil, "aud: '" + issuer + "'\n"},
+		{"one that only has to be there says nothing", provider.GitLab, connection.Active, aud(claim.Exists, ""), "aud: '" + issuer + "'\n"},
 		{"an audience in an address is escaped", provider.GitHub, connection.Active, aud(claim.Equals, "a:b/c"), "&audience=a%3Ab%2Fc"},
 		{"the metadata server is asked for it", provider.GoogleCloud, connection.Active, aud(claim.Includes, "a:b"), "identity?audience=a%3Ab&format=full\" | curl"},
-		{"a pod has a token for it", provider.Kubernetes, connection.Active, aud(claim.Equals, "sp"), "audience: sp,"},
-		{"an audience that is called like a word of ours", provider.GitLab, connection.Active, aud(claim.Equals, "EXCHANGE"), "aud: EXCHANGE\n"},
+		{"a pod has a token for it", provider.Kubernetes, connection.Active, aud(claim.Equals, "sp"), "audience: 'sp',"},
+		{"an audience that is called like a word of ours", provider.GitLab, connection.Active, aud(claim.Equals, "EXCHANGE"), "aud: 'EXCHANGE'\n"},
 		{"a draft is not used", provider.GitLab, connection.Drafted, nil, ""},
 		{"an inactive one is not used", provider.GitLab, connection.Inactive, nil, ""},
 		{"an audience that a shell would run is not shown", provider.GenericJWT, connection.Active, aud(claim.Equals, "x$(reboot)"), ""},

@@ -26,7 +26,9 @@ const meanwhilePart = "meanwhile"
 // asksByItself tells whether the page asks, and nobody in front of it: that keeps no
 // session alive, and takes no notice away.
 func (p *page) asksByItself() bool {
-	return asksForPart(p.Echo) && strings.HasSuffix(p.Echo.Request().Header.Get("HX-Target"), "#"+meanwhilePart)
+	r := p.Echo.Request()
+	return p.screen.asks && r.Method == http.MethodGet && r.URL.Query().Has(meanwhilePart) && asksForPart(p.Echo) &&
+		strings.HasSuffix(r.Header.Get("HX-Target"), "#"+meanwhilePart)
 }
 
 // stillSo is the part of a page at path that shows this; says tells what happened

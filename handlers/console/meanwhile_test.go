@@ -34,6 +34,29 @@ func (s *site) meanwhile(who domain.Name, address string) *httptest.ResponseReco
 	return s.as(who, r)
 }
 
+// What asks by itself is not seen; nothing else is read unseen by saying so.
+func TestNoPageIsReadUnseen(t *testing.T) {
+	s := newSite(t)
+	s.signIn("sam", domain.SecurityAdmin)
+	seen := func() time.Time {
+		all, err := s.world.Sessions().List(t.Context(), "sam")
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%+v, %v", all, err)
+		}
+		return all[0].SeenAt
+	}
+	for path, unseen := range map[string]bool{
+		"/inbox?meanwhile=x": true, "/inbox": false, "/people?meanwhile=x": false, "/audit": false,
+	} {
+		before := seen()
+		s.world.Advance(5 * time.Minute)
+		s.meanwhile("sam", s.path(path))
+		if got := seen().Equal(before); got != unseen {
+			t.Errorf("%s: it is read unseen: %v, want %v", path, got, unseen)
+		}
+	}
+}
+
 func TestAnOpenRequestSaysWhatHappenedToItMeanwhile(t *testing.T) {
 	h := newHouse(t)
 	yes := url.Values{"step": {"1"}, "fields.risk": {"low"}}

@@ -17,6 +17,7 @@ type screen struct {
 	// open lets in who is not signed in; the page then has no Person and no Session.
 	open bool
 	get  func(*page) error
+	asks bool // its page asks by itself, see [page.asksByItself]
 	// count is how many things wait there, told beside the entry; nil counts nothing.
 	count func(*page) int
 	// post has the screen's actions: POST to path/name. A GET there leads back to the screen.

@@ -64,9 +64,10 @@ const checkSecret = async () => {
   const asked = secret;
   const answer = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams({ secret }) }).catch(() => null);
   if (asked !== secret) return; // another link was opened meanwhile
-  const over = answer?.status === 403;
-  form.hidden = over;
-  if (over) form.before(alertOf("over", (await answer.json()).detail));
+  const ours = answer?.status === 403 && answer.headers.get("Content-Type")?.startsWith("application/json"); // and no gateway's
+  const over = ours ? (await answer.json()).detail : "";
+  form.hidden = Boolean(over);
+  if (over) form.before(alertOf("over", over));
 };
 if (forms.length) {
   checkSecret();
