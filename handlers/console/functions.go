@@ -68,6 +68,19 @@ func timeTag(at any, now time.Time) template.HTML {
 // exact is a time as people read it, to the minute, where it matters beside how far it is.
 func exact(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
 
+// roundOf is the unit in which a length of time is told.
+func roundOf(d time.Duration) time.Duration {
+	switch {
+	case d < time.Minute:
+		return time.Second
+	case d < time.Hour:
+		return time.Minute
+	case d < 24*time.Hour:
+		return time.Hour
+	}
+	return 24 * time.Hour
+}
+
 // relative is a time as seen from now; beyond a month it is a date. console.js
 // says the same in the browser, as time goes on.
 func relative(t, now time.Time) string {
@@ -76,11 +89,15 @@ func relative(t, now time.Time) string {
 	if ahead {
 		d = -d
 	}
+	if d < 10*time.Second {
+		return "just now"
+	}
 	var n int
 	var unit string
+	if ahead { // what was given for 15 minutes ends in 15 minutes, and not in 14
+		d = d.Round(roundOf(d))
+	}
 	switch {
-	case d < 10*time.Second:
-		return "just now"
 	case d < time.Minute:
 		n, unit = int(d.Seconds()), "second"
 	case d < time.Hour:

@@ -235,7 +235,7 @@ func TestRelativeTimesAndDurations(t *testing.T) {
 	s := newSite(t)
 	now := s.world.Now()
 	for want, got := range map[string]string{
-		"just now": relative(now, now), "1 minute ago": relative(now.Add(-90e9), now), "in 2 hours": relative(now.Add(2*3600e9), now),
+		"just now": relative(now, now), "1 minute ago": relative(now.Add(-90e9), now), "in 2 hours": relative(now.Add(2*3600e9), now), "in 15 minutes": relative(now.Add(15*60e9-2e9), now), "in 1 hour": relative(now.Add(3600e9-20e9), now), "in 1 day": relative(now.Add(24*3600e9-60e9), now),
 		"3 days ago": relative(now.Add(-3*24*3600e9), now), "1 hour 30 minutes": duration("1h30m"), "0 seconds": duration("0s"),
 	} {
 		if got != want {

@@ -50,6 +50,9 @@ func (d personDocument) proofTables(p *page) []sheetTable {
 	}
 	accounts := sheetTable{Heading: "Accounts at identity providers", Caption: "Accounts", Columns: []string{"Account", "Identity provider", "State", "-Actions"},
 		EmptyTitle: "No account yet", EmptyText: "The first sign-in with the address that they were added with links one, or with the account that is written of them. An address that is written later does not."}
+	if !p.neverCame(d.Name) {
+		accounts.EmptyTitle, accounts.EmptyText = "No account", "They have proved who they are in another way, so no sign-in with an address or a named account links one any more."
+	}
 	if p.console.opt.SignIn.Of(p.Org.Name()) == nil {
 		accounts.EmptyTitle, accounts.EmptyText = "No account", "No identity provider is configured here: people sign in with passkeys."
 	}
@@ -72,6 +75,9 @@ func (d personDocument) proofTables(p *page) []sheetTable {
 	}
 	keys := sheetTable{Heading: "Passkeys", Caption: "Passkeys", Columns: []string{"Passkey", "Registered", "Last used", "-Actions"},
 		EmptyTitle: "No passkeys", EmptyText: "People register their own. Who never signed in does it by a link that an owner makes."}
+	if p.console.passkeys == nil {
+		keys.EmptyText = "Browsers allow no passkeys at the address of this server, which is a number: give it a name (base_url; dev takes --listen localhost:PORT)."
+	}
 	for _, k := range d.Passkeys {
 		used := textCell("never")
 		if !k.UsedAt.IsZero() {

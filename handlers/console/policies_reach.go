@@ -50,7 +50,7 @@ func reachSheet(p *page, v url.Values) sheet {
 		Title: "Who can reach what", Lead: "Pick a person, a workload, a resource, or one of each: who can do what with it now, by which rules, and what is still missing. Asking opens nothing.",
 		Form: &sheetForm{Path: p.url(reachPath + "/ask"), Do: "Ask", Fields: []sheetField{
 			what, who, from,
-			{Pointer: "/subject/identity", Label: "Its identity", Value: v.Get("subject.identity"), Mono: true},
+			{Pointer: "/subject/identity", Label: "Its identity", Value: v.Get("subject.identity"), Mono: true, Hint: "With a connection: of which workload, as the audit trail names it."},
 			{Pointer: "/subject/claims", Label: "Its claims", Value: v.Get("subject.claims"), Rows: 6, Mono: true, Hint: `A JSON object, such as {"ref": "main"}: those that its token of ours carries.`},
 		}},
 	}

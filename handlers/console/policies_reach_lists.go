@@ -84,7 +84,7 @@ func (p *page) supposed(s *control.State, form url.Values, now time.Time) (none 
 		return none, p.invalid("/subject/connection", "there is no connection of this name")
 	}
 	if identity == "" || len(identity) > 2048 {
-		return none, p.invalid("/subject/identity", "identity is the workload's, 1 to 2048 bytes")
+		return none, p.invalid("/subject/identity", "say which of its workloads: the identity, of at most 2048 bytes")
 	}
 	raw, err := claimsIn(p, "/subject/claims", form.Get("subject.claims"))
 	if err != nil {

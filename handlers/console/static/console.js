@@ -172,8 +172,9 @@ const relative = (then, now) => {
   let n = Math.abs(now - then) / 1000;
   if (n < 10) return "just now";
   for (const [most, unit] of units) {
-    if (n < most) {
-      const words = Math.floor(n) + " " + unit + (Math.floor(n) === 1 ? "" : "s");
+    const whole = ahead ? Math.round(n) : Math.floor(n);
+    if (whole < most) {
+      const words = whole + " " + unit + (whole === 1 ? "" : "s");
       return ahead ? "in " + words : words + " ago";
     }
     n /= most;
