@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport.dev/domain"
+	"sallyport.dev/domain/claim"
 	"sallyport.dev/domain/connection"
 	"sallyport.dev/domain/proof"
 	"sallyport.dev/handlers/organisation"
@@ -40,7 +41,7 @@ func sayChecks(all []proof.Check) (words []checkWords) {
 		if c.Check == proof.Keys || c.Check == proof.Times { // what others say is left as it is
 			w.Message = readableTimes(c.Message)
 		}
-		if c.Check == proof.Condition && c.Operator != "" {
+		if c.Check == proof.Condition && (c.Expected != "" || c.Operator == string(claim.Exists)) { // of what is no token nothing was asked
 			w.Said = sayOperator(c)
 		}
 		words = append(words, w)
