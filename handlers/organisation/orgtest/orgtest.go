@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -71,12 +72,35 @@ func newIn(t testing.TB, log, data string) *World {
 }
 
 // Join opens a world on a log that others may have opened too, as one of several
-// replicas, which have the machine's clock.
+// replicas. All of the test have the machine's clock from then on: by clocks of their
+// own, each that of how often it is looked at, they would drift apart.
 func Join(t testing.TB, conn *streams.Conn) *World {
 	t.Helper()
 	w := join(t, conn, t.TempDir())
-	w.RunClock()
+	worlds.Lock()
+	defer worlds.Unlock()
+	for _, one := range worlds.of[t] {
+		one.RunClock()
+	}
 	return w
+}
+
+// worlds are those that are open, by their test.
+var worlds = struct {
+	sync.Mutex
+	of map[testing.TB][]*World
+}{of: map[testing.TB][]*World{}}
+
+// register has [Join] know the world, until its test ends.
+func (w *World) register() {
+	worlds.Lock()
+	defer worlds.Unlock()
+	worlds.of[w.t] = append(worlds.of[w.t], w)
+	w.t.Cleanup(func() {
+		worlds.Lock()
+		defer worlds.Unlock()
+		delete(worlds.of, w.t)
+	})
 }
 
 // Reached does something again for as long as it is told that the log cannot be
@@ -112,6 +136,7 @@ func join(t testing.TB, conn *streams.Conn, data string) *World {
 	}
 	w := &World{Conn: conn, TrailPath: opt.TrailPath, SealDir: opt.SealDir, opt: opt, t: t, began: time.Now()}
 	w.opt.Now = w.clock
+	w.register()
 	if _, measured := t.(*testing.B); measured {
 		w.RunClock()
 	}
