@@ -200,11 +200,11 @@ func TestTheOverviewNamesWhatWaitsAndWhatIsOpen(t *testing.T) {
 	if code, text := h.send("alice", "/access/resource/take", url.Values{"resource": {web}, "method": {shared}, "seconds": {"900"}}); code != http.StatusSeeOther {
 		t.Fatalf("a checkout: %d %s", code, text)
 	}
-	has(t, h.show("alice", "/"), "Open for you now", "Log in to web-1 as deploy approved in 14 minutes", "shared on web-1 checked out in 14 minutes")
-	has(t, h.show("mallory", "/"), "Member of the group leads member in 29 minutes")
+	has(t, h.show("alice", "/"), "Open for you now", "Log in to web-1 as deploy approved in 15 minutes", "shared on web-1 checked out in 15 minutes")
+	has(t, h.show("mallory", "/"), "Member of the group leads member in 30 minutes")
 	hasNot(t, h.show("carol", "/"), "request waits for you")
 	h.world.Advance(5 * time.Minute)
-	has(t, h.show("alice", "/"), "Log in to web-1 as deploy approved soon in 9 minutes", "shared on web-1 checked out soon in 9 minutes")
+	has(t, h.show("alice", "/"), "Log in to web-1 as deploy approved soon in 10 minutes", "shared on web-1 checked out soon in 10 minutes")
 	h.world.Advance(time.Hour)
 	h.signIn("alice", domain.Member)
 	hasNot(t, h.show("alice", "/"), "Log in to web-1 as deploy approved soon", "Log in to web-1 as deploy approved in", "Open for you now")

@@ -37,7 +37,7 @@ func TestTheInboxHasWhatWaitsForMeOldestFirst(t *testing.T) {
 func TestMyRequestsAreMineAndAllOfThemAnAuditors(t *testing.T) {
 	h := newHouse(t)
 	h.asked(deploy, "x")
-	has(t, h.show("alice", "/requests"), "Log in to web-1 as deploy", "pending", "expires in 6 days")
+	has(t, h.show("alice", "/requests"), "Log in to web-1 as deploy", "pending", "expires in 7 days")
 	for _, who := range []string{"bob", "mallory"} {
 		text := h.show(domain.Name(who), "/requests?view=all")
 		has(t, text, "No requests")
